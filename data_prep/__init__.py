@@ -1,0 +1,1 @@
+"""From raw medical data to a prepared task: images, a manifest and `task.json`."""

@@ -1,0 +1,103 @@
+"""A task under construction: built in a hidden sibling folder that takes its name only when complete."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from data_prep.errors import BadData, PathsearchError
+from data_prep.table_checks import check_name
+from data_prep.whole_files import sync_dir
+
+Progress = Callable[[int, int], None]  # (done, total)
+
+PROVENANCE = "SOURCE.txt"
+
+
+@contextmanager
+def task_under_construction(data_dir: Path, name: str, overwrite: bool) -> Iterator[Path]:
+    """Yield an empty folder beside `data_dir/name`; it takes that name when the block ends well.
+
+    An error or an interrupt inside the block removes the folder and leaves an older task as it was.
+
+    Raises:
+        PathsearchError: the task exists and `overwrite` is false, or the name belongs to something that is
+            not a prepared task, which is never replaced.
+    """
+    check_name(name)
+    target = Path(data_dir) / name
+    _check_free(target, name, overwrite)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix=f".{name}.part-", dir=target.parent))
+    try:
+        yield part
+        assert (part / "task.json").is_file(), "a task is complete once save_task has written task.json"
+        part.chmod(0o755)  # mkdtemp's folders are closed to other users
+        _check_free(target, name, overwrite)  # again: another process may have finished meanwhile
+        _replace(target, part)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _check_free(target: Path, name: str, overwrite: bool) -> None:
+    if (target / "task.json").is_file():
+        if not overwrite:
+            raise PathsearchError(
+                f"task {name!r}: expected a new task, got one that is prepared in {target}; "
+                "add --overwrite to replace it, or choose another --name"
+            )
+    elif target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise PathsearchError(
+            f"task {name!r}: expected a free name, got {target}, which is no prepared task and is left "
+            "untouched; choose another --name or move it away"
+        )
+
+
+def _replace(target: Path, part: Path) -> None:
+    """Give `part` the name `target`; the old task steps aside first and returns if that fails."""
+    if not target.exists():
+        part.replace(target)
+    else:
+        aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.old-", dir=target.parent)) / "task"
+        target.replace(aside)
+        try:
+            part.replace(target)
+        except BaseException:
+            aside.replace(target)
+            raise
+        finally:
+            shutil.rmtree(aside.parent, ignore_errors=True)
+    sync_dir(target.parent)
+
+
+def existing_source(source: str | Path, expected: str, *, folder: bool = True) -> Path:
+    """`source` as a path that exists.
+
+    Raises:
+        BadData: there is nothing there, or a file in place of a folder, or the other way round.
+    """
+    found = Path(source).expanduser()
+    if not (found.is_dir() if folder else found.is_file()):
+        got = "a file" if found.is_file() else "a folder" if found.is_dir() else "nothing there"
+        raise BadData(f"--source {source}: expected {expected}, got {got}; check the spelling")
+    return found
+
+
+def provenance(folder: Path, source: str, licence: str) -> tuple[str, str]:
+    """Source and licence in words: the two lines of `SOURCE.txt` in the raw data, or the given ones.
+
+    Generated data comes with such a file, so that it is never taken for the real data whose form it has.
+    """
+    file = folder / PROVENANCE
+    if not file.is_file():
+        return source, licence
+    lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    return (lines[0] if lines else source), (lines[1] if len(lines) > 1 else licence)
+
+
+def write_provenance(folder: Path, source: str, licence: str) -> None:
+    """Leave `SOURCE.txt` in a folder of raw data."""
+    (folder / PROVENANCE).write_text(f"{source}\n{licence}\n", encoding="utf-8")

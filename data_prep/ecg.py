@@ -1,0 +1,198 @@
+"""Heart beats of WFDB records, such as MIT-BIH's, to a prepared task of drawn traces."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from data_prep.beat_drawing import draw_beat
+from data_prep.beat_symbols import check_present, symbols_of_classes
+from data_prep.construction import Progress, existing_source, provenance, task_under_construction
+from data_prep.errors import BadData, PathsearchError
+from data_prep.images import SUFFIX, check_image_size, safe, write_images
+from data_prep.manifest import Task, load_task, save_task
+from data_prep.splits import DS1, DS2, PACED, Split, assign, ds1_ds2_split
+from data_prep.table_checks import check_table
+from data_prep.wfdb_files import download_mitdb, read_annotations, read_channel, read_header, record_names
+
+CHANNEL = "MLII"  # the one lead that nearly all MIT-BIH records share; record 114 has it second
+SAME_PATIENT = {"201": "201+202", "202": "201+202"}  # MIT-BIH: two records of one person
+SPLITS_OF_BEATS = ("random", "patient", "ds1-ds2")
+
+
+@dataclass(frozen=True, eq=False)
+class Beats:
+    """All usable beats of a folder of records, record after record.
+
+    Attributes:
+        windows: int32, beats × (2·half_window + 1), raw units, the annotated R peak in the middle.
+        records: record of each beat.
+        samples: sample number of each R peak.
+        symbols: annotation symbol of each beat.
+        notes: what was left out.
+        rates: samples a second that occur.
+        all_records: names of all records, with or without beats.
+    """
+
+    windows: np.ndarray
+    records: list[str]
+    samples: list[int]
+    symbols: list[str]
+    notes: list[str]
+    rates: list[float]
+    all_records: list[str]
+
+
+def prepare_ecg(
+    source: str | Path,
+    data_dir: str | Path,
+    *,
+    name: str = "ecg",
+    split: str = "random",
+    classes: str = "A,L,R",
+    image_size: int = 128,
+    half_window: int = 128,
+    seed: int = 0,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Task:
+    """Draw the beats of the chosen annotations in channel MLII and prepare them as a task.
+
+    Counts to expect of MIT-BIH with the defaults: A 2546, L 8071, R 7256.
+
+    Args:
+        source: a folder of WFDB records (`.hea`, `.dat`, `.atr`), or `physionet` to download MIT-BIH.
+        data_dir: where prepared tasks lie; a download goes to `raw/mitdb` in it.
+        name: of the new task.
+        split: `random` (beats), `patient`, or `ds1-ds2` (MIT-BIH after de Chazal 2004).
+        classes: symbols with commas between them, or `aami`, or `n-v-a-l-r`.
+        image_size: side of the square images in pixels.
+        half_window: samples before and after the R peak; 128 is 0.36 s at 360 Hz. A beat nearer to an end
+            of its record is left out.
+        seed: of the split.
+        overwrite: replace a finished task of this name.
+        progress: told `(done, total)` as images are written.
+
+    Raises:
+        BadData: no WFDB records, no channel MLII, damaged records, or no beat of a class.
+        PathsearchError: a bad argument, an existing task, or a failed download.
+    """
+    check_image_size(image_size)
+    wanted = symbols_of_classes(classes)
+    if split not in SPLITS_OF_BEATS:
+        raise PathsearchError(f"--split: expected {', '.join(SPLITS_OF_BEATS)} for ECG, got {split!r}")
+    if half_window < 8:
+        raise PathsearchError(f"--half-window: expected at least 8 samples, got {half_window}; 128 is usual")
+    with task_under_construction(Path(data_dir), name, overwrite) as part:
+        folder = _records_folder(source, Path(data_dir))
+        beats = read_beats(folder, wanted, half_window)
+        class_of = {symbol: label for label, symbols in wanted.items() for symbol in symbols}
+        labels = [class_of[symbol] for symbol in beats.symbols]
+        groups = [SAME_PATIENT.get(record, record) for record in beats.records]
+        parts, facts = _divide(split, labels, groups, beats.records, seed)
+        files = [
+            f"images/{safe(label)}/{safe(record)}_{sample}{SUFFIX}"
+            for label, record, sample in zip(labels, beats.records, beats.samples, strict=True)
+        ]
+        table = pd.DataFrame({"file": files, "label": labels, "split": parts, "group": groups})
+        kept = np.flatnonzero(parts != "")
+        table = table.iloc[kept].reset_index(drop=True)
+        check_table(table, list(wanted), f"task {name!r}", groups_apart=facts["groups_apart"])
+        write_images(
+            [part / file for file in table["file"]],
+            lambda number: draw_beat(beats.windows[kept[number]], image_size),
+            progress,
+        )
+        words, licence = _source(folder, beats.all_records)
+        save_task(
+            part,
+            name=name,
+            classes=list(wanted),
+            table=table,
+            split=facts,
+            source=words,
+            licence=licence,
+            options={
+                "image_size": image_size,
+                "half_window": half_window,
+                "channel": CHANNEL,
+                "symbols": {label: list(symbols) for label, symbols in wanted.items()},
+                "samples_per_second": beats.rates,
+            },
+            notes=[*beats.notes, *_left_out(len(beats.records) - len(kept))],
+        )
+    return load_task(Path(data_dir), name)
+
+
+def read_beats(folder: Path, wanted: dict[str, tuple[str, ...]], half_window: int) -> Beats:
+    """The windows of all wanted beats in `folder`.
+
+    Args:
+        folder: of WFDB records.
+        wanted: symbols of each class.
+        half_window: samples on each side of the R peak.
+    """
+    symbols = [symbol for chosen in wanted.values() for symbol in chosen]
+    offsets = np.arange(-half_window, half_window + 1)
+    windows, records, samples, found = [], [], [], []
+    present: Counter[str] = Counter()
+    at_edge, without, rates = 0, [], set()
+    names = record_names(folder)
+    for record in names:
+        header = read_header(folder, record)
+        if CHANNEL not in header.channels:
+            without.append(record)
+            continue
+        marks = read_annotations(folder, record, header)
+        signal = read_channel(folder, record, header, CHANNEL)
+        rates.add(header.rate)
+        present.update(marks.symbols.tolist())
+        chosen = np.isin(marks.symbols, symbols)
+        inside = (marks.samples >= half_window) & (marks.samples < header.n_samples - half_window)
+        at_edge += int((chosen & ~inside).sum())
+        keep = chosen & inside
+        windows.append(signal[marks.samples[keep, None] + offsets].astype(np.int32))
+        records += [record] * int(keep.sum())
+        samples += marks.samples[keep].tolist()
+        found += marks.symbols[keep].tolist()
+    if len(without) == len(names):
+        raise BadData(
+            f"--source {folder}: expected records with a channel named {CHANNEL}, got none in {len(names)} "
+            "records; rename the channel in the .hea files if another name means the same lead"
+        )
+    check_present(wanted, present)
+    notes = []
+    if without:
+        notes.append(f"records without channel {CHANNEL} were left out: {', '.join(without)}")
+    if at_edge:
+        notes.append(f"{at_edge} beats were left out: their window of ±{half_window} samples crosses an end")
+    return Beats(np.concatenate(windows), records, samples, found, notes, sorted(rates), names)
+
+
+def _records_folder(source: str | Path, data_dir: Path) -> Path:
+    if str(source) == "physionet":
+        folder = data_dir / "raw" / "mitdb"
+        download_mitdb(folder)
+        return folder
+    return existing_source(source, "a folder of WFDB records, or the word physionet")
+
+
+def _divide(split: str, labels: Sequence[str], groups: Sequence[str], records: Sequence[str], seed: int) -> Split:
+    if split == "ds1-ds2":
+        return ds1_ds2_split(labels, groups, records, seed)
+    return assign(split, labels, groups, [""] * len(labels), seed, unit="beats")
+
+
+def _source(folder: Path, records: Sequence[str]) -> tuple[str, str]:
+    if set(records) == {*DS1, *DS2, *PACED}:
+        return "MIT-BIH Arrhythmia Database 1.0.0, PhysioNet, DOI 10.13026/C2F305", "ODC-By 1.0"
+    return provenance(folder, f"WFDB records in folder {folder.resolve().name}", "unknown")
+
+
+def _left_out(n_beats: int) -> list[str]:
+    return [f"{n_beats} beats were left out: their records are in neither DS1 nor DS2"] if n_beats else []

@@ -1,0 +1,97 @@
+"""A folder of images, one folder a class, to a prepared task."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from data_prep.construction import Progress, existing_source, provenance
+from data_prep.errors import BadData, PathsearchError
+from data_prep.image_task import prepare_images
+from data_prep.image_tree import ignored_notes, read_image_tree
+from data_prep.manifest import Task
+
+
+def prepare_folder(
+    source: str | Path,
+    data_dir: str | Path,
+    *,
+    name: str,
+    split: str | None = None,
+    image_size: int = 128,
+    seed: int = 0,
+    groups: str | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Task:
+    """Prepare a tree of class folders, with or without train, val and test above them.
+
+    Grey images stay grey, others become RGB; grey of more than eight bits is scaled by its own range.
+
+    Args:
+        source: the folder.
+        data_dir: where prepared tasks lie.
+        name: of the new task.
+        split: `official` where the tree has train and test, `patient` where `groups` is given, `random`;
+            by default the first of these that applies.
+        image_size: side of the square images in pixels.
+        seed: of the split.
+        groups: a regular expression with one group, searched in each file name: what it finds is the
+            group (such as the patient). A file without a match is a group of its own.
+        overwrite: replace a finished task of this name.
+        progress: told `(done, total)` as images are written.
+
+    Raises:
+        BadData: no images, a class without images, an image that does not decode, a class that misses a
+            split, a group in two splits.
+    """
+    folder = existing_source(source, "a folder with one folder of images for each class")
+    pattern = _group_pattern(groups)
+
+    def group_of(file_name: str, given: str) -> str:
+        found = pattern.search(file_name) if pattern else None
+        return (found.group(1) or "") if found else ""
+
+    tree = read_image_tree(folder, group_of)
+    notes = ignored_notes(tree)
+    if groups is not None:
+        n_without = sum(not image.group for image in tree.images)
+        if n_without == len(tree.images):
+            raise BadData(
+                f"--groups {groups}: expected to match file names such as "
+                f"{Path(str(tree.images[0].picture)).name!r}, got no match at all; correct the expression"
+            )
+        if n_without:
+            notes.append(f"{n_without} file names without a match for --groups: each is a group of its own")
+    words, licence = provenance(folder, f"images in folder {folder.resolve().name}", "unknown")
+    return prepare_images(
+        tree.images,
+        data_dir,
+        name=name,
+        classes=tree.classes,
+        split=split,
+        image_size=image_size,
+        seed=seed,
+        source=words,
+        licence=licence,
+        options={"groups": groups},
+        notes=notes,
+        overwrite=overwrite,
+        progress=progress,
+    )
+
+
+def _group_pattern(groups: str | None) -> re.Pattern[str] | None:
+    if groups is None:
+        return None
+    try:
+        pattern = re.compile(groups)
+    except re.error as error:
+        raise PathsearchError(
+            f"--groups: expected a regular expression, got {groups!r} ({error}); example: (person[0-9]+)_"
+        ) from error
+    if pattern.groups != 1:
+        raise PathsearchError(
+            f"--groups: expected one pair of parentheses, got {pattern.groups} in {groups!r}; example: (person[0-9]+)_"
+        )
+    return pattern

@@ -1,0 +1,104 @@
+"""Labelled pictures of any source to a prepared task: the part that folder, X-rays, CSV and NPZ share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from data_prep.construction import Progress, task_under_construction
+from data_prep.images import check_image_size, file_names, read_image, write_images
+from data_prep.manifest import Task, load_task, save_task
+from data_prep.splits import assign
+from data_prep.table_checks import check_classes, check_table
+
+
+@dataclass(frozen=True, eq=False)
+class RawImage:
+    """One picture of a source.
+
+    Attributes:
+        picture: its file, or its pixels (uint8, H×W or H×W×3).
+        label: its class name.
+        stem: what its prepared file is called.
+        given: the split that the source puts it in, empty where it has none.
+        group: the patient or whatever must not be split, empty where unknown.
+    """
+
+    picture: Path | np.ndarray
+    label: str
+    stem: str
+    given: str = ""
+    group: str = ""
+
+
+def prepare_images(
+    images: Sequence[RawImage],
+    data_dir: str | Path,
+    *,
+    name: str,
+    classes: Sequence[str],
+    split: str | None,
+    image_size: int | None,
+    seed: int,
+    source: str,
+    licence: str,
+    mode: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    notes: Sequence[str] = (),
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Task:
+    """Divide the images, check the table, write the pictures, and load the finished task.
+
+    Args:
+        images: all pictures; their order is the manifest's.
+        data_dir: where prepared tasks lie.
+        name: of the new task.
+        classes: class names in order.
+        split: `random`, `patient` or `official`; None for `official` where the source has splits, else
+            `patient` where it has groups, else `random`.
+        image_size: side in pixels; None keeps each picture's size.
+        seed: of the split.
+        source: of the raw data, in words.
+        licence: of the raw data.
+        mode: "L" or "RGB" to force it; None keeps grey grey and colour colour.
+        options: further facts on the preparation for `task.json`.
+        notes: for the reader of `task.json`.
+        overwrite: replace a finished task of this name.
+        progress: told `(done, total)` as images are written.
+    """
+    if image_size is not None:
+        check_image_size(image_size)
+    labels, groups = [image.label for image in images], [image.group for image in images]
+    given = [image.given for image in images]
+    where = f"task {name!r}"
+    check_classes(classes, where)
+    with task_under_construction(Path(data_dir), name, overwrite) as part:
+        split = split or ("official" if any(given) else "patient" if any(groups) else "random")
+        parts, facts = assign(split, labels, groups, given, seed)
+        files = file_names(labels, [image.stem for image in images])
+        table = pd.DataFrame({"file": files, "label": labels, "split": parts, "group": groups})
+        # Before the long part, not only in save_task: a bad table should not cost minutes.
+        check_table(table, classes, where, groups_apart=facts["groups_apart"])
+        write_images(
+            [part / file for file in files],
+            lambda number: read_image(images[number].picture, mode, image_size),
+            progress,
+        )
+        save_task(
+            part,
+            name=name,
+            classes=classes,
+            table=table,
+            split=facts,
+            source=source,
+            licence=licence,
+            options={"image_size": image_size, "mode": mode or "as in the source", **(options or {})},
+            notes=notes,
+        )
+    return load_task(Path(data_dir), name)

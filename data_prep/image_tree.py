@@ -1,0 +1,103 @@
+"""Find the images of a folder tree: class folders, or train/val/test with class folders inside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from data_prep.construction import PROVENANCE
+from data_prep.errors import BadData
+from data_prep.image_task import RawImage
+from data_prep.images import SUFFIXES
+
+SPLIT_FOLDERS = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
+
+
+@dataclass(frozen=True)
+class ImageTree:
+    """What a folder tree holds.
+
+    Attributes:
+        images: all pictures, sorted by split folder, class folder and name.
+        classes: class folder names, sorted.
+        n_ignored: files that are no images by their suffix.
+        ignored_folders: folders beside train, val and test.
+    """
+
+    images: list[RawImage]
+    classes: tuple[str, ...]
+    n_ignored: int
+    ignored_folders: tuple[str, ...]
+
+
+def read_image_tree(source: Path, group_of: Callable[[str, str], str]) -> ImageTree:
+    """The labelled images below `source`.
+
+    Args:
+        source: a folder of class folders; or of split folders (train, val or valid or validation, test)
+            with class folders inside. Class folders are searched to any depth.
+        group_of: the group of a picture, from its file name and the split it was given in (or "").
+
+    Raises:
+        BadData: no class folders, or one without images.
+    """
+    folders = _subfolders(source)
+    splits = [folder for folder in folders if folder.name.lower() in SPLIT_FOLDERS]
+    if any(SPLIT_FOLDERS[folder.name.lower()] == "train" for folder in splits):
+        roots = [(SPLIT_FOLDERS[folder.name.lower()], folder) for folder in splits]
+        ignored = tuple(folder.name for folder in folders if folder not in splits)
+    else:
+        roots, ignored = [("", source)], ()
+    images: list[RawImage] = []
+    n_ignored = 0
+    for given, root in roots:
+        for class_folder in _subfolders(root):
+            files, others = _files(class_folder)
+            n_ignored += others
+            if not files:
+                raise BadData(
+                    f"{class_folder}: expected images ({' '.join(SUFFIXES)}) of class {class_folder.name!r}, "
+                    f"got none among {others} files; add images or remove the folder"
+                )
+            for file in files:
+                inner = file.relative_to(class_folder).with_suffix("").parts
+                stem = "-".join((given, *inner) if given else inner)
+                group = group_of(file.name, given)
+                images.append(RawImage(file, class_folder.name, stem, given, group))
+    if not images:
+        raise BadData(
+            f"--source {source}: expected one folder of images for each class, or train/val/test with such "
+            "folders inside, got no class folder; see the README for the layout"
+        )
+    return ImageTree(images, tuple(sorted({image.label for image in images})), n_ignored, ignored)
+
+
+def ignored_notes(tree: ImageTree) -> list[str]:
+    """What was passed over, in sentences for `task.json`."""
+    notes = []
+    if tree.n_ignored:
+        notes.append(f"{tree.n_ignored} files that are no images by their suffix were ignored")
+    if tree.ignored_folders:
+        notes.append(f"folders beside train, val and test were ignored: {', '.join(tree.ignored_folders)}")
+    return notes
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    # Hidden folders and the Mac's archive leftovers hold no data.
+    found = (child for child in folder.iterdir() if child.is_dir())
+    return sorted(child for child in found if not child.name.startswith((".", "__MACOSX")))
+
+
+def _files(folder: Path) -> tuple[list[Path], int]:
+    files = [file for file in folder.rglob("*") if file.is_file() and not file.name.startswith(".")]
+    images = sorted(file for file in files if file.suffix.lower() in SUFFIXES)
+    return images, sum(file.name != PROVENANCE for file in files) - len(images)

@@ -1,0 +1,121 @@
+"""Any image file or array to one prepared PNG: decoded, grey or colour, square, eight bits."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from data_prep.construction import Progress
+from data_prep.errors import BadData, PathsearchError
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
+GREY_MODES = ("1", "L", "LA", "La")
+DEEP_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")  # more than eight bits of grey
+
+# PNG for every source: lossless, so preparing a prepared image again changes nothing, and a grey image of
+# 128 px takes about 10 KB, 50 MB for all 5,500 X-rays: JPEG would save little and add its own artefacts.
+SUFFIX = ".png"
+
+
+def check_image_size(image_size: int) -> None:
+    """Refuse sides that no encoder here can use."""
+    if not 8 <= image_size <= 1024:
+        raise PathsearchError(f"--image-size: expected 8 to 1024 pixels, got {image_size}; 64, 128 and 224 are usual")
+
+
+def read_image(picture: Path | np.ndarray, mode: str | None, image_size: int | None = None) -> Image.Image:
+    """An image in memory, mode "L" or "RGB", resized to a square.
+
+    Args:
+        picture: an image file, or a uint8 array H×W or H×W×3.
+        mode: "L" or "RGB" to force it; None keeps what the file has, grey or colour. A transparent
+            layer is dropped. Grey of more than eight bits is scaled to 0…255 by the image's own range.
+        image_size: side of the result; None keeps the size. Width and height are scaled each for
+            itself: the whole picture is kept, its proportions are not.
+
+    Raises:
+        BadData: the file does not decode.
+    """
+    image = Image.fromarray(picture) if isinstance(picture, np.ndarray) else _decode(picture, image_size)
+    if image.mode in DEEP_MODES:
+        image = _eight_bits(image, picture)
+    image = image.convert(mode or ("L" if image.mode in GREY_MODES else "RGB"))
+    if image_size is not None and image.size != (image_size, image_size):
+        image = image.resize((image_size, image_size), Image.Resampling.LANCZOS)
+    return image
+
+
+def write_images(files: Sequence[Path], make: Callable[[int], Image.Image], progress: Progress | None = None) -> None:
+    """Save `make(i)` as `files[i]` for every i, in a few threads; Pillow decodes and resizes outside the GIL.
+
+    Args:
+        files: PNG files to write; their folders are made.
+        make: the image of one number. Its errors stop the work.
+        progress: told how many are done, in order.
+    """
+    for folder in {file.parent for file in files}:
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def write(number: int) -> None:
+        make(number).save(files[number], "PNG")
+
+    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as threads:
+        jobs = threads.map(write, range(len(files)))
+        try:
+            for done, _ in enumerate(jobs, start=1):
+                if progress is not None:
+                    progress(done, len(files))
+        except BaseException:
+            threads.shutdown(wait=True, cancel_futures=True)  # do not draw the rest before failing
+            raise
+
+
+def file_names(labels: Sequence[str], stems: Sequence[str]) -> list[str]:
+    """Names `images/<class>/<stem>.png`, safe on every file system, no two alike even if case is ignored."""
+    taken: set[str] = set()
+    names = []
+    for label, stem in zip(labels, stems, strict=True):
+        base = f"images/{safe(label)}/{safe(stem)}"
+        name, number = base, 1
+        while name.lower() in taken:
+            number += 1
+            name = f"{base}~{number}"
+        taken.add(name.lower())
+        names.append(name + SUFFIX)
+    return names
+
+
+def safe(text: str) -> str:
+    """`text` as a file name: everything but letters, digits, `_`, `-`, `+` and `~` as `%` and its code."""
+    return re.sub(r"[^\w+~-]", lambda found: f"%{ord(found.group()):02X}", text)
+
+
+def _decode(file: Path, image_size: int | None) -> Image.Image:
+    try:
+        with Image.open(file) as image:
+            if image_size is not None:
+                # A JPEG can be decoded at a half, quarter or eighth of its size, never below twice ours.
+                image.draft(None, (2 * image_size, 2 * image_size))
+            upright = ImageOps.exif_transpose(image)
+            upright.load()
+            return upright
+    except Exception as error:  # Pillow's plugins raise OSError, SyntaxError, ValueError, struct.error, …
+        reason = " ".join(str(error).split())
+        raise BadData(
+            f"{file}: expected an image, got a file that does not decode ({reason}); replace or remove it"
+        ) from error
+
+
+def _eight_bits(image: Image.Image, picture: Path | np.ndarray) -> Image.Image:
+    pixels = np.asarray(image).astype(np.float64)
+    if not np.isfinite(pixels).all():
+        raise BadData(f"{picture}: expected finite pixels, got NaN or infinity; replace or remove it")
+    low, high = pixels.min(), pixels.max()
+    scaled = (pixels - low) * (255.0 / (high - low)) if high > low else np.zeros_like(pixels)
+    return Image.fromarray(np.round(scaled).astype(np.uint8))

@@ -1,0 +1,222 @@
+"""The prepared form of a task: `manifest.csv`, `task.json`, `images/`; written once, checked at each load."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from data_prep.errors import BadData, DataNotPrepared
+from data_prep.table_checks import check_classes, check_name, check_table
+from data_prep.table_words import COLUMNS, SPLITS
+from data_prep.whole_files import write_json, write_text
+
+__all__ = ["COLUMNS", "SPLITS", "Task", "check_table", "load_task", "prepared_tasks", "save_task"]
+
+# Where a missing task comes from, by the name it has unless the user chose another.
+PREPARE_COMMANDS = {
+    "ecg": "pathsearch prepare ecg --source physionet",
+    "pneumonia": "pathsearch prepare pneumonia --source FOLDER",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A named classification problem with classes and splits, as `load_task` found it on disk.
+
+    Attributes:
+        name: the task's name, also the name of its folder.
+        classes: class names; a class index is a position in this tuple.
+        task_dir: the folder with `manifest.csv`, `task.json` and `images/`.
+        table: one row an image, columns `COLUMNS`, all strings, rows in the order of `manifest.csv`.
+        info: `task.json` as it was read.
+        digest: SHA-256 of the bytes of `manifest.csv`, in hex. It covers names, labels and splits, not
+            pixels: what depends on pixels is keyed by `images_digest` as well.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    task_dir: Path
+    table: pd.DataFrame
+    info: dict[str, Any]
+    digest: str
+
+    @property
+    def split_name(self) -> str:
+        """How the split was made, in one word: `random`, `patient`, `official` or `ds1-ds2`."""
+        return self.info["split"]["name"]
+
+    @property
+    def split_in_words(self) -> str:
+        """How the split was made, as a phrase to print next to every number that stands on it."""
+        return self.info["split"]["words"]
+
+    @property
+    def images_digest(self) -> str:
+        """SHA-256 over the bytes of all images in row order when the task was saved, in hex."""
+        return self.info["images_sha256"]
+
+    def rows(self, split: str) -> np.ndarray:
+        """Row numbers of `split` in the table, ascending, int64."""
+        if split not in SPLITS:
+            raise ValueError(f"split: expected one of {', '.join(SPLITS)}, got {split!r}")
+        return np.flatnonzero(self.table["split"].to_numpy() == split).astype(np.int64)
+
+    def files(self) -> list[Path]:
+        """Image files of all rows, in row order, below `task_dir`."""
+        return [self.task_dir.absolute() / file for file in self.table["file"]]
+
+    def labels(self, split: str) -> np.ndarray:
+        """Class indices of a split's images in the order of `rows(split)`, int64."""
+        index = {name: i for i, name in enumerate(self.classes)}
+        names = self.table["label"].to_numpy()[self.rows(split)]
+        return np.array([index[name] for name in names], dtype=np.int64)
+
+
+def save_task(
+    task_dir: Path,
+    *,
+    name: str,
+    classes: Sequence[str],
+    table: pd.DataFrame,
+    split: Mapping[str, Any],
+    source: str,
+    licence: str,
+    options: Mapping[str, Any],
+    notes: Sequence[str],
+) -> Task:
+    """Write `manifest.csv`, then `task.json`, for images that already lie in `task_dir`.
+
+    `task.json` comes last, so a folder without it is an unfinished task.
+
+    Args:
+        task_dir: the task's folder; the table's files are relative to it.
+        name: letters, digits, `.`, `_`, `-`.
+        classes: at least two class names, in the order of their indices.
+        table: one row an image, columns `COLUMNS`.
+        split: `name`, `words`, and whatever else makes the split repeatable (seed, fractions).
+            `groups_apart: False` says that this split knowingly puts one group into several splits.
+        source: where the raw data is from, in words.
+        licence: of the raw data.
+        options: how the images were prepared; `image_size` among them.
+        notes: what a reader should know, such as records that were left out.
+
+    Raises:
+        BadData: the table is not a manifest, or an image is missing.
+    """
+    check_name(name)
+    where = f"manifest of task {name!r}"
+    check_classes(classes, where)
+    check_table(table, classes, where, groups_apart=split.get("groups_apart", True))
+    table = table.loc[:, list(COLUMNS)].reset_index(drop=True)
+    _check_files_exist(table, task_dir, where)
+    write_text(task_dir / "manifest.csv", table.to_csv(index=False, lineterminator="\n"))
+    info = {
+        "name": name,
+        "classes": list(classes),
+        "counts": _counts(table, classes),
+        "source": source,
+        "licence": licence,
+        "split": dict(split),
+        "image_size": options.get("image_size"),
+        "options": dict(options),
+        "notes": list(notes),
+        "manifest_sha256": _sha256(task_dir / "manifest.csv"),
+        "images_sha256": _images_sha256(table, task_dir),
+    }
+    write_json(task_dir / "task.json", info)
+    return _read_task(task_dir, name)
+
+
+def load_task(data_dir: Path, name: str) -> Task:
+    """Read the prepared task `name` from `data_dir` and verify it.
+
+    Raises:
+        DataNotPrepared: there is no such finished task; the message prints the command that prepares it.
+        BadData: `task.json` or `manifest.csv` was edited or damaged, or an image is missing.
+    """
+    check_name(name)
+    data_dir = Path(data_dir)
+    if not (data_dir / name / "task.json").is_file():
+        command = PREPARE_COMMANDS.get(name, f"pathsearch prepare folder --source FOLDER --name {name}")
+        where = "" if data_dir == Path("data") else f" --data-dir {data_dir}"
+        there = ", ".join(prepared_tasks(data_dir)) or "no task"
+        raise DataNotPrepared(
+            f"task {name!r} is not prepared in {data_dir} (prepared there: {there}); run: {command}{where}"
+        )
+    return _read_task(data_dir / name, name)
+
+
+def prepared_tasks(data_dir: Path) -> list[str]:
+    """Names of the finished tasks in `data_dir`, sorted; none where the folder does not exist."""
+    found = (file.parent.name for file in Path(data_dir).glob("*/task.json"))
+    return sorted(name for name in found if not name.startswith("."))
+
+
+def _read_task(task_dir: Path, name: str) -> Task:
+    info = _read_info(task_dir / "task.json", name)
+    manifest = task_dir / "manifest.csv"
+    if not manifest.is_file():
+        raise BadData(f"{manifest}: expected the manifest of task {name!r}, got no such file; prepare it again")
+    digest = _sha256(manifest)
+    if digest != info["manifest_sha256"]:
+        raise BadData(
+            f"{manifest}: the manifest was edited after preparation (expected SHA-256 "
+            f"{info['manifest_sha256'][:12]}…, got {digest[:12]}…); register the edited one with: "
+            f"pathsearch prepare csv --source {manifest} --name NEW_NAME"
+        )
+    # Strings as they stand: a class named "NA" or a group "007" must survive.
+    table = pd.read_csv(manifest, dtype=str, keep_default_na=False)
+    classes = tuple(info["classes"])
+    check_classes(classes, str(task_dir / "task.json"))
+    check_table(table, classes, str(manifest), groups_apart=info["split"].get("groups_apart", True))
+    _check_files_exist(table, task_dir, str(manifest))
+    return Task(name=name, classes=classes, task_dir=task_dir, table=table, info=info, digest=digest)
+
+
+def _read_info(file: Path, name: str) -> dict[str, Any]:
+    try:
+        info = json.loads(file.read_text(encoding="utf-8"))
+        split = info["split"]
+        # Every key that `Task` or its checks rely on, so that a damaged file fails here, by name.
+        _ = (info["classes"], info["manifest_sha256"], info["images_sha256"], split["name"], split["words"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadData(
+            f"{file}: expected the description of a prepared task, got {type(error).__name__}: {error}; "
+            f"prepare task {name!r} again with --overwrite"
+        ) from error
+    if info.get("name") != name:
+        raise BadData(
+            f"{file}: expected task {name!r}, got {info.get('name')!r}; was the folder renamed? "
+            "Prepare it again under the new name"
+        )
+    return info
+
+
+def _check_files_exist(table: pd.DataFrame, task_dir: Path, where: str) -> None:
+    for file in table["file"]:
+        if not (task_dir / file).is_file():
+            raise BadData(f"{where}: expected image {file}, got no such file below {task_dir}; prepare the task again")
+
+
+def _counts(table: pd.DataFrame, classes: Sequence[str]) -> dict[str, dict[str, int]]:
+    seen = table.groupby(["split", "label"]).size().to_dict()
+    return {split: {name: int(seen.get((split, name), 0)) for name in classes} for split in SPLITS}
+
+
+def _sha256(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def _images_sha256(table: pd.DataFrame, task_dir: Path) -> str:
+    digest = hashlib.sha256()
+    for file in table["file"]:
+        # A digest of digests: where one image ends and the next begins cannot be shifted unnoticed.
+        digest.update(hashlib.sha256((task_dir / file).read_bytes()).digest())
+    return digest.hexdigest()

@@ -1,0 +1,45 @@
+"""What every searched result is measured against: same features, same training, no search."""
+
+from __future__ import annotations
+
+from math import prod
+
+from torch import nn
+
+from pathsearch import modules
+from pathsearch.config import TrainingSettings
+from pathsearch.features import Split
+from pathsearch.grid import Grid, PathNetwork
+from pathsearch.path import Path
+from pathsearch.streams import derive, python_stream, torch_stream
+from pathsearch.training import Trained, train
+
+
+def linear_probe(
+    grid: Grid, n_classes: int, training: Split, validation: Split, settings: TrainingSettings, seed: int
+) -> Trained:
+    """One linear layer on the flattened features: the paper's "no path selection network"."""
+    width = prod(grid.shapes[0])
+    head = nn.Sequential(nn.Flatten(), modules.build("linear", (width,), (n_classes,), torch_stream(seed, "probe")))
+    probe = PathNetwork([], head).to(next(grid.parameters()).device)
+    return train(probe, [], training, validation, settings, derive(seed, "probe"))
+
+
+def train_path(
+    grid: Grid,
+    task: str,
+    path: Path,
+    training: Split,
+    validation: Split,
+    settings: TrainingSettings,
+    seed: int,
+) -> Trained:
+    """The last training of one path of a grid, from the grid's present weights."""
+    network = grid.network(path, task)
+    return train(network, grid.shapes[1:], training, validation, settings, derive(seed, "path", path))
+
+
+def random_paths(grid: Grid, number: int, seed: int) -> list[Path]:
+    """Paths drawn as the search draws its first ones."""
+    rng = python_stream(seed, "random baseline")
+    return [grid.space.random_path(rng) for _ in range(number)]

@@ -1,0 +1,231 @@
+"""The frozen trunk: images to feature maps. It never learns, so every image needs it once."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from data_prep.errors import PathsearchError
+from pathsearch.config import EncoderSettings
+from pathsearch.streams import torch_stream
+
+try:
+    from torchvision import models
+except RuntimeError as error:  # a torch and a torchvision that were not built for each other
+    raise ImportError(
+        f"torchvision does not fit the installed torch ({error}); in a fresh virtual environment run "
+        "`pip install torch torchvision` so that pip chooses both together"
+    ) from error
+
+MEAN, STD = (
+    (0.485, 0.456, 0.406),
+    (0.229, 0.224, 0.225),
+)  # ImageNet's, torchvision's convention for all its trunks
+
+
+class Encoder:
+    """A frozen torchvision trunk: uint8 images in, float16 feature maps out.
+
+    Attributes:
+        settings: what it was made from.
+        weights_label: the weights in words, for reports ("random (He, seed 0)", never a bare "vgg16").
+        weights_sha256: digest of all parameters and buffers, so that equal names cannot hide other weights.
+        feature_shape: (C, H, W) of one image's map.
+    """
+
+    def __init__(self, settings: EncoderSettings, device: torch.device | str = "cpu") -> None:
+        self.settings = settings
+        model = _architecture(settings.name)
+        self.weights_label = _load_weights(model, settings)
+        self.trunk = frozen(_trunk(model, settings.name).to(device, memory_format=torch.channels_last))
+        self.device = torch.device(device)
+        self.weights_sha256 = digest(self.trunk)
+        mean, std = torch.tensor(MEAN), torch.tensor(STD)
+        self._mean, self._std = (255 * mean).view(3, 1, 1).to(device), (255 * std).view(3, 1, 1).to(device)
+        blank = torch.zeros(1, 3, settings.image_size, settings.image_size, dtype=torch.uint8)
+        self.feature_shape: tuple[int, int, int] = tuple(self(blank).shape[1:])  # type: ignore[assignment]
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What decides the features of an image; runs whose identities are equal share an encoder."""
+        return {
+            "name": self.settings.name,
+            "weights": self.weights_label,
+            "weights_sha256": self.weights_sha256,
+            "image_size": self.settings.image_size,
+            "map_size": self.settings.map_size,
+            "preprocessing": "RGB / 255, bilinear resize, ImageNet mean and standard deviation",
+            "feature_shape": list(self.feature_shape),
+        }
+
+    @property
+    def key(self) -> str:
+        """Digest of the identity; the weights' description, which may name a file, does not count."""
+        deciding = {name: value for name, value in self.identity.items() if name != "weights"}
+        return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()[:16]
+
+    @torch.inference_mode()
+    def __call__(self, images: Tensor) -> Tensor:
+        """Encode a batch.
+
+        Args:
+            images: (B, 3, S, S) uint8, S the image size of the settings.
+
+        Returns:
+            (B, C, H, W) float16 on the CPU, averaged down to at most `map_size` positions a side.
+
+        Raises:
+            PathsearchError: a feature is not finite in float16.
+        """
+        x = images.to(self.device, memory_format=torch.channels_last, non_blocking=True).float()
+        maps = self.trunk((x - self._mean) / self._std)
+        if maps.shape[-1] > self.settings.map_size:
+            maps = F.adaptive_avg_pool2d(maps, self.settings.map_size)
+        half = maps.half()
+        if not torch.isfinite(half).all():
+            raise PathsearchError(
+                f"encoder {self.settings.name} ({self.weights_label}): features are not finite in float16; "
+                "are the weights those of this architecture?"
+            )
+        return half.contiguous().cpu()
+
+
+class Frozen(nn.Module):
+    """A network fixed for good: no gradients, and evaluation mode that no parent's `train()` can leave."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> Frozen:
+        """Stay in evaluation mode: batch normalisation would otherwise keep learning."""
+        return super().train(False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Run it; see the class."""
+        return self.network(x)
+
+
+def frozen(network: nn.Module) -> Frozen:
+    """Freeze parameters, buffers and mode of a network; the one place where that is done."""
+    return Frozen(network).eval()
+
+
+def digest(network: nn.Module) -> str:
+    """SHA-256 over names and bytes of all parameters and buffers."""
+    sha = hashlib.sha256()
+    for name, tensor in sorted(network.state_dict().items()):
+        sha.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}".encode())
+        sha.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return sha.hexdigest()
+
+
+def _architecture(name: str) -> Any:
+    known = models.list_models(module=models)
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else "see torchvision.models for the names"
+        raise PathsearchError(f"encoder: expected a torchvision classification model, got {name!r}; {hint}")
+    with torch.device("meta"):  # no weights yet, and no reading of the global generator
+        return models.get_model(name, weights=None)
+
+
+def _trunk(model: Any, name: str) -> Any:
+    """The part of a classification model that yields feature maps."""
+    if hasattr(model, "features"):
+        # DenseNet applies its last ReLU outside `features`
+        return nn.Sequential(model.features, nn.ReLU()) if name.startswith("densenet") else model.features
+    if hasattr(model, "layer4"):  # the ResNet family: all but pooling and classifier
+        return nn.Sequential(*[part for key, part in model.named_children() if key not in ("avgpool", "fc")])
+    raise PathsearchError(
+        f"encoder: {name!r} has no convolutional trunk that can be cut off; choose vgg, resnet, squeezenet, "
+        "mobilenet, efficientnet or densenet"
+    )
+
+
+def _load_weights(model: nn.Module, settings: EncoderSettings) -> str:
+    """Fill the model (on the meta device until now) and return the weights' description."""
+    if settings.weights == "random":
+        model.to_empty(device="cpu")
+        _he_initialise(model, torch_stream(settings.random_seed, "encoder", settings.name))
+        return f"random (He, seed {settings.random_seed})"
+    if settings.weights == "imagenet":
+        state, label = _imagenet_state(settings.name), "ImageNet (torchvision IMAGENET1K_V1)"
+    else:
+        file = Path(settings.weights)
+        state = _read_weights(file)
+        label = f"file {file.name} (sha256 {hashlib.sha256(file.read_bytes()).hexdigest()[:12]})"
+    trunk_keys = {k for k in model.state_dict() if not k.startswith(("classifier", "fc."))}
+    if not trunk_keys & set(state):  # the file of a trunk alone, as torchvision's `.features` names it
+        state = {f"features.{key}": value for key, value in state.items()}
+    missing = sorted(trunk_keys - set(state))
+    if missing:
+        raise PathsearchError(
+            f"encoder weights {settings.weights}: expected the {len(trunk_keys)} tensors of {settings.name}'s trunk, "
+            f"got {len(trunk_keys) - len(missing)} of them (first missing: {missing[0]}); "
+            "is it the file of another architecture?"
+        )
+    model.to_empty(device="cpu")
+    try:
+        model.load_state_dict({key: state[key] for key in trunk_keys}, strict=False)
+    except RuntimeError as error:
+        raise PathsearchError(
+            f"encoder weights {settings.weights}: shapes do not fit {settings.name} "
+            f"({str(error).splitlines()[-1].strip()}); is it the file of another architecture?"
+        ) from None
+    return label
+
+
+def _he_initialise(model: nn.Module, generator: torch.Generator) -> None:
+    for part in model.modules():
+        if isinstance(part, (nn.Conv2d, nn.Linear)):
+            nn.init.kaiming_normal_(part.weight, nonlinearity="relu", generator=generator)
+            if part.bias is not None:
+                nn.init.zeros_(part.bias)
+        elif isinstance(part, (nn.BatchNorm2d, nn.LayerNorm)):
+            part.reset_parameters()  # ones and zeros: draws nothing
+
+
+def _imagenet_state(name: str) -> dict[str, Tensor]:
+    weights: Any = models.get_model_weights(name)["IMAGENET1K_V1"]
+    try:
+        return weights.get_state_dict(progress=True, check_hash=True)
+    except (OSError, RuntimeError) as error:  # no network, or a broken download
+        folder = Path(torch.hub.get_dir()) / "checkpoints"
+        raise PathsearchError(
+            f"encoder weights: could not download {weights.url} ({error}); 1. fetch it in a browser, 2. put it "
+            f"into {folder} or name it with --encoder-weights FILE, or 3. use --encoder-weights random"
+        ) from None
+
+
+def _read_weights(file: Path) -> dict[str, Tensor]:
+    if not file.is_file():
+        raise PathsearchError(f"encoder weights: expected imagenet, random or a file, got {str(file)!r}, which is none")
+    read: Callable[[Path], Any] = load_file if file.suffix == ".safetensors" else _read_pth
+    try:
+        state = read(file)
+    except (SafetensorError, json.JSONDecodeError, OSError) as error:
+        raise PathsearchError(f"encoder weights {file}: not a readable safetensors file ({error})") from None
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise PathsearchError(f"encoder weights {file}: expected a table of tensors (a state dict), got another object")
+    return state
+
+
+def _read_pth(file: Path) -> Any:
+    try:
+        return torch.load(file, map_location="cpu", weights_only=True)  # tensors only: no code is ever unpickled
+    except Exception as error:  # the unpickler raises many kinds
+        reason = str(error).splitlines()[0]
+        raise PathsearchError(
+            f"encoder weights {file}: not a plain state dict ({reason}); save it as safetensors"
+        ) from None

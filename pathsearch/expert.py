@@ -1,0 +1,134 @@
+"""An expert: a fixed path with its fixed weights, in one safetensors file that rebuilds it anywhere."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path as FilePath
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from data_prep.errors import PathsearchError
+from data_prep.whole_files import appears_whole
+from pathsearch import modules
+from pathsearch.decision import decide
+from pathsearch.encoder import frozen
+from pathsearch.features import Standardiser
+from pathsearch.grid import PathNetwork
+from pathsearch.path import Path
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class ExpertFacts:
+    """What an expert is, apart from its weights."""
+
+    task: str
+    classes: list[str]
+    path: str
+    specifications: list[list[str]]  # of the modules on the path, by layer
+    shapes: list[list[int]]  # input of each layer, output of the last
+    encoder: dict[str, Any]  # the encoder's identity: features of another one mean nothing here
+    threshold: float | None  # on the second class's probability; None for the most probable class
+    split: str
+    seed: int
+
+
+class Expert(nn.Module):
+    """A frozen path for one task: raw feature maps in, class probabilities out."""
+
+    def __init__(self, facts: ExpertFacts, network: PathNetwork, standardise: Standardiser) -> None:
+        super().__init__()
+        self.facts = facts
+        self.network = frozen(network)
+        self.standardise = standardise
+
+    @torch.inference_mode()
+    def logits(self, maps: Tensor) -> Tensor:
+        """(B, K) logits of raw encoder maps (B, C, H, W), float16 or float32."""
+        if tuple(maps.shape[1:]) != tuple(self.facts.shapes[0]):
+            raise PathsearchError(
+                f"expert {self.facts.task}: expected feature maps {tuple(self.facts.shapes[0])}, got "
+                f"{tuple(maps.shape[1:])}; encode with {self.facts.encoder['name']} at "
+                f"{self.facts.encoder['image_size']} px"
+            )
+        return self.network(self.standardise(maps))
+
+    def probabilities(self, maps: Tensor) -> np.ndarray:
+        """(B, K) float64 class probabilities."""
+        return self.logits(maps).double().softmax(1).numpy()
+
+    def classify(self, probabilities: np.ndarray) -> np.ndarray:
+        """(B,) class indices, by the threshold that was fixed on validation."""
+        return decide(probabilities, self.facts.threshold)
+
+    def n_parameters(self) -> int:
+        """Number of weights on the path and in the head."""
+        return sum(p.numel() for p in self.network.parameters())
+
+    def save(self, file: FilePath) -> str:
+        """Write the expert whole and return the file's SHA-256; equal experts give equal bytes."""
+        tensors = {
+            name: tensor.detach().cpu().contiguous() for name, tensor in self.network.network.state_dict().items()
+        }
+        tensors |= {"standardise.mean": self.standardise.mean, "standardise.std": self.standardise.std}
+        # one metadata key: the library keeps several in no fixed order
+        note = json.dumps({"format": FORMAT, **asdict(self.facts)}, sort_keys=True)
+        with appears_whole(file) as part:
+            save_file(tensors, part, metadata={"pathsearch": note})
+        return file_sha256(file)
+
+    @classmethod
+    def load(cls, file: FilePath) -> Expert:
+        """Read an expert back.
+
+        Raises:
+            PathsearchError: the file is missing, damaged, or not an expert.
+        """
+        try:
+            with safe_open(file, "pt") as opened:
+                note = (opened.metadata() or {}).get("pathsearch")
+                tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 (not a dict)
+        except FileNotFoundError:
+            raise PathsearchError(
+                f"expert {file}: no such file; has its run finished? See report.json beside it"
+            ) from None
+        except (SafetensorError, OSError) as error:
+            raise PathsearchError(f"expert {file}: not a readable safetensors file ({error})") from None
+        facts = json.loads(note) if note else {}
+        if facts.pop("format", None) != FORMAT:
+            raise PathsearchError(f"expert {file}: expected an expert file of format {FORMAT}; it says {note!r:.60}")
+        known = ExpertFacts(**facts)
+        network = _rebuild(known)
+        standardise = Standardiser(tensors.pop("standardise.mean"), tensors.pop("standardise.std"))
+        try:
+            network.load_state_dict(tensors)
+        except RuntimeError as error:
+            raise PathsearchError(
+                f"expert {file}: weights do not fit its path ({str(error).splitlines()[-1]})"
+            ) from None
+        return cls(known, network, standardise)
+
+
+def _rebuild(facts: ExpertFacts) -> PathNetwork:
+    """The network of an expert, its weights yet to be filled in."""
+    Path.parse(facts.path)  # refuse nonsense with a clear line
+    nothing = torch.Generator()
+    shapes = [tuple(shape) for shape in facts.shapes]
+    layers = [
+        [modules.build(kind, shape_in, shape_out, nothing) for kind in kinds]
+        for kinds, shape_in, shape_out in zip(facts.specifications, shapes[:-1], shapes[1:], strict=True)
+    ]
+    return PathNetwork(layers, modules.build("linear", shapes[-1], (len(facts.classes),), nothing))
+
+
+def file_sha256(file: FilePath) -> str:
+    """SHA-256 of a file, hex."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()

@@ -1,0 +1,257 @@
+"""Encode once, keep, verify: feature maps on disk, one array a view, memory-mapped; the search sees no image."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import random
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from data_prep.errors import PathsearchError
+from data_prep.manifest import Task
+from data_prep.whole_files import sync_dir, write_json, write_text
+from pathsearch.encoder import Encoder
+from pathsearch.streams import derive
+
+Progress = Callable[[int, int], None]
+CHUNK_BATCHES = 8  # batches between two saves of a growing array: what a kill can cost
+AUGMENTATION = "horizontal flip (half of the views), scale 0.9 to 1.1, rotation up to 0.1 degrees"  # the paper's
+
+
+@dataclass(frozen=True)
+class Standardiser:
+    """Mean and spread of every feature over a task's training images; part of its expert."""
+
+    mean: Tensor  # (C, H, W)
+    std: Tensor  # (C, H, W), floored so that a dead feature is not blown up
+
+    def __call__(self, maps: Tensor) -> Tensor:
+        """Return (B, C, H, W) float32 features of mean 0 and spread 1 over the training images."""
+        return (maps.float() - self.mean) / self.std
+
+    @classmethod
+    def fit(cls, maps: np.ndarray, rows: np.ndarray) -> Standardiser:
+        """Fit on `maps[rows]`, in chunks; a spread under a twentieth of the mean spread counts as that."""
+        total = np.zeros(maps.shape[1:])
+        squares = np.zeros(maps.shape[1:])
+        for chunk in np.array_split(rows, math.ceil(len(rows) / 1024)):
+            block = maps[chunk].astype(np.float64)
+            total += block.sum(0)
+            squares += (block**2).sum(0)
+        mean = total / len(rows)
+        std = np.sqrt(np.maximum(squares / len(rows) - mean**2, 0))
+        return cls(torch.tensor(mean).float(), torch.tensor(np.maximum(std, max(0.05 * std.mean(), 1e-6))).float())
+
+
+@dataclass(frozen=True)
+class Split:
+    """The features and labels of one split of a task.
+
+    Attributes:
+        name: train, val or test.
+        labels: (n,) class indices.
+        views: arrays (rows, C, H, W) float16, the unchanged images first.
+        rows: for each view, (n,) where this split's images stand in it.
+        standardise: fitted on the training images.
+    """
+
+    name: str
+    labels: Tensor
+    views: tuple[np.ndarray, ...]
+    rows: tuple[np.ndarray, ...]
+    standardise: Standardiser
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def batch(self, positions: Tensor, views: Tensor | None = None) -> Tensor:
+        """Standardised features (B, C, H, W) of images `positions`, of the unchanged view unless told."""
+        if views is None or len(self.views) == 1:
+            return self.standardise(self.raw(positions))
+        chosen = zip(views.tolist(), positions.tolist(), strict=True)
+        maps = np.stack([self.views[view][self.rows[view][i]] for view, i in chosen])
+        return self.standardise(torch.from_numpy(maps))
+
+    def raw(self, positions: Tensor) -> Tensor:
+        """Raw features (B, C, H, W) float16 of the unchanged images `positions`."""
+        return torch.from_numpy(self.views[0][self.rows[0][positions.numpy()]])
+
+    def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Features and labels of all images in order, `size` at a time."""
+        for positions in torch.arange(len(self)).split(size):
+            yield self.batch(positions), self.labels[positions]
+
+    def pooled(self) -> Tensor:
+        """(n, C) float32 mean over positions of the raw maps of the unchanged images: the router's input."""
+        parts = np.array_split(self.rows[0], max(1, math.ceil(len(self) / 1024)))
+        return torch.cat([torch.from_numpy(self.views[0][part]).float().mean((2, 3)) for part in parts])
+
+
+@dataclass(frozen=True)
+class Features:
+    """All encoded views of a task. Training and validation data are at hand; test data must be asked for."""
+
+    task: Task
+    views: tuple[np.ndarray, ...]
+    standardise: Standardiser
+    encoded: int  # images that the encoder had to run for now; 0 when all came from the cache
+
+    def train(self) -> Split:
+        """The training images, with all their views."""
+        own = self.task.rows("train")
+        rows = (own, *[np.arange(len(own))] * (len(self.views) - 1))
+        return Split("train", self._labels("train"), self.views, rows, self.standardise)
+
+    def validation(self) -> Split:
+        """The validation images."""
+        return Split("val", self._labels("val"), self.views[:1], (self.task.rows("val"),), self.standardise)
+
+    def test(self) -> Split:
+        """The test images: called once a run, after its path, weights and threshold are fixed."""
+        return Split("test", self._labels("test"), self.views[:1], (self.task.rows("test"),), self.standardise)
+
+    def _labels(self, split: str) -> Tensor:
+        return torch.from_numpy(self.task.labels(split))
+
+
+def encode(
+    task: Task, encoder: Encoder, cache_dir: Path, n_views: int = 1, progress: Progress | None = None
+) -> Features:
+    """Features of every image of a task, from the cache where it holds them.
+
+    Args:
+        task: a prepared task.
+        encoder: frozen; its weights, sizes and preprocessing are part of the cache's key, as are the manifest
+            and the bytes of the images.
+        cache_dir: where arrays are kept.
+        n_views: 1 for the images as they are; each further one is an augmented view of every training image.
+        progress: called with images done and images to do, if any must be encoded.
+
+    Returns:
+        The features, memory-mapped. An interrupted call goes on where it stopped; a file whose digest is wrong
+        is made again.
+    """
+    files = task.files()
+    own = {"encoder": encoder.key, "manifest": task.digest, "images": _images_digest(files)}
+    key = hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()
+    folder = cache_dir / f"{task.name}-{key[:16]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    wanted = [files if view == 0 else [files[row] for row in task.rows("train")] for view in range(n_views)]
+    missing = [view for view in range(n_views) if not _is_whole(folder / f"view{view}.npy")]
+    to_do, done = sum(len(wanted[view]) for view in missing), 0
+    for view in missing:
+        for rows in _encode_view(folder / f"view{view}.npy", wanted[view], view, encoder):
+            done += rows
+            if progress:
+                progress(done, to_do)
+    write_json(folder / "key.json", own)
+    arrays = tuple(np.load(folder / f"view{view}.npy", mmap_mode="r") for view in range(n_views))
+    return Features(task, arrays, Standardiser.fit(arrays[0], task.rows("train")), to_do)
+
+
+def _images_digest(files: list[Path]) -> str:
+    sha = hashlib.sha256()
+    for file in files:
+        try:
+            sha.update(hashlib.sha256(file.read_bytes()).digest())
+        except OSError as error:
+            raise PathsearchError(f"image {file}: cannot be read ({error.strerror}); prepare the task again") from None
+    return sha.hexdigest()
+
+
+def _is_whole(file: Path) -> bool:
+    digest_file = file.with_suffix(".sha256")
+    return file.is_file() and digest_file.is_file() and digest_file.read_text().strip() == _file_digest(file)
+
+
+def _file_digest(file: Path) -> str:
+    with file.open("rb") as stream:
+        sha = hashlib.sha256()
+        while block := stream.read(1 << 22):
+            sha.update(block)
+    return sha.hexdigest()
+
+
+def _encode_view(file: Path, images: list[Path], view: int, encoder: Encoder) -> Iterator[int]:
+    """Fill `file` with one view of `images`, yielding the number of rows as they are done.
+
+    The array grows under another name, with a note of the rows that are safely on disk; it takes its own name
+    when all are, and its digest is written last.
+    """
+    part, note = file.with_suffix(".part"), file.with_suffix(".rows")
+    shape = (len(images), *encoder.feature_shape)
+    done = int(note.read_text()) if part.exists() and note.exists() else 0
+    mode: Any = "r+" if done else "w+"
+    array = np.lib.format.open_memmap(part, mode=mode, dtype=np.float16, shape=None if done else shape)
+    if done:
+        yield done
+    size = batch_size(encoder.settings.image_size)
+    starts = range(done, len(images), size)
+
+    def load(start: int) -> Tensor:
+        return load_images(images[start : start + size], encoder.settings.image_size, view, start)
+
+    with ThreadPoolExecutor(1) as pool:  # the next batch is decoded while this one is computed
+        coming = pool.submit(load, starts[0]) if starts else None
+        for count, start in enumerate(starts, 1):
+            assert coming is not None
+            batch = coming.result()
+            coming = pool.submit(load, starts[count]) if count < len(starts) else None
+            array[start : start + len(batch)] = encoder(batch).numpy()
+            if count % CHUNK_BATCHES == 0:
+                array.flush()
+                write_json(note, start + len(batch))
+            yield len(batch)
+    array.flush()
+    del array
+    file.with_suffix(".sha256").unlink(missing_ok=True)
+    part.replace(file)
+    sync_dir(file.parent)
+    write_text(file.with_suffix(".sha256"), _file_digest(file) + "\n")
+    note.unlink(missing_ok=True)
+
+
+def batch_size(image_size: int) -> int:
+    """Images in an encoder batch: as many as keep the first layers' maps in reach of the caches."""
+    return max(8, min(128, 128 * 64**2 // image_size**2))
+
+
+def load_images(files: list[Path], image_size: int, view: int = 0, first: int = 0) -> Tensor:
+    """Decode images as (B, 3, S, S) uint8; `view` > 0 augments, by the view's and the image's own number."""
+    return torch.stack([_load_image(file, image_size, view, first + i) for i, file in enumerate(files)])
+
+
+def _load_image(file: Path, size: int, view: int, number: int) -> Tensor:
+    try:
+        with Image.open(file) as opened:
+            image = opened.convert("RGB")
+    except OSError as error:
+        raise PathsearchError(
+            f"image {file}: does not decode ({error}); replace it or prepare the task again"
+        ) from None
+    if image.size != (size, size):
+        image = image.resize((size, size), Image.Resampling.BILINEAR)
+    if view:
+        image = augment(image, random.Random(derive(0, "view", view, number)))
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1)
+
+
+def augment(image: Image.Image, rng: random.Random) -> Image.Image:
+    """Return the image flipped, scaled about its centre and rotated as `AUGMENTATION` says."""
+    flip = -1.0 if rng.random() < 0.5 else 1.0
+    scale, angle = rng.uniform(0.9, 1.1), math.radians(rng.uniform(-0.1, 0.1))
+    cos, sin = math.cos(angle) / scale, math.sin(angle) / scale
+    cx, cy = (image.width - 1) / 2, (image.height - 1) / 2
+    a, b, d, e = flip * cos, flip * sin, -sin, cos  # output pixel -> input pixel
+    matrix = (a, b, cx - a * cx - b * cy, d, e, cy - d * cx - e * cy)
+    return image.transform(image.size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)

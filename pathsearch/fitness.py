@@ -1,0 +1,293 @@
+"""Train the paths of a generation and score them on validation images: shared weights, or fresh ones."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from sklearn.metrics import roc_auc_score
+from torch import Tensor, nn
+
+from data_prep.errors import PathsearchError
+from pathsearch import population
+from pathsearch.config import SearchSettings
+from pathsearch.features import Split
+from pathsearch.grid import Grid, dropout_masks
+from pathsearch.path import Path
+from pathsearch.population import Plan
+from pathsearch.streams import torch_stream
+
+SCORING_BYTES = 128 << 20  # activations of a scoring pass at most: what keeps memory flat on a laptop
+PATHS_AT_ONCE = 256  # paths scored in one pass; more gain nothing
+
+
+class Fitness(NamedTuple):
+    """How good a path is on the validation images; compared in this order."""
+
+    score: float  # accuracy, balanced accuracy or AUC, in [0, 1]
+    log_likelihood: float  # mean, nats an image; breaks the ties of small validation sets
+
+
+class NonFiniteFitness(PathsearchError):
+    """A loss or a score became NaN or infinite."""
+
+
+class Progress(NamedTuple):
+    """How the training of one generation went, over all its paths."""
+
+    loss: float  # mean cross-entropy, nats an image
+    accuracy: float  # in [0, 1], with dropout
+
+
+class Evaluator(Protocol):
+    """What the search asks of a way to train and score paths."""
+
+    def train(self, paths: Sequence[Path], generation: int) -> Progress:
+        """Train along `paths`; generation -1 is the warm-up."""
+
+    def score(self, paths: Sequence[Path]) -> list[Fitness]:
+        """Validation fitness of each path, in order."""
+
+    def state(self) -> dict[str, Tensor]:
+        """All tensors that the next generation depends on."""
+
+    def load_state(self, tensors: dict[str, Tensor]) -> None:
+        """Go back to a saved state."""
+
+
+class SharedWeights:
+    """PathNet's way: one grid, trained along all paths of a generation at once; every score is of today's weights.
+
+    Source: Fernando et al. 2017, section 2. We differ: one shared minibatch for all paths and one step of
+    the optimiser for all, since steps for one path after another undo each other.
+    """
+
+    def __init__(
+        self, grid: Grid, task: str, train: Split, validation: Split, settings: SearchSettings, seed: int
+    ) -> None:
+        self.grid, self.task, self.settings, self.seed = grid, task, settings, seed
+        self.train_split, self.validation = train, validation
+        self.class_weights = class_weights(train.labels, grid_classes(grid, task)) if settings.balance else None
+        self.trainable = {name: p for name, p in grid.named_parameters() if p.requires_grad and _of(task, name)}
+        self.optimiser = torch.optim.AdamW(
+            self.trainable.values(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+        )
+
+    def train(self, paths: Sequence[Path], generation: int) -> Progress:
+        """Train the grid for one generation's minibatches along all `paths` in one pass."""
+        steps = self.settings.warmup if generation < 0 else self.settings.steps
+        plan = population.plan(paths).to(device_of(self.grid))
+        streams = torch_stream(self.seed, "masks", generation)
+        self.grid.train()
+        loss_sum, correct = 0.0, 0.0
+        for x, labels in minibatches(
+            self.train_split, self.settings.batch_size, steps, torch_stream(self.seed, "batches", generation)
+        ):
+            # 1. one minibatch and one set of dropout masks for every path
+            x, labels = x.to(device_of(self.grid)), labels.to(device_of(self.grid))
+            masks = dropout_masks(self.grid.shapes[1:], len(x), self.settings.dropout, streams)
+            masks = masks and [mask.to(x.device) for mask in masks]
+            # 2. all paths forward, mean loss back
+            logits = population.forward(self.grid, self.task, plan, x, masks)  # (P, B, K)
+            targets = labels.repeat(len(paths))
+            loss = F.cross_entropy(logits.flatten(0, 1), targets, weight=self.class_weights)
+            self.optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            # 3. one step for all
+            self.optimiser.step()
+            loss_sum += loss.item()
+            correct += (logits.argmax(-1) == labels).float().mean().item()
+        if not math.isfinite(loss_sum):
+            raise NonFiniteFitness(
+                f"generation {generation}: the training loss became {loss_sum}; "
+                f"lower --learning-rate (now {self.settings.learning_rate})"
+            )
+        return Progress(loss_sum / max(steps, 1), correct / max(steps, 1))
+
+    def score(self, paths: Sequence[Path]) -> list[Fitness]:
+        """Validation fitness of each path, all in one pass over the data; duplicates are scored once."""
+        distinct = list(dict.fromkeys(paths))
+        found: dict[Path, Fitness] = {}
+        for start in range(0, len(distinct), PATHS_AT_ONCE):
+            some = distinct[start : start + PATHS_AT_ONCE]
+            found |= dict(zip(some, self._score(some), strict=True))
+        return [found[path] for path in paths]
+
+    @torch.no_grad()
+    def _score(self, paths: list[Path]) -> list[Fitness]:
+        plan = population.plan(paths).to(device_of(self.grid))
+        self.grid.eval()
+        outputs = [
+            F.log_softmax(population.forward(self.grid, self.task, plan, x.to(device_of(self.grid))), -1).cpu()
+            for x, _ in self.validation.batches(scoring_batch(self.grid, plan))
+        ]
+        return fitnesses(torch.cat(outputs, 1), self.validation.labels, self.settings.fitness, paths)
+
+    def state(self) -> dict[str, Tensor]:
+        """Weights of the grid and the optimiser's moments."""
+        tensors = {f"grid.{name}": tensor for name, tensor in self.grid.state_dict().items()}
+        for name, parameter in self.trainable.items():
+            for key, value in self.optimiser.state.get(parameter, {}).items():
+                tensors[f"optimiser.{name}:{key}"] = value
+        return tensors
+
+    def load_state(self, tensors: dict[str, Tensor]) -> None:
+        """Restore what `state` returned."""
+        self.grid.load_state_dict({k[len("grid.") :]: v for k, v in tensors.items() if k.startswith("grid.")})
+        for name, value in tensors.items():
+            if name.startswith("optimiser."):
+                parameter, _, key = name[len("optimiser.") :].rpartition(":")
+                self.optimiser.state[self.trainable[parameter]][key] = value
+
+
+class FreshWeights:
+    """Every path from the same initial weights with the same minibatches: a pure function of the path, looked up."""
+
+    def __init__(
+        self, grid: Grid, task: str, train: Split, validation: Split, settings: SearchSettings, seed: int
+    ) -> None:
+        self.grid, self.task, self.settings, self.seed = grid, task, settings, seed
+        self.train_split, self.validation = train, validation
+        self.class_weights = class_weights(train.labels, grid_classes(grid, task)) if settings.balance else None
+        self.known: dict[Path, tuple[Fitness, Progress]] = {}
+
+    def train(self, paths: Sequence[Path], generation: int) -> Progress:
+        """Train a copy of each path that was not seen before; the warm-up has nothing to do."""
+        if generation < 0:
+            return Progress(math.nan, math.nan)
+        for path in dict.fromkeys(paths):
+            if path not in self.known:
+                self.known[path] = self._evaluate(path)
+        means = np.mean([self.known[path][1] for path in paths], axis=0)
+        return Progress(float(means[0]), float(means[1]))
+
+    def score(self, paths: Sequence[Path]) -> list[Fitness]:
+        """Look up each path's fitness, training those not seen before."""
+        self.train(paths, 0)
+        return [self.known[path][0] for path in paths]
+
+    def _evaluate(self, path: Path) -> tuple[Fitness, Progress]:
+        network = self.grid.network(path, self.task)
+        trainable = [p for p in network.parameters() if p.requires_grad]
+        optimiser = torch.optim.AdamW(
+            trainable, lr=self.settings.learning_rate, weight_decay=self.settings.weight_decay
+        )
+        streams = torch_stream(self.seed, "masks")
+        device = device_of(self.grid)
+        losses, hits = [], []
+        for x, labels in minibatches(
+            self.train_split,
+            self.settings.batch_size,
+            self.settings.steps,
+            torch_stream(self.seed, "batches"),
+        ):
+            x, labels = x.to(device), labels.to(device)
+            masks = dropout_masks(self.grid.shapes[1:], len(x), self.settings.dropout, streams)
+            logits = network(x, masks and [mask.to(device) for mask in masks])
+            loss = F.cross_entropy(logits, labels, weight=self.class_weights)
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            optimiser.step()
+            losses.append(loss.item())
+            hits.append((logits.argmax(-1) == labels).float().mean().item())
+        outputs = log_probabilities(network, self.validation)
+        fitness = fitnesses(outputs[None], self.validation.labels, self.settings.fitness, [path])[0]
+        return fitness, Progress(float(np.mean(losses)), float(np.mean(hits)))
+
+    def state(self) -> dict[str, Tensor]:
+        """The scores found so far, as one table, and the paths' gene lists."""
+        if not self.known:
+            return {}
+        names = "\n".join(map(str, self.known)).encode()
+        return {
+            "known.paths": torch.frombuffer(bytearray(names), dtype=torch.uint8),
+            "known.scores": torch.tensor([(*f, *p) for f, p in self.known.values()], dtype=torch.float64),
+        }
+
+    def load_state(self, tensors: dict[str, Tensor]) -> None:
+        """Restore what `state` returned."""
+        if tensors:
+            names = bytes(tensors["known.paths"].numpy()).decode().split("\n")
+            rows = tensors["known.scores"].tolist()
+            self.known = {
+                Path.parse(name): (Fitness(*row[:2]), Progress(*row[2:])) for name, row in zip(names, rows, strict=True)
+            }
+
+
+def _of(task: str, parameter: str) -> bool:
+    """Whether a grid's parameter is in a module or in this task's head, not in another task's."""
+    return parameter.startswith("layers.") or parameter.startswith(f"heads.{task}.")
+
+
+def grid_classes(grid: Grid, task: str) -> int:
+    """Number of classes of a task's head, K."""
+    return len(list(grid.heads[task].parameters())[-1])
+
+
+def device_of(network: nn.Module) -> torch.device:
+    """Where a network's parameters are."""
+    return next(network.parameters()).device
+
+
+def class_weights(labels: Tensor, n_classes: int) -> Tensor:
+    """(K,) loss weights that give every class the same total weight, mean 1 over the images."""
+    counts = torch.bincount(labels, minlength=n_classes).float()
+    return len(labels) / (n_classes * counts)
+
+
+def minibatches(split: Split, size: int, steps: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+    """`steps` minibatches in random order, every image once before any comes again; a random view of each."""
+    order = torch.empty(0, dtype=torch.int64)
+    for _ in range(steps):
+        while len(order) < min(size, len(split)):
+            order = torch.cat([order, torch.randperm(len(split), generator=generator)])
+        positions, order = order[:size], order[size:]
+        views = torch.randint(len(split.views), positions.shape, generator=generator)
+        yield split.batch(positions, views), split.labels[positions]
+
+
+def scoring_batch(grid: Grid, plan: Plan) -> int:
+    """Images in a chunk of a scoring pass, so that its activations stay within `SCORING_BYTES`."""
+    widest = max(math.prod(shape) for shape in grid.shapes[1:])
+    maps = math.prod(grid.shapes[0]) + 64 * math.prod(grid.shapes[0][1:])  # the input, a first-layer module's insides
+    return max(16, min(1024, SCORING_BYTES // (4 * (4 * plan.widest * widest + maps))))
+
+
+@torch.no_grad()
+def log_probabilities(network: nn.Module, split: Split, size: int = 512) -> Tensor:
+    """(n, K) log-probabilities of one network for all images of a split, in evaluation mode, on the CPU."""
+    network.eval()
+    device = device_of(network)
+    return torch.cat([F.log_softmax(network(x.to(device)), -1).cpu() for x, _ in split.batches(size)])
+
+
+def fitnesses(log_p: Tensor, labels: Tensor, measure: str, paths: Sequence[Path]) -> list[Fitness]:
+    """Fitness of P paths from their log-probabilities (P, n, K) and the labels (n,).
+
+    Raises:
+        NonFiniteFitness: a path's score is NaN or infinite; DEAP would let it beat everything.
+    """
+    likelihood = log_p.gather(2, labels.expand(len(log_p), -1)[..., None]).mean((1, 2))  # (P,)
+    right = (log_p.argmax(-1) == labels).double()  # (P, n)
+    if measure == "accuracy":
+        scores = right.mean(1)
+    elif measure == "balanced_accuracy":
+        scores = torch.stack([right[:, labels == k].mean(1) for k in labels.unique()]).mean(0)
+    else:
+        scores = torch.tensor([_auc(p, labels) for p in log_p.exp().double()])
+    for path, score, value in zip(paths, scores.tolist(), likelihood.tolist(), strict=True):
+        if not (math.isfinite(score) and math.isfinite(value)):
+            raise NonFiniteFitness(
+                f"path {path}: fitness became {measure}={score}, log-likelihood={value}; lower the rate"
+            )
+    return [Fitness(*pair) for pair in zip(scores.tolist(), likelihood.tolist(), strict=True)]
+
+
+def _auc(probabilities: Tensor, labels: Tensor) -> float:
+    p = (probabilities / probabilities.sum(-1, keepdim=True)).numpy()
+    binary = p.shape[1] == 2
+    return float(roc_auc_score(labels.numpy(), p[:, 1] if binary else p, multi_class="ovr"))

@@ -1,0 +1,134 @@
+"""The router: encoder features to a task, or unknown. Closed form, so adding a task needs no other task's images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from sklearn.covariance import OAS
+from torch import Tensor
+
+from data_prep.errors import PathsearchError
+from data_prep.whole_files import appears_whole
+
+UNKNOWN = -1
+FALSE_REJECTION = 0.01  # share of a task's own validation images beyond its threshold
+
+
+@dataclass(frozen=True)
+class Territory:
+    """Where one task's images lie among the encoder's features: Gaussians of its classes, one covariance.
+
+    Attributes:
+        means: (K, C) of the classes' pooled features, float64.
+        whiten: (C, C) with whiten @ whiten.T the inverse of the covariance around the class means.
+        log_det: log determinant of the covariance.
+        threshold: squared Mahalanobis distance beyond which an image is unknown, fixed on validation.
+    """
+
+    means: Tensor
+    whiten: Tensor
+    log_det: float
+    threshold: float
+
+    @classmethod
+    def fit(
+        cls,
+        pooled: Tensor,
+        labels: Tensor,
+        validation: Tensor,
+        false_rejection: float = FALSE_REJECTION,
+    ) -> Territory:
+        """Fit on a task's own training images, fix the threshold on its own validation images.
+
+        Args:
+            pooled: (n, C) mean over positions of the training images' maps.
+            labels: (n,) their classes.
+            validation: (m, C) the same of the validation images.
+            false_rejection: share of validation images that may lie beyond the threshold.
+
+        Source: Lee et al. 2018 (arXiv:1807.03888): class means, one covariance, Mahalanobis distance. We differ:
+        a covariance a task, shrunk by OAS (Chen et al. 2010), so that no other task's images are needed and
+        adding a task moves no other's threshold.
+        """
+        x = pooled.double()
+        means = torch.stack([x[labels == k].mean(0) for k in labels.unique()])
+        residuals = torch.cat([x[labels == k] - means[i] for i, k in enumerate(labels.unique())])
+        scale = residuals.std(0).clamp_min(1e-12)
+        shrunk = torch.from_numpy(OAS(assume_centered=True).fit((residuals / scale).numpy()).covariance_)
+        values, vectors = torch.linalg.eigh(shrunk)
+        values = values.clamp_min(1e-6 * float(values.max()))
+        whiten = (vectors / values.sqrt()) / scale[:, None]
+        log_det = float(values.log().sum() + 2 * scale.log().sum())
+        unfixed = cls(means, whiten, log_det, float("inf"))
+        distances = unfixed.distance(validation)
+        return cls(
+            means,
+            whiten,
+            log_det,
+            float(torch.quantile(distances, 1 - false_rejection, interpolation="higher")),
+        )
+
+    def distance(self, pooled: Tensor) -> Tensor:
+        """(n,) squared Mahalanobis distance to the nearest class mean."""
+        offsets = pooled.double()[:, None] - self.means  # (n, K, C)
+        return (offsets @ self.whiten).square().sum(-1).min(1).values
+
+    def log_density(self, pooled: Tensor) -> Tensor:
+        """(n,) log density under the nearest class's Gaussian, up to a constant that all tasks share."""
+        return -0.5 * (self.distance(pooled) + self.log_det)
+
+    def save(self, file: Path) -> None:
+        """Write it whole."""
+        numbers = torch.tensor([self.log_det, self.threshold], dtype=torch.float64)
+        with appears_whole(file) as part:
+            save_file({"means": self.means, "whiten": self.whiten.contiguous(), "numbers": numbers}, part)
+
+    @classmethod
+    def load(cls, file: Path) -> Territory:
+        """Read it back; raise `PathsearchError` if the file is missing or damaged."""
+        try:
+            tensors = load_file(file)
+            return cls(tensors["means"], tensors["whiten"], *tensors["numbers"].tolist())
+        except (OSError, SafetensorError, KeyError) as error:
+            raise PathsearchError(f"router file {file}: cannot be read ({error}); has its run finished?") from None
+
+
+class Router:
+    """Sends each image to the task whose features it looks most like, or answers unknown."""
+
+    def __init__(self, territories: dict[str, Territory]) -> None:
+        if not territories:
+            raise PathsearchError("router: expected at least one task, got none; name a finished run")
+        widths = {name: territory.means.shape[1] for name, territory in territories.items()}
+        if len(set(widths.values())) > 1:
+            raise PathsearchError(f"router: tasks must share one encoder, got feature widths {widths}")
+        self.territories = territories
+
+    @property
+    def tasks(self) -> Sequence[str]:
+        """Names of the tasks, in the order of the answers' indices."""
+        return list(self.territories)
+
+    def route(self, pooled: Tensor) -> tuple[np.ndarray, np.ndarray]:
+        """Task of each image.
+
+        Args:
+            pooled: (n, C) mean over positions of the encoder's maps.
+
+        Returns:
+            (n,) index into `tasks`, or `UNKNOWN`; and (n,) the distance to that task over its threshold, so that
+            values above 1 are unknown.
+        """
+        densities = torch.stack([t.log_density(pooled) for t in self.territories.values()], dim=1)
+        ratios = torch.stack([t.distance(pooled) / t.threshold for t in self.territories.values()], dim=1)
+        inside = ratios <= 1
+        # among the tasks within whose threshold it lies the densest; an image that is in none is unknown
+        nearest = torch.where(inside | ~inside.any(1, keepdim=True), densities, -torch.inf).argmax(1)
+        chosen = ratios.gather(1, nearest[:, None])[:, 0]
+        return torch.where(chosen > 1, UNKNOWN, nearest).numpy(), chosen.numpy()

@@ -1,0 +1,158 @@
+"""What a person sees: progress bars with time left, tables of results, one line for an error."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+class Terminal:
+    """Progress on standard error, results on standard output; with `--json` all but the one object on the former."""
+
+    def __init__(self, as_json: bool = False) -> None:
+        self.as_json = as_json
+        self.results = errors if as_json else Console(highlight=False, soft_wrap=True)
+        self._progress: Progress | None = None
+        self._bar: Any = None
+
+    @contextmanager
+    def progress(self) -> Iterator[Terminal]:
+        """Show bars while the block runs; nothing where standard error is no terminal."""
+        columns = (
+            TextColumn("{task.description:<10}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+        )
+        with Progress(*columns, console=errors, disable=not errors.is_terminal) as self._progress:
+            yield self
+        self._progress = self._bar = None
+
+    def stage(self, name: str, total: int) -> None:
+        """Begin a stage of so many steps (0 if not yet known), ending the one before."""
+        if self._progress is None:
+            return
+        if self._bar is not None:
+            before = self._progress.tasks[self._bar]
+            self._progress.update(self._bar, completed=before.total or before.completed, total=before.total or 1)
+        self._bar = self._progress.add_task(name, total=total or None, note="")
+
+    def advance(self, done: int, note: str = "") -> None:
+        """Set the steps done in the stage."""
+        if self._progress is not None and self._bar is not None:
+            self._progress.update(self._bar, completed=done, note=note)
+
+    def count(self, done: int, total: int) -> None:
+        """Set steps done and their number at once, for stages that learn it on the way."""
+        if self._progress is not None and self._bar is not None:
+            self._progress.update(self._bar, completed=done, total=total)
+
+    def say(self, line: str = "") -> None:
+        """Print one line for a person."""
+        self.results.print(line, markup=False)
+
+    def emit(self, value: dict[str, Any]) -> None:
+        """Print the result as one JSON object on standard output, if `--json` asked for it."""
+        if self.as_json:
+            print(json.dumps(value, allow_nan=False))
+
+    def figures(self, files: list[Path]) -> None:
+        """Name the figures that were written, one line each."""
+        for file in files:
+            if file.suffix == ".png":
+                self.say(f"figure  {file}  (and .svg)")
+
+    def run_table(self, report: dict[str, Any]) -> None:
+        """One run's result beside its baselines, and what it stands on."""
+        about = report["encoder"]
+        trunk = f"{about['name']}, {about['weights']}, {about['image_size']} px"
+        table = Table(
+            title=f"{report['task']}: {trunk}, seed {report['seed']}",
+            caption=f"split: {report['split_in_words']}",
+        )
+        for name, side in (("", "left"), ("parameters", "right"), ("validation", "right")):
+            table.add_column(name, justify=side)  # type: ignore[arg-type]
+        for name in ("test accuracy (95 %)", "balanced", "AUC"):
+            table.add_column(name, justify="right")
+        rows = [("evolved path", report["parameters"]["expert"], report["validation"], report["test"])]
+        words = {"linear_probe": "linear probe", "random_path": "random paths (mean)", "full_grid": "full grid"}
+        for key, row in report["baselines"].items():
+            if row["test"]["n"]:
+                rows.append((words[key], row["parameters"], row["validation"], row["test"]))
+        for name, parameters, validation, test in rows:
+            spread = ""
+            if "ci95" in test:
+                spread = " ({:.4f}, {:.4f})".format(*test["ci95"]["accuracy"])
+            elif test.get("accuracy_sd") is not None:
+                spread = f" ± {test['accuracy_sd']:.4f}"
+            table.add_row(
+                name,
+                f"{parameters:,.0f}",
+                rate(validation["accuracy"]),
+                rate(test["accuracy"]) + spread,
+                rate(test["balanced_accuracy"]),
+                rate(test["auc"]),
+            )
+        self.results.print(table)
+        for line in report["verdict"]:
+            self.say(line)
+
+    def joint_table(self, report: dict[str, Any]) -> None:
+        """Routed beside oracle-routed, task by task and overall."""
+        about, routing = report["encoder"], report["routing"]
+        table = Table(
+            title=f"Joint test: {about['name']}, {about['weights']}, {about['image_size']} px",
+            caption="; ".join(f"{task}: {words}" for task, words in report["splits"].items()),
+        )
+        for name in ("", "images", "routed accuracy (95 %)", "recall", "oracle accuracy", "unknown"):
+            table.add_column(name, justify="left" if not name else "right")
+        for name, row in report["tasks"].items():
+            table.add_row(
+                name,
+                f"{row['routed']['n']:,}",
+                rate(row["routed"]["accuracy"]) + " ({:.4f}, {:.4f})".format(*row["routed"]["ci95"]["accuracy"]),
+                rate(row["routed"]["recall"]),
+                rate(row["oracle"]["accuracy"]),
+                f"{row['routed']['unknown']:,}",
+            )
+        overall = report["overall"]
+        table.add_row(
+            "overall",
+            f"{overall['n']:,}",
+            rate(overall["accuracy"]) + " ({:.4f}, {:.4f})".format(*overall["ci95"]["accuracy"]),
+            rate(overall["recall"]),
+            rate(overall["oracle_accuracy"]),
+            f"{routing['unknown']:,}",
+            style="bold",
+        )
+        self.results.print(table)
+        self.say(
+            f"Routing accuracy {rate(routing['accuracy'])} over the images that were routed; {routing['unknown']} of "
+            f"{routing['n']} answered unknown (threshold set for {report['false_rejection_on_validation']:.0%} of "
+            "validation images)."
+        )
+
+    def task_lines(self, task: Any) -> None:
+        """What a preparation made."""
+        for split, counts in task.info["counts"].items():
+            self.say(f"{split:<5}  " + "  ".join(f"{name} {n}" for name, n in counts.items()))
+        self.say(f"split  {task.split_in_words}")
+        for note in task.info["notes"]:
+            self.say(f"note   {note}")
+
+
+def rate(value: float | None) -> str:
+    """A rate as printed in tables; a dash where it is undefined."""
+    return "–" if value is None else f"{value:.4f}"
