@@ -77,9 +77,10 @@ def prepare_npz(
 def _read_split(file: Path, given: str) -> tuple[np.ndarray, np.ndarray]:
     """Images (N×H×W or N×H×W×3, uint8) and labels (N, int64) of one split."""
     try:
-        with np.load(file, allow_pickle=False) as arrays:  # a pickle can run code when it is read
+        # A pickle can run code when it is read. np.load closes a file it opened itself only if all goes well.
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             images, labels = arrays[f"{given}_images"], arrays[f"{given}_labels"]
-    except (KeyError, ValueError, OSError, zipfile.BadZipFile, AttributeError) as error:
+    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile, AttributeError, TypeError) as error:
         reason = " ".join(str(error).split())
         raise BadData(
             f"{file}: expected {given}_images and {given}_labels in MedMNIST's layout, got {reason}"

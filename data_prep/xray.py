@@ -56,7 +56,10 @@ def prepare_pneumonia(
             f"--source {source}: expected the folder chest_xray with train, val and test, got none called "
             f"{' or '.join(missing)}; for other layouts use: pathsearch prepare folder"
         )
-    tree = read_image_tree(folder, person_of)
+    # Numbers of the original test split occur in train too, and nobody knows if these are the same people. The
+    # official split divides them by definition; a split by patient must not, so there one number is one group.
+    by_patient = split == "patient"
+    tree = read_image_tree(folder, lambda file, given: person_of(file) if by_patient else pooled_person_of(file, given))
     if tree.classes != CLASSES:
         raise BadData(
             f"--source {source}: expected the class folders {' and '.join(CLASSES)}, got "
@@ -74,35 +77,40 @@ def prepare_pneumonia(
         source=words,
         licence=licence,
         mode="L",
-        notes=[*_person_notes(tree.images), *ignored_notes(tree)],
+        notes=[*_person_notes(tree.images, split), *ignored_notes(tree)],
         overwrite=overwrite,
         progress=progress,
     )
 
 
-def person_of(file_name: str, given: str) -> str:
-    """The group of an X-ray: its person number, apart for the original test split.
+def person_of(file_name: str) -> str:
+    """The person in a file name: `person42` of `person42_virus_7.jpeg`, `IM-0115` of `IM-0115-0001.jpeg`.
 
-    `person42_virus_7.jpeg` in val gives `train/person42`, `IM-0115-0001.jpeg` in test `test/IM-0115`. A name
-    of another form gives no group.
+    Empty for a name of another form.
     """
     found = PERSON.match(file_name)
+    return found.group(1) if found else ""
+
+
+def pooled_person_of(file_name: str, given: str) -> str:
+    """The person with the pool it is in: `train/person42` (train and val) or `test/person42`."""
+    person = person_of(file_name)
     pool = "test" if given == "test" else "train"
-    return f"{pool}/{found.group(1)}" if found else ""
+    return f"{pool}/{person}" if person else ""
 
 
-def _person_notes(images: Sequence[RawImage]) -> list[str]:
-    pools: dict[str, set[str]] = {"train": set(), "test": set()}
+def _person_notes(images: Sequence[RawImage], split: str) -> list[str]:
+    pools: dict[bool, set[str]] = {True: set(), False: set()}
     for image in images:
         if image.group:
-            pool, person = image.group.split("/")
-            pools[pool].add(person)
-    both = len(pools["train"] & pools["test"])
+            pools[image.given == "test"].add(image.group.rpartition("/")[2])
+    both = len(pools[True] & pools[False])
+    so = "one group each" if split == "patient" else "kept apart: train/person1, test/person1"
     notes = []
     if both:
         notes.append(
             f"{both} person numbers of the original test split also occur in train or val; it is not known "
-            "if these are the same people, so the two are kept apart: train/person1, test/person1"
+            f"if these are the same people, so in this split they are {so}"
         )
     n_without = sum(not image.group for image in images)
     if n_without:

@@ -36,7 +36,7 @@ def test_sixteen_bits_are_scaled_by_the_images_own_range(tmp_path):
 
 def test_floats_must_be_finite(tmp_path):
     file = saved(tmp_path, np.array([[0.0, np.nan]], dtype=np.float32), "x.tiff")
-    with pytest.raises(BadData, match="x.tiff: expected finite pixels, got NaN or infinity"):
+    with pytest.raises(BadData, match=r"x.tiff: expected finite pixels, got NaN or infinity"):
         read_image(file, None)
 
 
@@ -86,7 +86,7 @@ def test_an_error_stops_the_rest(tmp_path):
             raise BadData("number 3")
         return Image.new("L", (4, 4))
 
-    with pytest.raises(BadData, match="number 3"):
+    with pytest.raises(BadData, match=r"number 3"):
         write_images([tmp_path / f"{i}.png" for i in range(2000)], make)
     assert len(made) < 2000
 

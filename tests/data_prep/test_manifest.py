@@ -69,7 +69,7 @@ def test_rows_labels_and_files_go_together(tmp_path):
             assert f"{split}-{task.classes[label]}-" in files[row].name
         seen += rows.tolist()
     assert sorted(seen) == list(range(len(files)))
-    with pytest.raises(ValueError, match="expected one of train, val, test, got 'dev'"):
+    with pytest.raises(ValueError, match=r"expected one of train, val, test, got 'dev'"):
         task.rows("dev")
 
 
@@ -141,7 +141,7 @@ def test_a_planted_fault_is_named(spoil, message):
 
 def test_groups_in_two_splits_pass_only_where_the_split_says_so(tmp_path):
     torn = edit(good_table(), 0, "group", "valcat0")
-    with pytest.raises(BadData, match="each group in one split"):
+    with pytest.raises(BadData, match=r"each group in one split"):
         save(tmp_path, torn)
     save(tmp_path, torn, split={**SPLIT, "name": "random", "groups_apart": False})
     assert load_task(tmp_path, "pets").split_name == "random"
@@ -164,7 +164,7 @@ def test_bad_classes_are_refused(tmp_path, classes, message):
 
 @pytest.mark.parametrize("name", ["", "a/b", "..", ".hidden", "raw", "a b"])
 def test_bad_task_names_are_refused(tmp_path, name):
-    with pytest.raises(PathsearchError, match="task name: expected"):
+    with pytest.raises(PathsearchError, match=r"task name: expected"):
         load_task(tmp_path, name)
 
 
@@ -174,17 +174,17 @@ def test_a_missing_task_prints_its_command_and_what_is_there(tmp_path):
         DataNotPrepared, match=r"prepared there: pets\); run: pathsearch prepare ecg --source physionet"
     ):
         load_task(tmp_path, "ecg")
-    with pytest.raises(DataNotPrepared, match="pathsearch prepare pneumonia --source FOLDER"):
+    with pytest.raises(DataNotPrepared, match=r"pathsearch prepare pneumonia --source FOLDER"):
         load_task(tmp_path, "pneumonia")
-    with pytest.raises(DataNotPrepared, match="pathsearch prepare folder --source FOLDER --name birds --data-dir"):
+    with pytest.raises(DataNotPrepared, match=r"pathsearch prepare folder --source FOLDER --name birds --data-dir"):
         load_task(tmp_path, "birds")
-    with pytest.raises(DataNotPrepared, match="prepared there: no task"):
+    with pytest.raises(DataNotPrepared, match=r"prepared there: no task"):
         load_task(tmp_path / "nowhere", "ecg")
 
 
 def test_the_default_data_folder_needs_no_option(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(DataNotPrepared, match="--source physionet$"):
+    with pytest.raises(DataNotPrepared, match=r"--source physionet$"):
         load_task(Path("data"), "ecg")
 
 
@@ -202,7 +202,7 @@ def test_a_missing_image_or_manifest_is_found(tmp_path):
     with pytest.raises(BadData, match=r"expected image images/train-dog-1.png, got no such file"):
         load_task(tmp_path, "pets")
     (tmp_path / "pets" / "manifest.csv").unlink()
-    with pytest.raises(BadData, match="expected the manifest of task 'pets', got no such file"):
+    with pytest.raises(BadData, match=r"expected the manifest of task 'pets', got no such file"):
         load_task(tmp_path, "pets")
 
 
@@ -217,7 +217,7 @@ def test_a_damaged_task_json_is_found(tmp_path, spoiled):
 def test_a_renamed_folder_is_found(tmp_path):
     save(tmp_path)
     (tmp_path / "pets").rename(tmp_path / "zoo")
-    with pytest.raises(BadData, match="expected task 'zoo', got 'pets'"):
+    with pytest.raises(BadData, match=r"expected task 'zoo', got 'pets'"):
         load_task(tmp_path, "zoo")
 
 

@@ -25,7 +25,7 @@ def assert_every_class_everywhere(split, labels):
 
 
 def test_the_two_helpers_reject_what_they_should():
-    with pytest.raises(AssertionError, match="group g in train and val"):
+    with pytest.raises(AssertionError, match=r"group g in train and val"):
         assert_no_group_twice(["train", "val"], ["g", "g"])
     with pytest.raises(AssertionError):
         assert_every_class_everywhere(["train", "val", "test"], ["a", "a", "b"])
@@ -97,7 +97,7 @@ def test_patient_shares_come_close_with_many_groups():
 
 def test_a_class_in_two_groups_cannot_be_split_by_patient():
     labels, groups = ["a"] * 20 + ["b"] * 20, [f"g{i}" for i in range(20)] + ["x", "y"] * 10
-    with pytest.raises(BadData, match="class 'b' in at least 3 groups, one for each split, got 2"):
+    with pytest.raises(BadData, match=r"class 'b' in at least 3 groups, one for each split, got 2"):
         patient_split(labels, groups, 0)
 
 
@@ -106,17 +106,17 @@ def test_groups_that_contradict_each_other_are_an_error_not_a_loop():
     where = {"a": "123", "b": "124", "c": "134"}
     labels = [label for label, groups in where.items() for _ in groups for _ in range(2)]
     groups = [group for groups in where.values() for group in groups for _ in range(2)]
-    with pytest.raises(BadData, match="got no such split in 20000 draws of 4 groups"):
+    with pytest.raises(BadData, match=r"got no such split in 20000 draws of 4 groups"):
         patient_split(labels, groups, 0)
 
 
 def test_patient_needs_groups():
-    with pytest.raises(BadData, match="expected a group .* got none; give groups, or use --split random"):
+    with pytest.raises(BadData, match=r"expected a group .* got none; give groups, or use --split random"):
         patient_split(["a", "b"] * 9, [""] * 18, 0)
 
 
 def test_random_needs_an_image_of_each_class_for_each_split():
-    with pytest.raises(BadData, match="at least 3 images of class 'b', one a split, got 2"):
+    with pytest.raises(BadData, match=r"at least 3 images of class 'b', one a split, got 2"):
         random_split(["a"] * 10 + ["b"] * 2, [""] * 12, 0)
 
 
@@ -188,12 +188,12 @@ def test_ds1_ds2_tests_on_ds2_and_leaves_paced_records_out():
 
 
 def test_ds1_ds2_needs_mit_bih():
-    with pytest.raises(BadData, match="expected MIT-BIH records of both lists .* got s01, s02; use --split patient"):
+    with pytest.raises(BadData, match=r"expected MIT-BIH records of both lists .* got s01, s02; use --split patient"):
         ds1_ds2_split(["a", "b"], ["s01", "s02"], ["s01", "s02"], 0)
 
 
 def test_an_unknown_split_is_refused():
-    with pytest.raises(PathsearchError, match="expected random, patient or official for this source, got 'rnd'"):
+    with pytest.raises(PathsearchError, match=r"expected random, patient or official for this source, got 'rnd'"):
         assign("rnd", ["a"], [""], [""], 0)
     assert assign("random", ["a", "b"] * 5, [""] * 10, [""] * 10, 0)[1]["name"] == "random"
     assert splits.FRACTIONS == (0.6, 0.2, 0.2)
