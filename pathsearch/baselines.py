@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
 
 from torch import nn
@@ -9,10 +10,12 @@ from torch import nn
 from pathsearch import modules
 from pathsearch.config import TrainingSettings
 from pathsearch.features import Split
+from pathsearch.fitness import device_of
 from pathsearch.grid import Grid, PathNetwork
+from pathsearch.modules import Shape
 from pathsearch.path import Path
 from pathsearch.streams import derive, python_stream, torch_stream
-from pathsearch.training import Trained, train
+from pathsearch.training import Trained, refit, train
 
 
 def linear_probe(
@@ -20,23 +23,35 @@ def linear_probe(
 ) -> Trained:
     """One linear layer on the flattened features: the paper's "no path selection network"."""
     width = prod(grid.shapes[0])
-    head = nn.Sequential(nn.Flatten(), modules.build("linear", (width,), (n_classes,), torch_stream(seed, "probe")))
-    probe = PathNetwork([], head).to(next(grid.parameters()).device)
-    return train(probe, [], training, validation, settings, derive(seed, "probe"))
+
+    def fresh() -> PathNetwork:
+        layer = modules.build("linear", (width,), (n_classes,), torch_stream(seed, "probe"))
+        return PathNetwork([], nn.Sequential(nn.Flatten(), layer)).to(device_of(grid))
+
+    return _train(fresh, [], training, validation, settings, derive(seed, "probe"))
 
 
 def train_path(
-    grid: Grid,
-    task: str,
-    path: Path,
+    grid: Grid, task: str, path: Path, training: Split, validation: Split, settings: TrainingSettings, seed: int
+) -> Trained:
+    """The last training of one path of a grid, from the grid's present weights."""
+
+    def fresh() -> PathNetwork:
+        return grid.network(path, task)
+
+    return _train(fresh, grid.shapes[1:], training, validation, settings, derive(seed, "path", path))
+
+
+def _train(
+    fresh: Callable[[], PathNetwork],
+    shapes: list[Shape],
     training: Split,
     validation: Split,
     settings: TrainingSettings,
     seed: int,
 ) -> Trained:
-    """The last training of one path of a grid, from the grid's present weights."""
-    network = grid.network(path, task)
-    return train(network, grid.shapes[1:], training, validation, settings, derive(seed, "path", path))
+    trained = train(fresh(), shapes, training, validation, settings, seed)
+    return refit(trained, fresh(), shapes, training, validation, settings, seed) if settings.refit else trained
 
 
 def random_paths(grid: Grid, number: int, seed: int) -> list[Path]:

@@ -101,7 +101,7 @@ class SearchSettings:
 class TrainingSettings:
     """The last training of a path; the baselines get exactly the same."""
 
-    epochs: int = 40  # at most; early stopping usually ends sooner
+    epochs: int = 15  # at most; the rate reaches zero at the last
     patience: int = 8  # epochs without a better validation likelihood
     batch_size: int = 128  # images
     learning_rate: float = 2e-3  # AdamW, falling to zero along a cosine
@@ -111,6 +111,7 @@ class TrainingSettings:
     average: float = 0.98  # decay of the running average of the weights, which is what is scored and kept
     views: int = 1  # encoded views of each training image; above 1 they are flipped, scaled and rotated
     balance: bool = True  # every class weighs the same in the loss
+    refit: bool = True  # train once more on training and validation images together, when all is chosen
     finalists: int = 6  # paths trained to the end, from which the smallest within one standard error is chosen
     random_paths: int = 5  # baselines of the same kind
     threshold: str = "argmax"  # two classes only: `sensitivity:0.95` or `balanced`, fixed on validation

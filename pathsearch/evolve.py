@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path as FilePath
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor
 
 from data_prep.manifest import Task
 from data_prep.whole_files import write_json
-from pathsearch import baselines, metrics
+from pathsearch import baselines
 from pathsearch.config import RunSettings
-from pathsearch.decision import decide, fix_threshold
+from pathsearch.decision import fix_threshold
 from pathsearch.encoder import Encoder
 from pathsearch.expert import Expert, ExpertFacts
-from pathsearch.features import AUGMENTATION, Features, Split, encode
-from pathsearch.fitness import Evaluator, FreshWeights, SharedWeights, log_probabilities
-from pathsearch.grid import Grid, count
+from pathsearch.features import Split, encode
+from pathsearch.finalists import choose_smallest, finalists
+from pathsearch.fitness import Evaluator, FreshWeights, SharedWeights
+from pathsearch.grid import Grid
 from pathsearch.heritage import Heritage
 from pathsearch.path import Path
+from pathsearch.reporting import Outcome, report
 from pathsearch.router import Territory
 from pathsearch.runs import Run, write_table
 from pathsearch.search import SearchState, search
@@ -118,38 +117,16 @@ def evolve(
     Territory.fit(training.pooled(), training.labels, validation.pooled()).save(run.router_file)
     clock.lap("fix")
 
-    # 7. the test images, read once
+    # 7. the test images, read once, for the expert and its baselines
     tell.stage("test", 0)
-    test = features.test()
-    report = _report(task, encoder, settings, features, grid, path, expert)
-    report["validation"] = _assess(best.log_p.double().exp().numpy(), validation, expert.facts.threshold, task)
-    report["test"] = _assess(_expert_probabilities(expert, test), test, expert.facts.threshold, task)
-    report["baselines"] = {
-        name: _baseline(several, settings, validation, test, task) for name, several in sorted(rivals.items())
-    }
-    report["finalists"] = [
-        {
-            "path": str(candidate),
-            "parameters": size_of(candidate),
-            "validation_accuracy": result.accuracy,
-            "validation_log_likelihood": result.log_likelihood,
-            "standard_error": standard_error(result.accuracy, len(validation)),
-            "chosen": i == chosen,
-        }
-        for i, (candidate, result) in enumerate(zip(candidates, results, strict=True))
-    ]
-    report["verdict"] = verdict(report)
-    report["search"] = {
-        "stopped": state.stopped,
-        "generations": len(state.log),
-        "paths_visited": len(state.visited),
-    }
-    report["earlier_experts"] = heritage.verify(grid, validation)
+    outcome = Outcome(task, encoder, settings, features, grid, state, candidates, results, chosen, rivals, expert)
+    result = report(outcome)
+    result["earlier_experts"] = heritage.verify(grid, validation)
     clock.lap("test")
-    report["seconds"] = {**seconds, "search_generations": sum(row["seconds"] for row in state.log)}
-    report["seconds"]["total"] = sum(seconds.values())
-    write_json(run.report_file, report)
-    return report
+    result["seconds"] = {**seconds, "search_generations": sum(row["seconds"] for row in state.log)}
+    result["seconds"]["total"] = sum(seconds.values())
+    write_json(run.report_file, result)
+    return result
 
 
 class _Clock:
@@ -188,52 +165,6 @@ def _search(
         write_table(run.log_file, state.log)
         tell.advance(len(state.log), "resumed")
     return search(evaluator, grid.space, settings.search, settings.seed, size_of, state, on_generation)
-
-
-def standard_error(rate: float, n: int) -> float:
-    """Standard error of a rate over n images."""
-    return math.sqrt(rate * (1 - rate) / n)
-
-
-def finalists(
-    evaluator: Evaluator, state: SearchState, size_of: Callable[[Path], int], settings: RunSettings, n: int
-) -> list[Path]:
-    """A few paths worth training to the end: of rising size, each the best of its size or smaller.
-
-    Every path that the search visited is scored once more with its last weights, in one pass, and so is
-    every sub-path of the best ones (under `fresh` weights only what was visited). From the front of fitness
-    against size those within two standard errors of the best score are taken, spread evenly over the
-    logarithm of the size; where they are too few, the next best of the front.
-    """
-    pool = [Path.parse(text) for text in state.visited]
-    hall = [Path.parse(text) for text in state.hall_of_fame]
-    if settings.search.weights == "shared":
-        pool += [sub for path in hall[:3] for sub in path.subpaths()]
-    pool = list(dict.fromkeys([*hall, *pool]))
-    scores = dict(zip(pool, evaluator.score(pool), strict=True))
-    front: list[Path] = []
-    for path in sorted(pool, key=lambda p: (size_of(p), [-v for v in scores[p]], p)):
-        if not front or scores[path] > scores[front[-1]]:
-            front.append(path)
-    best = scores[front[-1]].score
-    near = [path for path in front if scores[path].score >= best - 2 * standard_error(min(best, 1 - 1 / n), n)]
-    wanted = settings.training.finalists
-    if len(near) > wanted:
-        sizes = np.log([size_of(path) for path in near])
-        places = np.linspace(sizes[0], sizes[-1], wanted)
-        picked = {int(np.abs(sizes - place).argmin()) for place in places} | {len(near) - 1}
-        return [near[i] for i in sorted(picked)][-wanted:]
-    return front[-wanted:]
-
-
-def choose_smallest(accuracies: Sequence[float], sizes: Sequence[int], n: int) -> int:
-    """Index of the smallest path within one standard error of the best validation accuracy.
-
-    Source: the one-standard-error rule of Breiman et al. 1984, section 3.4.3.
-    """
-    best = max(accuracies)
-    bar = best - standard_error(best, n)
-    return min((i for i, a in enumerate(accuracies) if a >= bar), key=lambda i: (sizes[i], -accuracies[i], i))
 
 
 def _fix(
@@ -280,104 +211,3 @@ def _write_path(run: Run, grid: Grid, path: Path, task: Task, heritage: Heritage
             "full_grid_parameters": grid.count_parameters(grid.space.full_path(), task.name),
         },
     )
-
-
-def _report(
-    task: Task,
-    encoder: Encoder,
-    settings: RunSettings,
-    features: Features,
-    grid: Grid,
-    path: Path,
-    expert: Expert,
-) -> dict[str, Any]:
-    full = grid.count_parameters(grid.space.full_path(), task.name)
-    views = settings.training.views
-    return {
-        "task": task.name,
-        "split": task.split_name,
-        "split_in_words": task.split_in_words,
-        "encoder": {**encoder.identity, "key": encoder.key},
-        "seed": settings.seed,
-        "views": f"{views} a training image" + (f": {AUGMENTATION}" if views > 1 else ""),
-        "path": str(path),
-        "threshold": {"rule": settings.training.threshold, "value": expert.facts.threshold},
-        "images_encoded_now": features.encoded,
-        "parameters": {
-            "expert": expert.n_parameters(),
-            "full_grid": full,
-            "share": expert.n_parameters() / full,
-        },
-    }
-
-
-def _expert_probabilities(expert: Expert, split: Split) -> np.ndarray:
-    """(n, K) from the raw maps, as the joint evaluation asks an expert."""
-    parts = torch.arange(len(split)).split(512)
-    return np.concatenate([expert.probabilities(split.raw(positions)) for positions in parts])
-
-
-def _assess(probabilities: np.ndarray, split: Split, threshold: float | None, task: Task) -> dict[str, Any]:
-    return metrics.evaluate(split.labels.numpy(), probabilities, task.classes, decide(probabilities, threshold))
-
-
-def _baseline(
-    several: list[tuple[str, Trained]], settings: RunSettings, validation: Split, test: Split, task: Task
-) -> dict[str, Any]:
-    """One baseline's numbers; for several networks their mean, the spread between them and each one's own."""
-    each: list[dict[str, Any]] = []
-    for name, trained in several:
-        on_validation = trained.log_p.double().exp().numpy()
-        threshold = fix_threshold(settings.training.threshold, validation.labels.numpy(), on_validation)
-        on_test = _probabilities(trained, test)
-        each.append(
-            {
-                "path": name,
-                "parameters": count(trained.network),
-                "validation": _assess(on_validation, validation, threshold, task),
-                "test": _assess(on_test, test, threshold, task),
-            }
-        )
-    if len(each) == 1:
-        return each[0]
-    rates = ("accuracy", "balanced_accuracy", "recall", "auc", "log_likelihood")
-    summary: dict[str, Any] = {"paths": [one["path"] for one in each], "parameters": None, "each": each}
-    if each:
-        summary["parameters"] = float(np.mean([one["parameters"] for one in each]))
-    for split in ("validation", "test"):
-        summary[split] = {"n": each[0][split]["n"] if each else 0}
-        for rate in rates:
-            values = [one[split][rate] for one in each if one[split][rate] is not None]
-            summary[split][rate] = float(np.mean(values)) if values else None
-            summary[split][f"{rate}_sd"] = float(np.std(values, ddof=1)) if len(values) > 1 else None
-    return summary
-
-
-def _probabilities(trained: Trained, split: Split) -> np.ndarray:
-    log_p: Tensor = log_probabilities(trained.network, split)
-    return log_p.double().exp().numpy()
-
-
-def verdict(report: dict[str, Any]) -> list[str]:
-    """Plain sentences on the expert's test accuracy beside each baseline's."""
-    own = report["test"]["accuracy"]
-    low, high = report["test"]["ci95"]["accuracy"]
-    lines = []
-    for name, baseline in report["baselines"].items():
-        other = baseline["test"]["accuracy"]
-        if other is None:
-            continue
-        words = {
-            "linear_probe": "the linear probe",
-            "random_path": "the mean random path",
-            "full_grid": "the full grid",
-        }
-        if own > other:
-            relation = "beats" if other < low else "is above, but within its interval of,"
-        else:
-            relation = "does not beat"
-        lines.append(
-            f"The evolved path {relation} {words[name]} on test: {own:.4f} (95 % {low:.4f} to {high:.4f}) "
-            f"against {other:.4f}."
-        )
-    return lines

@@ -61,7 +61,8 @@ class Split:
         name: train, val or test.
         labels: (n,) class indices.
         views: arrays (rows, C, H, W) float16, the unchanged images first.
-        rows: for each view, (n,) where this split's images stand in it.
+        rows: for each view, (n,) where this split's images stand in it; -1 for one that has no such view and
+            shows its unchanged one instead.
         standardise: fitted on the training images.
     """
 
@@ -78,8 +79,8 @@ class Split:
         """Standardised features (B, C, H, W) of images `positions`, of the unchanged view unless told."""
         if views is None or len(self.views) == 1:
             return self.standardise(self.raw(positions))
-        chosen = zip(views.tolist(), positions.tolist(), strict=True)
-        maps = np.stack([self.views[view][self.rows[view][i]] for view, i in chosen])
+        chosen = [v if self.rows[v][i] >= 0 else 0 for v, i in zip(views.tolist(), positions.tolist(), strict=True)]
+        maps = np.stack([self.views[v][self.rows[v][i]] for v, i in zip(chosen, positions.tolist(), strict=True)])
         return self.standardise(torch.from_numpy(maps))
 
     def raw(self, positions: Tensor) -> Tensor:
@@ -90,6 +91,16 @@ class Split:
         """Features and labels of all images in order, `size` at a time."""
         for positions in torch.arange(len(self)).split(size):
             yield self.batch(positions), self.labels[positions]
+
+    def joined(self, other: Split) -> Split:
+        """This split's images followed by those of `other`, a split of the same task."""
+        nowhere = np.full(len(other), -1)
+        rows = [
+            np.concatenate([own, other.rows[view] if view < len(other.rows) else nowhere])
+            for view, own in enumerate(self.rows)
+        ]
+        labels = torch.cat([self.labels, other.labels])
+        return Split(f"{self.name}+{other.name}", labels, self.views, tuple(rows), self.standardise)
 
     def pooled(self) -> Tensor:
         """(n, C) float32 mean over positions of the raw maps of the unchanged images: the router's input."""

@@ -71,7 +71,7 @@ class SharedWeights:
     ) -> None:
         self.grid, self.task, self.settings, self.seed = grid, task, settings, seed
         self.train_split, self.validation = train, validation
-        self.class_weights = class_weights(train.labels, grid_classes(grid, task)) if settings.balance else None
+        self.class_weights = _loss_weights(grid, task, train, settings)
         self.trainable = {name: p for name, p in grid.named_parameters() if p.requires_grad and _of(task, name)}
         self.optimiser = torch.optim.AdamW(
             self.trainable.values(), lr=settings.learning_rate, weight_decay=settings.weight_decay
@@ -152,7 +152,7 @@ class FreshWeights:
     ) -> None:
         self.grid, self.task, self.settings, self.seed = grid, task, settings, seed
         self.train_split, self.validation = train, validation
-        self.class_weights = class_weights(train.labels, grid_classes(grid, task)) if settings.balance else None
+        self.class_weights = _loss_weights(grid, task, train, settings)
         self.known: dict[Path, tuple[Fitness, Progress]] = {}
 
     def train(self, paths: Sequence[Path], generation: int) -> Progress:
@@ -221,6 +221,12 @@ class FreshWeights:
 def _of(task: str, parameter: str) -> bool:
     """Whether a grid's parameter is in a module or in this task's head, not in another task's."""
     return parameter.startswith("layers.") or parameter.startswith(f"heads.{task}.")
+
+
+def _loss_weights(grid: Grid, task: str, train: Split, settings: SearchSettings) -> Tensor | None:
+    if not settings.balance:
+        return None
+    return class_weights(train.labels, grid_classes(grid, task)).to(device_of(grid))
 
 
 def grid_classes(grid: Grid, task: str) -> int:

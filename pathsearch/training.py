@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -24,15 +24,16 @@ from pathsearch.fitness import (
 )
 from pathsearch.grid import PathNetwork, dropout_masks
 from pathsearch.modules import Shape
-from pathsearch.streams import torch_stream
+from pathsearch.streams import derive, torch_stream
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained network with the weights of its best epoch, and how it got there."""
+    """A trained network, how it got there, and what it said to the validation images before any refit."""
 
     network: PathNetwork
     history: list[dict[str, Any]]  # one row an epoch: losses in nats an image, accuracies in [0, 1]
+    best_epoch: int
     log_p: Tensor  # (n_val, K) log-probabilities of the validation images
     accuracy: float  # on them
     log_likelihood: float  # on them, mean, nats an image
@@ -45,7 +46,6 @@ def train(
     validation: Split,
     settings: TrainingSettings,
     seed: int,
-    on_epoch: Callable[[int], None] = lambda epoch: None,
 ) -> Trained:
     """Train a path's network and return it at its best validation likelihood.
 
@@ -56,7 +56,6 @@ def train(
         validation: decides when to stop, by the likelihood: small validation sets saturate in accuracy.
         settings: epochs, rates, regularisation.
         seed: of data order and dropout.
-        on_epoch: called with the number of epochs done.
 
     Returns:
         The averaged weights of the best epoch. Scored and kept is the running average, not the last step.
@@ -64,25 +63,81 @@ def train(
     Raises:
         NonFiniteFitness: the loss became NaN or infinite.
     """
+    history: list[dict[str, Any]] = []
+    best: tuple[float, int, dict[str, Tensor], Tensor] | None = None
+    for epoch in _epochs(network, shapes, training, settings, settings.epochs, seed):
+        # 1. score the averaged weights, keep the best
+        log_p = log_probabilities(epoch.averaged, validation)
+        likelihood = likelihood_of(log_p, validation)
+        if best is None or likelihood > best[0]:
+            best = (likelihood, epoch.number, copy.deepcopy(epoch.averaged.state_dict()), log_p)
+        history.append(
+            {
+                "epoch": epoch.number,
+                "train_loss": epoch.loss,
+                "train_accuracy": epoch.accuracy,
+                "val_loss": -likelihood,
+                "val_accuracy": accuracy_of(log_p, validation),
+            }
+        )
+        # 2. stop when validation has not improved for a while
+        if epoch.number - best[1] >= settings.patience:
+            break
+    assert best is not None
+    likelihood, best_epoch, weights, log_p = best
+    network.load_state_dict(weights)
+    network.eval()
+    return Trained(network, history, best_epoch, log_p, accuracy_of(log_p, validation), likelihood)
+
+
+def refit(
+    trained: Trained,
+    fresh: PathNetwork,
+    shapes: list[Shape],
+    training: Split,
+    validation: Split,
+    settings: TrainingSettings,
+    seed: int,
+) -> Trained:
+    """Train `fresh` on training and validation images together, as long as `trained` was best.
+
+    Nothing is chosen here: path, number of epochs and threshold come from `trained`, whose validation figures
+    are kept; the refitted network has no images left to be validated on.
+    """
+    both = training.joined(validation)
+    for epoch in _epochs(fresh, shapes, both, settings, trained.best_epoch, derive(seed, "refit")):
+        last = epoch.averaged
+    fresh.load_state_dict(last.state_dict())
+    fresh.eval()
+    return replace(trained, network=fresh)
+
+
+class _Epoch(NamedTuple):
+    number: int
+    loss: float  # mean cross-entropy of the training batches, nats an image, with dropout
+    accuracy: float  # of the same
+    averaged: PathNetwork  # the network with the running average of its weights
+
+
+def _epochs(
+    network: PathNetwork, shapes: list[Shape], data: Split, settings: TrainingSettings, n_epochs: int, seed: int
+) -> Iterator[_Epoch]:
+    """Train for up to `n_epochs`, at whose end the rate is zero, and yield after each."""
     # 1. optimiser over what may change, a rate that falls along a cosine, a running average of the weights
     trainable = [p for p in network.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(trainable, lr=settings.learning_rate, weight_decay=settings.weight_decay)
-    steps = math.ceil(len(training) / settings.batch_size)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, settings.epochs * steps)
+    steps = math.ceil(len(data) / settings.batch_size)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, n_epochs * steps)
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(settings.average))
-    n_classes = network.n_classes
-    weights = class_weights(training.labels, n_classes) if settings.balance else None
+    weights = class_weights(data.labels, network.n_classes) if settings.balance else None
     device, masks_stream = device_of(network), torch_stream(seed, "last masks")
-    history: list[dict[str, Any]] = []
-    best: tuple[float, Any, Tensor] | None = None
-    since_best = 0
-
-    for epoch in range(1, settings.epochs + 1):
-        # 2. one epoch
+    weights = weights if weights is None else weights.to(device)
+    for number in range(1, n_epochs + 1):
         network.train()
         loss_sum = hits = 0.0
-        order = torch_stream(seed, "last batches", epoch)
-        for x, labels in minibatches(training, settings.batch_size, steps, order):
+        order = torch_stream(seed, "last batches", number)
+        for x, labels in minibatches(data, settings.batch_size, steps, order):
+            # 2. one minibatch, one step
             x, labels = x.to(device), labels.to(device)
             masks = dropout_masks(shapes, len(x), settings.dropout, masks_stream)
             logits = network(x, masks and [mask.to(device) for mask in masks])
@@ -95,32 +150,12 @@ def train(
             loss_sum += F.cross_entropy(logits.detach(), labels).item()
             hits += (logits.argmax(-1) == labels).float().mean().item()
         if not math.isfinite(loss_sum):
-            raise NonFiniteFitness(f"epoch {epoch}: the training loss became {loss_sum}; lower --final-learning-rate")
-        # 3. score the averaged weights on validation, keep the best
-        log_p = log_probabilities(average.module, validation)
-        likelihood, accuracy = likelihood_of(log_p, validation), accuracy_of(log_p, validation)
-        history.append(
-            {
-                "epoch": epoch,
-                "train_loss": loss_sum / steps,
-                "train_accuracy": hits / steps,
-                "val_loss": -likelihood,
-                "val_accuracy": accuracy,
-            }
-        )
-        on_epoch(epoch)
-        if best is None or likelihood > best[0]:
-            best, since_best = (likelihood, copy.deepcopy(average.module.state_dict()), log_p), 0
-        else:
-            since_best += 1
-        # 4. stop when validation has not improved for a while
-        if since_best >= settings.patience:
-            break
-
-    assert best is not None
-    network.load_state_dict(best[1])
-    network.eval()
-    return Trained(network, history, best[2], accuracy_of(best[2], validation), best[0])
+            raise NonFiniteFitness(
+                f"epoch {number}: the training loss became {loss_sum}; "
+                f"lower it with --set training.learning_rate={settings.learning_rate / 4}"
+            )
+        # 3. hand over
+        yield _Epoch(number, loss_sum / steps, hits / steps, cast(PathNetwork, average.module))
 
 
 def accuracy_of(log_p: Tensor, split: Split) -> float:
