@@ -69,6 +69,7 @@ def evolve(
     """Search a path for a task, train it, test it once, and fix it as an expert."""
     from data_prep.manifest import load_task
     from pathsearch import config, figures
+    from pathsearch.decision import check_rule
     from pathsearch.encoder import Encoder
     from pathsearch.evolve import evolve as evolve_task
     from pathsearch.heritage import Heritage
@@ -76,12 +77,12 @@ def evolve(
 
     terminal = Terminal(as_json)
     prepared = load_task(data_dir, task)
-    size = image_size or prepared.info.get("image_size") or config.EncoderSettings.image_size
+    size = max(prepared.info.get("image_size") or config.EncoderSettings.image_size, 32)
     settings = config.RunSettings(
         task=task,
         split=prepared.split_name,
         seed=seed,
-        encoder=config.EncoderSettings(encoder, encoder_weights, max(size, 32)),
+        encoder=config.EncoderSettings(encoder, encoder_weights, size if image_size is None else image_size),
         grid=config.GridSettings(modules=modules),
         search=config.SearchSettings(
             population, generations, preset, weights, fitness, pareto, target=target, plateau=plateau
@@ -90,6 +91,7 @@ def evolve(
         grown_from=grid,
     )
     settings = config.with_settings(settings, setting or [])
+    check_rule(settings.training.threshold, len(prepared.classes))
     run = Run(runs_dir / (run_name or f"{task}-{prepared.split_name}-s{seed}"))
     where = choose_device(device)
     heritage = Heritage.of(runs_dir, grid)
@@ -206,9 +208,10 @@ def main() -> None:
         sys.argv.remove("--traceback")
     try:
         app()
-    except KeyboardInterrupt:
-        errors.print("interrupted; `pathsearch evolve … --resume` goes on where it stopped")
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == 130:  # Typer's answer to Ctrl-C
+            errors.print("interrupted; `pathsearch evolve … --resume` goes on where it stopped")
+        raise
     except Exception as error:
         if show_all:
             raise

@@ -22,10 +22,9 @@ def fix_threshold(rule: str, labels: np.ndarray, probabilities: np.ndarray) -> f
         A threshold to be compared with `>=`, or None for `argmax`.
     """
     name, value = parse_threshold(rule)
+    check_rule(rule, probabilities.shape[1])
     if name == "argmax":
         return None
-    if probabilities.shape[1] != 2:
-        raise PathsearchError(f"threshold {rule}: expected two classes, got {probabilities.shape[1]}; use argmax")
     false_positive, sensitivity, thresholds = roc_curve(labels, probabilities[:, 1], drop_intermediate=False)
     if name == "sensitivity":
         at = int(np.argmax(sensitivity >= value))  # thresholds fall, so the first is the highest
@@ -33,6 +32,12 @@ def fix_threshold(rule: str, labels: np.ndarray, probabilities: np.ndarray) -> f
     at = int(np.argmax(sensitivity - false_positive))
     upper, lower = thresholds[at], thresholds[min(at + 1, len(thresholds) - 1)]
     return float((upper + lower) / 2) if np.isfinite(upper) else float(lower)  # between two images, not on one
+
+
+def check_rule(rule: str, n_classes: int) -> None:
+    """Raise `PathsearchError` if a rule has no meaning for so many classes; worth asking before a search."""
+    if rule != "argmax" and n_classes != 2:
+        raise PathsearchError(f"threshold {rule}: expected two classes, got {n_classes}; use argmax")
 
 
 def decide(probabilities: np.ndarray, threshold: float | None) -> np.ndarray:

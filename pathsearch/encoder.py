@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,12 @@ MEAN, STD = (
     (0.485, 0.456, 0.406),
     (0.229, 0.224, 0.225),
 )  # ImageNet's, torchvision's convention for all its trunks
+FAMILIES = (  # whose trunk is convolutional and can be cut off
+    "alexnet", "convnext", "densenet", "efficientnet", "mobilenet", "resnet", "resnext", "squeezenet", "vgg",
+    "wide_resnet",
+)  # fmt: skip
+# torchvision's own DenseNet files still name the layers `norm.1` that its code now calls `norm1`
+OLD_DENSENET_NAME = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
 
 
 class Encoder:
@@ -136,6 +143,10 @@ def _architecture(name: str) -> Any:
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]!r}?" if near else "see torchvision.models for the names"
         raise PathsearchError(f"encoder: expected a torchvision classification model, got {name!r}; {hint}")
+    if not name.startswith(FAMILIES):
+        raise PathsearchError(
+            f"encoder: {name!r} has no convolutional trunk that can be cut off; choose one of {', '.join(FAMILIES)}"
+        )
     with torch.device("meta"):  # no weights yet, and no reading of the global generator
         return models.get_model(name, weights=None)
 
@@ -145,12 +156,8 @@ def _trunk(model: Any, name: str) -> Any:
     if hasattr(model, "features"):
         # DenseNet applies its last ReLU outside `features`
         return nn.Sequential(model.features, nn.ReLU()) if name.startswith("densenet") else model.features
-    if hasattr(model, "layer4"):  # the ResNet family: all but pooling and classifier
-        return nn.Sequential(*[part for key, part in model.named_children() if key not in ("avgpool", "fc")])
-    raise PathsearchError(
-        f"encoder: {name!r} has no convolutional trunk that can be cut off; choose vgg, resnet, squeezenet, "
-        "mobilenet, efficientnet or densenet"
-    )
+    # the ResNet family: all but pooling and classifier
+    return nn.Sequential(*[part for key, part in model.named_children() if key not in ("avgpool", "fc")])
 
 
 def _load_weights(model: nn.Module, settings: EncoderSettings) -> str:
@@ -165,15 +172,19 @@ def _load_weights(model: nn.Module, settings: EncoderSettings) -> str:
         file = Path(settings.weights)
         state = _read_weights(file)
         label = f"file {file.name} (sha256 {hashlib.sha256(file.read_bytes()).hexdigest()[:12]})"
-    trunk_keys = {k for k in model.state_dict() if not k.startswith(("classifier", "fc."))}
+    trunk_keys = _of_trunk(model.state_dict())
+    state = {OLD_DENSENET_NAME.sub(r"\1\2", key): value for key, value in state.items()}
     if not trunk_keys & set(state):  # the file of a trunk alone, as torchvision's `.features` names it
         state = {f"features.{key}": value for key, value in state.items()}
-    missing = sorted(trunk_keys - set(state))
-    if missing:
+    for key in trunk_keys - set(state):
+        if key.endswith("num_batches_tracked"):  # older files lack this counter, which a frozen network never reads
+            state[key] = torch.tensor(0)
+    missing, foreign = sorted(trunk_keys - set(state)), sorted(_of_trunk(state) - trunk_keys)
+    if missing or foreign:
+        example = f"first missing: {missing[0]}" if missing else f"and {len(foreign)} others, first: {foreign[0]}"
         raise PathsearchError(
             f"encoder weights {settings.weights}: expected the {len(trunk_keys)} tensors of {settings.name}'s trunk, "
-            f"got {len(trunk_keys) - len(missing)} of them (first missing: {missing[0]}); "
-            "is it the file of another architecture?"
+            f"got {len(trunk_keys) - len(missing)} of them ({example}); is it the file of another architecture?"
         )
     model.to_empty(device="cpu")
     try:
@@ -186,6 +197,11 @@ def _load_weights(model: nn.Module, settings: EncoderSettings) -> str:
     return label
 
 
+def _of_trunk(names: Iterable[str]) -> set[str]:
+    """The names of a full model's tensors without those of its classifier."""
+    return {name for name in names if not name.startswith(("classifier", "fc."))}
+
+
 def _he_initialise(model: nn.Module, generator: torch.Generator) -> None:
     for part in model.modules():
         if isinstance(part, (nn.Conv2d, nn.Linear)):
@@ -194,17 +210,23 @@ def _he_initialise(model: nn.Module, generator: torch.Generator) -> None:
                 nn.init.zeros_(part.bias)
         elif isinstance(part, (nn.BatchNorm2d, nn.LayerNorm)):
             part.reset_parameters()  # ones and zeros: draws nothing
+        elif [*part.parameters(recurse=False), *part.buffers(recurse=False)]:  # else it would stay uninitialised memory
+            raise PathsearchError(
+                f"encoder weights random: expected parts with a known initialisation, got {type(part).__name__}; "
+                "use imagenet or a file"
+            )
 
 
 def _imagenet_state(name: str) -> dict[str, Tensor]:
     weights: Any = models.get_model_weights(name)["IMAGENET1K_V1"]
     try:
         return weights.get_state_dict(progress=True, check_hash=True)
-    except (OSError, RuntimeError) as error:  # no network, or a broken download
+    except Exception as error:  # no network, a broken download, or a broken file of an earlier one: many kinds
         folder = Path(torch.hub.get_dir()) / "checkpoints"
         raise PathsearchError(
-            f"encoder weights: could not download {weights.url} ({error}); 1. fetch it in a browser, 2. put it "
-            f"into {folder} or name it with --encoder-weights FILE, or 3. use --encoder-weights random"
+            f"encoder weights: could not download or read {weights.url} ({_first_line(error)}); 1. fetch it in a "
+            f"browser, 2. put it into {folder} or name it with --encoder-weights FILE, or 3. use "
+            "--encoder-weights random"
         ) from None
 
 
@@ -225,7 +247,10 @@ def _read_pth(file: Path) -> Any:
     try:
         return torch.load(file, map_location="cpu", weights_only=True)  # tensors only: no code is ever unpickled
     except Exception as error:  # the unpickler raises many kinds
-        reason = str(error).splitlines()[0]
         raise PathsearchError(
-            f"encoder weights {file}: not a plain state dict ({reason}); save it as safetensors"
+            f"encoder weights {file}: not a plain state dict ({_first_line(error)}); save it as safetensors"
         ) from None
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)

@@ -102,17 +102,21 @@ class Expert(nn.Module):
             ) from None
         except (SafetensorError, OSError) as error:
             raise PathsearchError(f"expert {file}: not a readable safetensors file ({error})") from None
-        facts = json.loads(note) if note else {}
-        if facts.pop("format", None) != FORMAT:
-            raise PathsearchError(f"expert {file}: expected an expert file of format {FORMAT}; it says {note!r:.60}")
-        known = ExpertFacts(**facts)
-        network = _rebuild(known)
-        standardise = Standardiser(tensors.pop("standardise.mean"), tensors.pop("standardise.std"))
         try:
+            facts = json.loads(note or "{}")
+            own_format = facts.pop("format", None) == FORMAT
+            known = ExpertFacts(**facts) if own_format else None
+        except (ValueError, TypeError, AttributeError):  # not JSON, no object, other fields
+            known = None
+        if known is None:
+            raise PathsearchError(f"expert {file}: expected an expert file of format {FORMAT}; it says {note!r:.60}")
+        try:
+            standardise = Standardiser(tensors.pop("standardise.mean"), tensors.pop("standardise.std"))
+            network = _rebuild(known)
             network.load_state_dict(tensors)
-        except RuntimeError as error:
+        except (RuntimeError, KeyError) as error:
             raise PathsearchError(
-                f"expert {file}: weights do not fit its path ({str(error).splitlines()[-1]})"
+                f"expert {file}: weights do not fit its path ({str(error).splitlines()[-1].strip()})"
             ) from None
         return cls(known, network, standardise)
 

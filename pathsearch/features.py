@@ -202,6 +202,8 @@ def _encode_view(file: Path, images: list[Path], view: int, encoder: Encoder) ->
     part, note = file.with_suffix(".part"), file.with_suffix(".rows")
     shape = (len(images), *encoder.feature_shape)
     done = int(note.read_text()) if part.exists() and note.exists() else 0
+    if not done:
+        note.unlink(missing_ok=True)  # one left by an earlier, finished array would vouch for rows of this one
     mode: Any = "r+" if done else "w+"
     array = np.lib.format.open_memmap(part, mode=mode, dtype=np.float16, shape=None if done else shape)
     if done:
@@ -246,7 +248,7 @@ def _load_image(file: Path, size: int, view: int, number: int) -> Tensor:
     try:
         with Image.open(file) as opened:
             image = opened.convert("RGB")
-    except OSError as error:
+    except Exception as error:  # Pillow's plugins raise OSError, SyntaxError, ValueError, struct.error …
         raise PathsearchError(
             f"image {file}: does not decode ({error}); replace it or prepare the task again"
         ) from None
@@ -262,7 +264,7 @@ def augment(image: Image.Image, rng: random.Random) -> Image.Image:
     flip = -1.0 if rng.random() < 0.5 else 1.0
     scale, angle = rng.uniform(0.9, 1.1), math.radians(rng.uniform(-0.1, 0.1))
     cos, sin = math.cos(angle) / scale, math.sin(angle) / scale
-    cx, cy = (image.width - 1) / 2, (image.height - 1) / 2
+    cx, cy = image.width / 2, image.height / 2  # Pillow counts from the corner of the first pixel, not its centre
     a, b, d, e = flip * cos, flip * sin, -sin, cos  # output pixel -> input pixel
     matrix = (a, b, cx - a * cx - b * cy, d, e, cy - d * cx - e * cy)
     return image.transform(image.size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)

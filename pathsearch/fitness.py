@@ -16,7 +16,7 @@ from data_prep.errors import PathsearchError
 from pathsearch import population
 from pathsearch.config import SearchSettings
 from pathsearch.features import Split
-from pathsearch.grid import Grid, dropout_masks
+from pathsearch.grid import Grid, dropout_masks, head_name
 from pathsearch.path import Path
 from pathsearch.population import Plan
 from pathsearch.streams import torch_stream
@@ -220,7 +220,7 @@ class FreshWeights:
 
 def _of(task: str, parameter: str) -> bool:
     """Whether a grid's parameter is in a module or in this task's head, not in another task's."""
-    return parameter.startswith("layers.") or parameter.startswith(f"heads.{task}.")
+    return parameter.startswith(("layers.", f"heads.{head_name(task)}."))
 
 
 def _loss_weights(grid: Grid, task: str, train: Split, settings: SearchSettings) -> Tensor | None:

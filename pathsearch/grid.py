@@ -40,7 +40,7 @@ class Grid(nn.Module):
                 zip(self.specifications, self.shapes[:-1], self.shapes[1:], strict=True)
             )
         )
-        self.heads = nn.ModuleDict()
+        self.heads = Heads()
 
     @property
     def space(self) -> Space:
@@ -110,6 +110,24 @@ class PathNetwork(nn.Module):
             if masks is not None:
                 x = x * masks[number]
         return self.head(x)
+
+
+class Heads(nn.ModuleDict):
+    """Heads by task name, kept under `head_name`: torch refuses names with a dot or of a method, such as `train`."""
+
+    def __getitem__(self, task: str) -> nn.Module:
+        return super().__getitem__(head_name(task))
+
+    def __setitem__(self, task: str, head: nn.Module) -> None:
+        super().__setitem__(head_name(task), head)
+
+    def __contains__(self, task: object) -> bool:
+        return super().__contains__(head_name(str(task)))
+
+
+def head_name(task: str) -> str:
+    """The name of a task's head among the grid's tensors; distinct for distinct tasks."""
+    return f"of {task.replace('.', '%')}"
 
 
 def count(module: nn.Module) -> int:

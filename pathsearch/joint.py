@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from data_prep.errors import PathsearchError
-from data_prep.manifest import load_task
+from data_prep.manifest import Task, load_task
 from data_prep.whole_files import write_json
 from pathsearch.encoder import Encoder
 from pathsearch.expert import Expert
@@ -65,15 +65,18 @@ def joint_evaluate(
         The report; nothing is fitted or chosen here.
 
     Raises:
-        PathsearchError: runs of one task twice, of different encoders, or unfinished.
+        PathsearchError: runs of one task twice, of different encoders, or unfinished; an encoder or a task that
+            is not what it was.
     """
     experts = _load_experts(runs)
     router = Router({task: Territory.load(run.router_file) for task, run in zip(experts, runs, strict=True)})
     encoder = Encoder(runs[0].settings().encoder, device)
     tests: dict[str, Split] = {}
-    for task in experts:
+    for run, (name, expert) in zip(runs, experts.items(), strict=True):
+        task = load_task(data_dir, name)
+        _check_unchanged(run, expert, task, encoder)
         tell.stage("encode", 0)
-        tests[task] = encode(load_task(data_dir, task), encoder, cache_dir, 1, tell.count).test()
+        tests[name] = encode(task, encoder, cache_dir, 1, tell.count).test()
     answers = answer(tests, experts, router, seed, tell)
     report = _report(tests, experts, answers, seed)
     report["runs"] = {task: run.name for task, run in zip(experts, runs, strict=True)}
@@ -82,6 +85,22 @@ def joint_evaluate(
     report["seed"] = seed
     report["false_rejection_on_validation"] = FALSE_REJECTION
     return report
+
+
+def _check_unchanged(run: Run, expert: Expert, task: Task, encoder: Encoder) -> None:
+    """Refuse a run whose encoder weights or task are no longer those that its expert was made with."""
+    report = run.report()
+    if encoder.key != report["encoder"]["key"]:
+        raise PathsearchError(
+            f"run {run.name}: its encoder had {report['encoder']['weights']}, the same settings now give "
+            f"{encoder.weights_label}; put the old weights back, or evolve again"
+        )
+    same_split = report.get("manifest_sha256", task.digest) == task.digest
+    if not same_split or expert.facts.classes != list(task.classes):
+        raise PathsearchError(
+            f"run {run.name}: task {task.name!r} was prepared differently since, so that images of its test split "
+            "may have trained the expert; evolve again, or prepare the task as before"
+        )
 
 
 def _load_experts(runs: Sequence[Run]) -> dict[str, Expert]:
@@ -235,10 +254,10 @@ def _counts(truth: np.ndarray, said: np.ndarray, k: int) -> list[list[int]]:
 def save(report: dict[str, Any], runs_dir: Path) -> Path:
     """Write a joint report into a directory of its own under `runs_dir` and return that directory."""
     stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S")
-    folder = runs_dir / f"joint-{'+'.join(report['tasks'])}-{stamp}"
-    number = 1
+    name = f"joint-{'+'.join(report['tasks'])}-{stamp}"
+    folder, number = runs_dir / name, 1
     while folder.exists():
         number += 1
-        folder = folder.with_name(f"{folder.name.partition('_')[0]}_{number}")
+        folder = runs_dir / f"{name}_{number}"
     write_json(folder / "report.json", report)
     return folder

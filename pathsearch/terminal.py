@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-errors = Console(stderr=True, highlight=False, soft_wrap=True)
+errors = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
 class Terminal:
@@ -20,7 +20,7 @@ class Terminal:
 
     def __init__(self, as_json: bool = False) -> None:
         self.as_json = as_json
-        self.results = errors if as_json else Console(highlight=False, soft_wrap=True)
+        self.results = errors if as_json else Console(highlight=False, soft_wrap=True, emoji=False)
         self._progress: Progress | None = None
         self._bar: Any = None
 
