@@ -1,0 +1,39 @@
+# make demo   the whole flow on generated data
+# make test   lint, types and all tests
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-quick lint clean
+
+help:
+	@sed -n '/^# make/s/^# //p' Makefile
+
+# pip chooses torch and torchvision together, into an environment of its own: mixed builds fail at import
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "pathsearch needs Python 3.10 or newer")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $(READY)
+
+demo: $(READY)
+	$(BIN)/pathsearch demo
+
+# make test-quick   the tests that take seconds
+test-quick: $(READY)
+	$(BIN)/python -m pytest -m 'not slow'
+
+# make lint   format, lint and types
+lint: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+test: lint
+	$(BIN)/python -m pytest
+
+# make clean   remove the environment and caches, not data or runs
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,265 @@
+"""A world small enough for tests: two tasks of generated images, a random trunk, finished runs, a command line.
+
+Helpers, no fixtures: what is costly is made once a test session and shared, read-only by convention.
+"""
+
+from __future__ import annotations
+
+import atexit
+import csv
+import functools
+import importlib
+import multiprocessing
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from data_prep.folder import prepare_folder
+from data_prep.manifest import Task, load_task
+from pathsearch import evolve as evolving
+from pathsearch.config import EncoderSettings, GridSettings, RunSettings, SearchSettings, TrainingSettings
+from pathsearch.encoder import Encoder
+from pathsearch.heritage import Heritage
+from pathsearch.runs import Run
+from pathsearch.teller import Silent
+
+SIZE = 48  # pixels: SqueezeNet's maps are 2 × 2
+N_IMAGES = 120  # a task
+CPU = torch.device("cpu")
+ENCODER = EncoderSettings("squeezenet1_1", "random", SIZE, map_size=4)
+GRID = GridSettings(n_modules=4, max_active=2, width=16)
+SEARCH = SearchSettings(population=8, generations=3, steps=4, warmup=4, batch_size=32)
+TRAINING = TrainingSettings(epochs=3, batch_size=32, finalists=2, random_paths=2)
+# the same settings as options of `pathsearch evolve`
+OPTIONS = [
+    *("--encoder", "squeezenet1_1", "--encoder-weights", "random", "--population", "8", "--generations", "3"),
+    *("--set", "encoder.map_size=4", "--set", "grid.n_modules=4", "--set", "grid.max_active=2"),
+    *("--set", "grid.width=16", "--set", "search.steps=4", "--set", "search.warmup=4", "--set", "search.batch_size=32"),
+    *("--set", "training.epochs=3", "--set", "training.batch_size=32"),
+    *("--set", "training.finalists=2", "--set", "training.random_paths=2", "--device", "cpu"),
+]
+
+
+@functools.cache
+def scratch() -> Path:
+    """A folder of this test session, removed at its end."""
+    folder = Path(tempfile.mkdtemp(prefix="pathsearch-tests-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+# --- images and tasks ------------------------------------------------------------------------------------------
+
+
+def draw_stripes(kind: int, rng: np.random.Generator, size: int = SIZE) -> np.ndarray:
+    """Stripes of a random phase at 0, 60 or 120 degrees (give or take 15), in noise: uint8 (size, size)."""
+    angle = np.radians(60 * kind + rng.uniform(-15, 15))
+    y, x = np.mgrid[:size, :size]
+    wave = np.sin((x * np.cos(angle) + y * np.sin(angle)) * rng.uniform(0.5, 0.8) + rng.uniform(0, 6.28))
+    return np.clip(128 + 60 * wave + 25 * rng.normal(size=(size, size)), 0, 255).astype(np.uint8)
+
+
+def draw_blob(kind: int, rng: np.random.Generator, size: int = SIZE) -> np.ndarray:
+    """A small (0) or a large (1) bright blob somewhere on dark noise; their sizes overlap a little."""
+    radius = rng.uniform(3, 7) if kind == 0 else rng.uniform(6, 11)
+    y, x = np.mgrid[:size, :size]
+    cy, cx = rng.uniform(12, size - 12, 2)
+    blob = np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / (2 * radius**2))
+    return np.clip(40 + 170 * blob + 20 * rng.normal(size=(size, size)), 0, 255).astype(np.uint8)
+
+
+TASKS: dict[str, tuple[list[str], Callable[..., np.ndarray]]] = {
+    "stripes": (["flat", "rising", "falling"], draw_stripes),
+    "blobs": (["small", "large"], draw_blob),
+}
+
+
+def draw_folder(folder: Path, task: str, n: int = N_IMAGES) -> Path:
+    """Raw data of a task: n images in one folder a class."""
+    rng = np.random.default_rng(len(task))
+    classes, draw = TASKS[task]
+    for number in range(n):
+        kind = number % len(classes)
+        file = folder / classes[kind] / f"{number:04d}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(draw(kind, rng)).save(file)
+    return folder
+
+
+def prepare(data_dir: Path, task: str, n: int = N_IMAGES, name: str | None = None, **options: Any) -> Task:
+    """Draw and prepare a task of n images."""
+    source = draw_folder(scratch() / "raw" / f"{task}{n}", task, n)
+    return prepare_folder(source, data_dir, name=name or task, image_size=SIZE, **options)
+
+
+@functools.cache
+def data_dir() -> Path:
+    """Both tasks, prepared."""
+    folder = scratch() / "data"
+    for name in TASKS:
+        prepare(folder, name)
+    return folder
+
+
+@functools.cache
+def task(name: str = "stripes") -> Task:
+    return load_task(data_dir(), name)
+
+
+@functools.cache
+def encoder() -> Encoder:
+    return Encoder(ENCODER)
+
+
+# --- runs --------------------------------------------------------------------------------------------------------
+
+
+def settings(name: str = "stripes", **changes: Any) -> RunSettings:
+    """Small settings of a run; `changes` go into the part that knows them."""
+    whole = RunSettings(name, "random", encoder=ENCODER, grid=GRID, search=SEARCH, training=TRAINING)
+    for key, value in changes.items():
+        part = next((p for p in ("search", "training", "grid", "encoder") if hasattr(getattr(whole, p), key)), None)
+        whole = replace(whole, **({part: replace(getattr(whole, part), **{key: value})} if part else {key: value}))
+    return whole
+
+
+def evolve(
+    run_dir: Path, chosen: RunSettings, *, of: Task | None = None, resume: bool = False
+) -> tuple[Run, dict[str, Any]]:
+    """A run under `run_dir`, as the command line does it, figures apart; the run and its report."""
+    run, trunk = Run(run_dir), encoder()
+    heritage = Heritage.of(run_dir.parent, chosen.grown_from)
+    heritage.check(chosen.task, trunk, chosen.grid)
+    run.open(chosen, resume=resume, overwrite=False)
+    prepared = of or task(chosen.task)
+    report = evolving.evolve(prepared, trunk, chosen, run, data_dir() / "features", heritage, CPU, Silent())
+    return run, report
+
+
+@functools.cache
+def runs_dir() -> Path:
+    return scratch() / "runs"
+
+
+@functools.cache
+def finished(name: str = "stripes") -> Run:
+    """A finished run of a task, on a grid of its own."""
+    return evolve(runs_dir() / name, settings(name))[0]
+
+
+def copied(run: Run, folder: Path) -> Run:
+    """A copy of a run that a test may damage."""
+    shutil.copytree(run.folder, folder / run.name)
+    return Run(folder / run.name)
+
+
+def log_rows(run: Run) -> list[dict[str, str]]:
+    """The rows of log.csv, times apart."""
+    with run.log_file.open(newline="") as stream:
+        return [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(stream)]
+
+
+def outcome(run: Run) -> dict[str, Any]:
+    """Everything of a run that its settings decide."""
+    report = {key: value for key, value in run.report().items() if key not in ("seconds", "images_encoded_now")}
+    return {
+        "log": log_rows(run),
+        "expert": run.expert_file.read_bytes(),
+        "router": run.router_file.read_bytes(),
+        "training": run.training_file.read_text(),
+        "path": run.path_file.read_text(),
+        "report": report,
+    }
+
+
+# --- the command line, in processes of its own ---------------------------------------------------------------------
+
+
+class Finished:
+    """A command that ended: exit code (negative for a signal) and what it printed."""
+
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+    def __repr__(self) -> str:
+        return f"exit {self.code}\n--- stdout\n{self.out}\n--- stderr\n{self.err}"
+
+
+@functools.cache
+def _server() -> Any:
+    """Forks processes from one that has the slow imports behind it."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["pathsearch.evolve", "pathsearch.joint", "pathsearch.figures", "small_world"])
+    return context
+
+
+def start(target: Callable[..., Any], *arguments: Any) -> Any:
+    """Run `target(*arguments)` in a process of its own, which can be killed."""
+    process = _server().Process(target=target, args=arguments)
+    process.start()
+    return process
+
+
+def pathsearch(*arguments: object, kill: tuple[str, int] | None = None, patience: float = 120) -> Finished:
+    """Run `pathsearch ARGUMENTS` to its end.
+
+    Args:
+        arguments: of the command line.
+        kill: (`module:attribute`, n): the process sends itself SIGKILL when that function is called for the
+            n-th time, before it does anything.
+        patience: seconds.
+    """
+    folder = Path(tempfile.mkdtemp(dir=scratch()))
+    process = start(_command, [str(one) for one in arguments], folder, kill)
+    process.join(patience)
+    if process.is_alive():
+        process.kill()
+        raise TimeoutError(f"pathsearch {arguments} took longer than {patience} s")
+    return Finished(process.exitcode, (folder / "out").read_text(), (folder / "err").read_text())
+
+
+def _command(arguments: Sequence[str], folder: Path, kill: tuple[str, int] | None = None) -> None:
+    for name, stream in (("out", sys.stdout), ("err", sys.stderr)):
+        handle = os.open(folder / name, os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
+        os.dup2(handle, stream.fileno())
+    torch.set_num_threads(1)
+    if kill:
+        plant_kill(*kill)
+    from pathsearch import cli
+
+    sys.argv = ["pathsearch", *arguments]
+    try:
+        cli.main()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+
+
+def plant_kill(where: str, number: int) -> None:
+    """Make the `number`-th call of the function at `module:attribute` a `kill -9` of this process."""
+    module, _, attribute = where.partition(":")
+    owner: Any = importlib.import_module(module)
+    *owners, last = attribute.split(".")
+    for name in owners:
+        owner = getattr(owner, name)
+    original, calls = getattr(owner, last), 0
+
+    @functools.wraps(original)
+    def counting(*arguments: Any, **options: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return original(*arguments, **options)
+
+    setattr(owner, last, counting)
