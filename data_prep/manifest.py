@@ -62,6 +62,11 @@ class Task:
         """SHA-256 over the bytes of all images in row order when the task was saved, in hex."""
         return self.info["images_sha256"]
 
+    @property
+    def fingerprint(self) -> str:
+        """Short digest of manifest and images together: equal for equal data, labels and splits."""
+        return f"{self.digest[:16]}-{self.images_digest[:16]}"
+
     def rows(self, split: str) -> np.ndarray:
         """Row numbers of `split` in the table, ascending, int64."""
         if split not in SPLITS:

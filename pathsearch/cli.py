@@ -89,6 +89,7 @@ def evolve(
         ),
         training=config.TrainingSettings(views=views, threshold=threshold),
         grown_from=grid,
+        data=prepared.fingerprint,
     )
     settings = config.with_settings(settings, setting or [])
     check_rule(settings.training.threshold, len(prepared.classes))
@@ -102,7 +103,7 @@ def evolve(
         terminal.say(f"run {run.name} is finished already; its report:")
         report = run.report()
     else:
-        with terminal.progress():
+        with run.alone(), terminal.progress():
             report = evolve_task(prepared, trunk, settings, run, data_dir / "features", heritage, where, terminal)
     drawn = figures.plot_run(run.folder)
     terminal.run_table(report)

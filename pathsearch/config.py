@@ -147,6 +147,7 @@ class RunSettings:
     search: SearchSettings = field(default_factory=SearchSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
     grown_from: str | None = None  # the run whose grid this one starts on
+    data: str = ""  # digest of the prepared task: a resumed or joined run must stand on the same images and split
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for `config.json`."""

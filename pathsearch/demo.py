@@ -41,7 +41,9 @@ def run_demo(out: Path, seed: int, device: torch.device, terminal: Terminal) -> 
     encoder = Encoder(EncoderSettings(weights="random", image_size=IMAGE_SIZE), device)
     runs, drawn = [], []
     for task in tasks:
-        settings = RunSettings(task.name, task.split_name, seed, encoder.settings, search=SEARCH, training=TRAINING)
+        settings = RunSettings(
+            task.name, task.split_name, seed, encoder.settings, search=SEARCH, training=TRAINING, data=task.fingerprint
+        )
         run = Run(runs_dir / f"{task.name}-{task.split_name}-s{seed}")
         run.open(settings, resume=False, overwrite=True)
         with terminal.progress():

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from filelock import FileLock
 from PIL import Image
 from torch import Tensor
 
@@ -154,18 +155,20 @@ def encode(
     """
     files = task.files()
     own = {"encoder": encoder.key, "manifest": task.digest, "images": _images_digest(files)}
+    own["augmentation"] = AUGMENTATION
     key = hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()
     folder = cache_dir / f"{task.name}-{key[:16]}"
     folder.mkdir(parents=True, exist_ok=True)
     wanted = [files if view == 0 else [files[row] for row in task.rows("train")] for view in range(n_views)]
-    missing = [view for view in range(n_views) if not _is_whole(folder / f"view{view}.npy")]
-    to_do, done = sum(len(wanted[view]) for view in missing), 0
-    for view in missing:
-        for rows in _encode_view(folder / f"view{view}.npy", wanted[view], view, encoder):
-            done += rows
-            if progress:
-                progress(done, to_do)
-    write_json(folder / "key.json", own)
+    with FileLock(folder / ".lock"):  # of two processes that want the same features one encodes, the other waits
+        missing = [view for view in range(n_views) if not _is_whole(folder / f"view{view}.npy")]
+        to_do, done = sum(len(wanted[view]) for view in missing), 0
+        for view in missing:
+            for rows in _encode_view(folder / f"view{view}.npy", wanted[view], view, encoder):
+                done += rows
+                if progress:
+                    progress(done, to_do)
+        write_json(folder / "key.json", own)
     arrays = tuple(np.load(folder / f"view{view}.npy", mmap_mode="r") for view in range(n_views))
     return Features(task, arrays, Standardiser.fit(arrays[0], task.rows("train")), to_do)
 

@@ -138,10 +138,13 @@ class SharedWeights:
     def load_state(self, tensors: dict[str, Tensor]) -> None:
         """Restore what `state` returned."""
         self.grid.load_state_dict({k[len("grid.") :]: v for k, v in tensors.items() if k.startswith("grid.")})
+        self.optimiser.state.clear()
         for name, value in tensors.items():
             if name.startswith("optimiser."):
                 parameter, _, key = name[len("optimiser.") :].rpartition(":")
-                self.optimiser.state[self.trainable[parameter]][key] = value
+                owner = self.trainable[parameter]
+                where = value.device if key == "step" else owner.device  # AdamW counts its steps on the CPU
+                self.optimiser.state[owner][key] = value.to(where, copy=True)
 
 
 class FreshWeights:
@@ -284,7 +287,7 @@ def fitnesses(log_p: Tensor, labels: Tensor, measure: str, paths: Sequence[Path]
     elif measure == "balanced_accuracy":
         scores = torch.stack([right[:, labels == k].mean(1) for k in labels.unique()]).mean(0)
     else:
-        scores = torch.tensor([_auc(p, labels) for p in log_p.exp().double()])
+        scores = torch.tensor([_auc(p, labels) for p in log_p.exp().double()], dtype=torch.float64)
     for path, score, value in zip(paths, scores.tolist(), likelihood.tolist(), strict=True):
         if not (math.isfinite(score) and math.isfinite(value)):
             raise NonFiniteFitness(
@@ -295,5 +298,7 @@ def fitnesses(log_p: Tensor, labels: Tensor, measure: str, paths: Sequence[Path]
 
 def _auc(probabilities: Tensor, labels: Tensor) -> float:
     p = (probabilities / probabilities.sum(-1, keepdim=True)).numpy()
+    if not np.isfinite(p).all():
+        return math.nan  # scikit-learn would refuse it without naming the path
     binary = p.shape[1] == 2
     return float(roc_auc_score(labels.numpy(), p[:, 1] if binary else p, multi_class="ovr"))

@@ -7,12 +7,14 @@ import io
 import json
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -67,6 +69,17 @@ class Run:
             self._clear()
         write_json(self.config_file, settings.to_dict())
         write_json(self.folder / "env.json", environment())
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other processes out while the block runs; a killed process leaves no lock behind."""
+        try:
+            with FileLock(self.folder / ".lock", timeout=0):
+                yield
+        except Timeout:
+            raise PathsearchError(
+                f"run {self.name}: another process is at work in it; wait for it, or give another --run-name or --seed"
+            ) from None
 
     def _check_same(self, settings: RunSettings) -> None:
         before, now = self.settings().to_dict(), settings.to_dict()
