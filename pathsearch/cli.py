@@ -98,13 +98,14 @@ def evolve(
     heritage = Heritage.of(runs_dir, grid)
     trunk = Encoder(settings.encoder, where)
     heritage.check(task, trunk, settings.grid)
-    run.open(settings, resume=resume, overwrite=overwrite)
-    if run.finished:
-        terminal.say(f"run {run.name} is finished already; its report:")
-        report = run.report()
-    else:
-        with run.alone(), terminal.progress():
-            report = evolve_task(prepared, trunk, settings, run, data_dir / "features", heritage, where, terminal)
+    with run.alone():
+        run.open(settings, resume=resume, overwrite=overwrite)
+        if run.finished:
+            terminal.say(f"run {run.name} is finished already; its report:")
+            report = run.report()
+        else:
+            with terminal.progress():
+                report = evolve_task(prepared, trunk, settings, run, data_dir / "features", heritage, where, terminal)
     drawn = figures.plot_run(run.folder)
     terminal.run_table(report)
     for row in report["earlier_experts"]:

@@ -173,8 +173,8 @@ def with_settings(settings: RunSettings, assignments: Sequence[str]) -> RunSetti
         section, _, name = key.partition(".")
         if not isinstance(values.get(section), dict) or name not in values[section]:
             known = [f"{part}.{k}" for part, keys in values.items() if isinstance(keys, dict) for k in keys]
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"settings: {', '.join(known)}"
+            near = [k for k in known if k.endswith(f".{key}")] or difflib.get_close_matches(key, known, n=1)
+            hint = f"did you mean {' or '.join(near)}?" if near else f"settings: {', '.join(known)}"
             raise PathsearchError(f"--set {assignment}: unknown setting {key!r}; {hint}")
         values[section][name] = _read(key, text, values[section][name])
     return RunSettings.from_dict(values)
@@ -185,9 +185,13 @@ def _read(key: str, text: str, before: Any) -> Any:
         value = text if isinstance(before, str) else json.loads(text)
     except ValueError:
         value = None
-    fits = isinstance(value, (int, float)) if isinstance(before, float) else type(value) is type(before)
-    if not fits and before is not None:
-        raise PathsearchError(f"--set {key}: expected a value like {json.dumps(before)}, got {text!r}")
+    if before is None:  # what may be absent is a number
+        fits = type(value) in (int, float) or text == "null"
+    else:
+        fits = type(value) is type(before) or (isinstance(before, float) and type(value) is int)
+    if not fits:
+        wanted = "a number or null" if before is None else f"a value like {json.dumps(before)}"
+        raise PathsearchError(f"--set {key}: expected {wanted}, got {text!r}")
     return float(str(value)) if isinstance(before, float) else value
 
 

@@ -29,9 +29,9 @@ def fix_threshold(rule: str, labels: np.ndarray, probabilities: np.ndarray) -> f
     if name == "sensitivity":
         at = int(np.argmax(sensitivity >= value))  # thresholds fall, so the first is the highest
         return float(thresholds[at])
-    at = int(np.argmax(sensitivity - false_positive))
+    at = 1 + int(np.argmax((sensitivity - false_positive)[1:]))  # the first, infinite, is never better than the last
     upper, lower = thresholds[at], thresholds[min(at + 1, len(thresholds) - 1)]
-    return float((upper + lower) / 2) if np.isfinite(upper) else float(lower)  # between two images, not on one
+    return float((upper + lower) / 2)  # between two images, not on one
 
 
 def check_rule(rule: str, n_classes: int) -> None:

@@ -18,7 +18,7 @@ from pathsearch.encoder import Encoder
 from pathsearch.expert import Expert, ExpertFacts
 from pathsearch.features import Split, encode
 from pathsearch.finalists import choose_smallest, finalists
-from pathsearch.fitness import Evaluator, FreshWeights, SharedWeights
+from pathsearch.fitness import Evaluator, FreshWeights, SharedWeights, fitnesses
 from pathsearch.grid import Grid
 from pathsearch.heritage import Heritage
 from pathsearch.path import Path
@@ -96,7 +96,11 @@ def evolve(
         return trained[str(path)]
 
     results = [train_alone(path, f"finalist {path}") for path in candidates]
-    chosen = choose_smallest([r.accuracy for r in results], [size_of(p) for p in candidates], len(validation))
+    scores = [
+        fitnesses(result.log_p[None], validation.labels, settings.search.fitness, [path])[0].score
+        for path, result in zip(candidates, results, strict=True)
+    ]
+    chosen = choose_smallest(scores, [size_of(path) for path in candidates], len(validation))
     clock.lap("finalists")
 
     # 5. the baselines, trained the same way

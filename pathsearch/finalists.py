@@ -49,11 +49,11 @@ def finalists(
     return front[-wanted:]
 
 
-def choose_smallest(accuracies: Sequence[float], sizes: Sequence[int], n: int) -> int:
-    """Index of the smallest path within one standard error of the best validation accuracy.
+def choose_smallest(scores: Sequence[float], sizes: Sequence[int], n: int) -> int:
+    """Index of the smallest path within one standard error of the best validation score over n images.
 
     Source: the one-standard-error rule of Breiman et al. 1984, section 3.4.3.
     """
-    best = max(accuracies)
+    best = max(scores)
     bar = best - standard_error(best, n)
-    return min((i for i, a in enumerate(accuracies) if a >= bar), key=lambda i: (sizes[i], -accuracies[i], i))
+    return min((i for i, a in enumerate(scores) if a >= bar), key=lambda i: (sizes[i], -scores[i], i))

@@ -63,7 +63,9 @@ class Territory:
         shrunk = torch.from_numpy(OAS(assume_centered=True).fit((residuals / scale).numpy()).covariance_)
         values, vectors = torch.linalg.eigh(shrunk)
         values = values.clamp_min(1e-6 * float(values.max()))
-        whiten = (vectors / values.sqrt()) / scale[:, None]
+        whiten = (
+            (vectors / values.sqrt()) / scale[:, None]
+        ).contiguous()  # as when loaded: equal layout, equal rounding
         log_det = float(values.log().sum() + 2 * scale.log().sum())
         unfixed = cls(means, whiten, log_det, float("inf"))
         distances = unfixed.distance(validation)
@@ -87,7 +89,7 @@ class Territory:
         """Write it whole."""
         numbers = torch.tensor([self.log_det, self.threshold], dtype=torch.float64)
         with appears_whole(file) as part:
-            save_file({"means": self.means, "whiten": self.whiten.contiguous(), "numbers": numbers}, part)
+            save_file({"means": self.means, "whiten": self.whiten, "numbers": numbers}, part)
 
     @classmethod
     def load(cls, file: Path) -> Territory:

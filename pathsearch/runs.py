@@ -32,6 +32,7 @@ class Run:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.config_file = folder / "config.json"
+        self.lock_file = folder / ".lock"
         self.checkpoint_file = folder / "checkpoint" / "generation.safetensors"
         self.log_file = folder / "log.csv"
         self.training_file = folder / "training.csv"
@@ -74,7 +75,8 @@ class Run:
     def alone(self) -> Iterator[None]:
         """Keep other processes out while the block runs; a killed process leaves no lock behind."""
         try:
-            with FileLock(self.folder / ".lock", timeout=0):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with FileLock(self.lock_file, timeout=0):
                 yield
         except Timeout:
             raise PathsearchError(
@@ -96,7 +98,7 @@ class Run:
             *self.folder.glob("*"),
             self.checkpoint_file,
         ]:  # unfinished from the first step
-            if file.is_file():
+            if file.is_file() and file != self.lock_file:
                 file.unlink()
 
     def settings(self) -> RunSettings:

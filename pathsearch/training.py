@@ -62,7 +62,7 @@ def train(
         The averaged weights of the best epoch. Scored and kept is the running average, not the last step.
 
     Raises:
-        NonFiniteFitness: the loss became NaN or infinite.
+        NonFiniteFitness: a loss or the likelihood became NaN or infinite.
     """
     history: list[dict[str, Any]] = []
     best: tuple[float, int, dict[str, Tensor], Tensor] | None = None
@@ -70,6 +70,8 @@ def train(
         # 1. score the averaged weights, keep the best
         log_p = log_probabilities(epoch.averaged, validation)
         calibrated = calibrated_likelihood(log_p, validation.labels)
+        if not math.isfinite(calibrated):
+            raise _diverged(epoch.number, "validation likelihood", calibrated, settings)
         if best is None or calibrated > best[0]:
             best = (calibrated, epoch.number, copy.deepcopy(epoch.averaged.state_dict()), log_p)
         history.append(
@@ -154,12 +156,16 @@ def _epochs(
             loss_sum += F.cross_entropy(logits.detach(), labels).item()
             hits += (logits.argmax(-1) == labels).float().mean().item()
         if not math.isfinite(loss_sum):
-            raise NonFiniteFitness(
-                f"epoch {number}: the training loss became {loss_sum}; "
-                f"lower it with --set training.learning_rate={settings.learning_rate / 4}"
-            )
+            raise _diverged(number, "training loss", loss_sum, settings)
         # 3. hand over
         yield _Epoch(number, loss_sum / steps, hits / steps, cast(PathNetwork, average.module))
+
+
+def _diverged(epoch: int, what: str, value: float, settings: TrainingSettings) -> NonFiniteFitness:
+    return NonFiniteFitness(
+        f"epoch {epoch}: the {what} became {value}; "
+        f"lower the rate with --set training.learning_rate={settings.learning_rate / 4}"
+    )
 
 
 def accuracy_of(log_p: Tensor, split: Split) -> float:
