@@ -63,9 +63,8 @@ class Territory:
         shrunk = torch.from_numpy(OAS(assume_centered=True).fit((residuals / scale).numpy()).covariance_)
         values, vectors = torch.linalg.eigh(shrunk)
         values = values.clamp_min(1e-6 * float(values.max()))
-        whiten = (
-            (vectors / values.sqrt()) / scale[:, None]
-        ).contiguous()  # as when loaded: equal layout, equal rounding
+        whiten = (vectors / values.sqrt()) / scale[:, None]
+        whiten = whiten.contiguous()  # as it is when loaded: with another layout, distances differ by a rounding
         log_det = float(values.log().sum() + 2 * scale.log().sum())
         unfixed = cls(means, whiten, log_det, float("inf"))
         distances = unfixed.distance(validation)

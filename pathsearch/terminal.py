@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -79,8 +80,8 @@ class Terminal:
         about = report["encoder"]
         trunk = f"{about['name']}, {about['weights']}, {about['image_size']} px"
         table = Table(
-            title=f"{report['task']}: {trunk}, seed {report['seed']}",
-            caption=f"split: {report['split_in_words']}",
+            title=escape(f"{report['task']}: {trunk}, seed {report['seed']}"),
+            caption=escape(f"split: {report['split_in_words']}"),
         )
         for name, side in (("", "left"), ("parameters", "right"), ("validation", "right")):
             table.add_column(name, justify=side)  # type: ignore[arg-type]
@@ -113,8 +114,8 @@ class Terminal:
         """Routed beside oracle-routed, task by task and overall."""
         about, routing = report["encoder"], report["routing"]
         table = Table(
-            title=f"Joint test: {about['name']}, {about['weights']}, {about['image_size']} px",
-            caption="; ".join(f"{task}: {words}" for task, words in report["splits"].items()),
+            title=escape(f"Joint test: {about['name']}, {about['weights']}, {about['image_size']} px"),
+            caption=escape("; ".join(f"{task}: {words}" for task, words in report["splits"].items())),
         )
         for name in ("", "images", "routed accuracy (95 %)", "recall", "oracle accuracy", "unknown"):
             table.add_column(name, justify="left" if not name else "right")

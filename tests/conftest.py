@@ -61,9 +61,8 @@ def make_splits() -> Callable[..., tuple[Split, Split]]:
         maps = (means + noise * rng.normal(size=(n, *SHAPE))).astype(np.float16)
         order = rng.permutation(n)
         place = np.argsort(order)  # where image i stands in the shuffled array
-        views = (maps[order],) + tuple(
-            (maps[:n_train] + 0.1 * rng.normal(size=(n_train, *SHAPE))).astype(np.float16) for _ in range(n_views - 1)
-        )
+        jitter = 0.1 * rng.normal(size=(n_views - 1, n_train, *SHAPE))
+        views = (maps[order], *(maps[:n_train] + jitter).astype(np.float16))
         standardise = Standardiser.fit(views[0], place[:n_train])
         rows = (place[:n_train], *[np.arange(n_train)] * (n_views - 1))
         train = Split("train", torch.from_numpy(labels[:n_train]), views, rows, standardise)

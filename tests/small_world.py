@@ -9,21 +9,26 @@ import atexit
 import csv
 import functools
 import importlib
+import json
 import multiprocessing
 import os
 import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
+from threadpoolctl import threadpool_limits
 
+from data_prep.errors import PathsearchError
 from data_prep.folder import prepare_folder
 from data_prep.manifest import Task, load_task
 from pathsearch import evolve as evolving
@@ -39,15 +44,9 @@ CPU = torch.device("cpu")
 ENCODER = EncoderSettings("squeezenet1_1", "random", SIZE, map_size=4)
 GRID = GridSettings(n_modules=4, max_active=2, width=16)
 SEARCH = SearchSettings(population=8, generations=3, steps=4, warmup=4, batch_size=32)
-TRAINING = TrainingSettings(epochs=3, batch_size=32, finalists=2, random_paths=2)
-# the same settings as options of `pathsearch evolve`
-OPTIONS = [
-    *("--encoder", "squeezenet1_1", "--encoder-weights", "random", "--population", "8", "--generations", "3"),
-    *("--set", "encoder.map_size=4", "--set", "grid.n_modules=4", "--set", "grid.max_active=2"),
-    *("--set", "grid.width=16", "--set", "search.steps=4", "--set", "search.warmup=4", "--set", "search.batch_size=32"),
-    *("--set", "training.epochs=3", "--set", "training.batch_size=32"),
-    *("--set", "training.finalists=2", "--set", "training.random_paths=2", "--device", "cpu"),
-]
+TRAINING = TrainingSettings(
+    epochs=4, patience=3, batch_size=32, finalists=2, random_paths=2, average=0.7, dropout=0.1, weight_decay=0.05
+)
 
 
 @functools.cache
@@ -56,6 +55,14 @@ def scratch() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="pathsearch-tests-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
+
+
+@contextmanager
+def refused(match: str) -> Iterator[None]:
+    """The block must end in a `PathsearchError` of one line that matches."""
+    with pytest.raises(PathsearchError, match=match) as caught:
+        yield
+    assert "\n" not in str(caught.value)
 
 
 # --- images and tasks ------------------------------------------------------------------------------------------
@@ -112,7 +119,7 @@ def data_dir() -> Path:
 
 
 @functools.cache
-def task(name: str = "stripes") -> Task:
+def task(name: str) -> Task:
     return load_task(data_dir(), name)
 
 
@@ -124,9 +131,11 @@ def encoder() -> Encoder:
 # --- runs --------------------------------------------------------------------------------------------------------
 
 
-def settings(name: str = "stripes", **changes: Any) -> RunSettings:
+def settings(name: str, **changes: Any) -> RunSettings:
     """Small settings of a run; `changes` go into the part that knows them."""
-    whole = RunSettings(name, "random", encoder=ENCODER, grid=GRID, search=SEARCH, training=TRAINING)
+    whole = RunSettings(
+        name, "random", encoder=ENCODER, grid=GRID, search=SEARCH, training=TRAINING, data=task(name).fingerprint
+    )
     for key, value in changes.items():
         part = next((p for p in ("search", "training", "grid", "encoder") if hasattr(getattr(whole, p), key)), None)
         whole = replace(whole, **({part: replace(getattr(whole, part), **{key: value})} if part else {key: value}))
@@ -137,13 +146,28 @@ def evolve(
     run_dir: Path, chosen: RunSettings, *, of: Task | None = None, resume: bool = False
 ) -> tuple[Run, dict[str, Any]]:
     """A run under `run_dir`, as the command line does it, figures apart; the run and its report."""
+    prepared = of or task(chosen.task)
+    chosen = replace(chosen, data=prepared.fingerprint)
     run, trunk = Run(run_dir), encoder()
     heritage = Heritage.of(run_dir.parent, chosen.grown_from)
     heritage.check(chosen.task, trunk, chosen.grid)
     run.open(chosen, resume=resume, overwrite=False)
-    prepared = of or task(chosen.task)
-    report = evolving.evolve(prepared, trunk, chosen, run, data_dir() / "features", heritage, CPU, Silent())
+    with threadpool_limits(1):  # of BLAS: threads that wait for busy cores cost seconds
+        report = evolving.evolve(prepared, trunk, chosen, run, data_dir() / "features", heritage, CPU, Silent())
     return run, report
+
+
+def options(chosen: RunSettings) -> list[str]:
+    """The same settings as options of `pathsearch evolve`."""
+    given = ["--task", chosen.task, "--seed", str(chosen.seed), "--device", "cpu"]
+    for section in ("encoder", "grid", "search", "training"):
+        part = getattr(chosen, section)
+        for one in fields(part):
+            value = getattr(part, one.name)
+            if value != one.default:
+                text = value if isinstance(value, str) else json.dumps(value)
+                given += ["--set", f"{section}.{one.name}={text}"]
+    return given
 
 
 @functools.cache
@@ -152,7 +176,7 @@ def runs_dir() -> Path:
 
 
 @functools.cache
-def finished(name: str = "stripes") -> Run:
+def finished(name: str) -> Run:
     """A finished run of a task, on a grid of its own."""
     return evolve(runs_dir() / name, settings(name))[0]
 
@@ -220,7 +244,7 @@ def pathsearch(*arguments: object, kill: tuple[str, int] | None = None, patience
         patience: seconds.
     """
     folder = Path(tempfile.mkdtemp(dir=scratch()))
-    process = start(_command, [str(one) for one in arguments], folder, kill)
+    process = start(command, [str(one) for one in arguments], folder, kill)
     process.join(patience)
     if process.is_alive():
         process.kill()
@@ -228,11 +252,13 @@ def pathsearch(*arguments: object, kill: tuple[str, int] | None = None, patience
     return Finished(process.exitcode, (folder / "out").read_text(), (folder / "err").read_text())
 
 
-def _command(arguments: Sequence[str], folder: Path, kill: tuple[str, int] | None = None) -> None:
+def command(arguments: Sequence[str], folder: Path, kill: tuple[str, int] | None = None) -> None:
+    """Be `pathsearch ARGUMENTS` in this process, its output in files of `folder`."""
     for name, stream in (("out", sys.stdout), ("err", sys.stderr)):
         handle = os.open(folder / name, os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
         os.dup2(handle, stream.fileno())
     torch.set_num_threads(1)
+    threadpool_limits(1)
     if kill:
         plant_kill(*kill)
     from pathsearch import cli

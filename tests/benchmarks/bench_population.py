@@ -1,0 +1,138 @@
+"""One pass over a population against the usual loop over its paths: same minibatch, same gradients, one run.
+
+    python -m tests.benchmarks.bench_population [--quick]
+
+The two ways take turns, so that a machine whose speed drifts slows both; what is printed is the ratio of
+their median times. A path-step is the forward and backward pass of one path on one minibatch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+
+from pathsearch import population
+from pathsearch.config import GridSettings
+from pathsearch.grid import Grid
+from pathsearch.path import Path, mutate
+from tests.benchmarks.table import device, publish
+
+BATCH, CLASSES, TASK = 64, 3, "bench"
+FEATURES = (512, 2, 2)  # VGG-16 at 64 px
+
+
+def random_population(grid: Grid, size: int, rng: random.Random) -> list[Path]:
+    return [grid.space.random_path(rng) for _ in range(size)]
+
+
+def converged_population(grid: Grid, size: int, rng: random.Random) -> list[Path]:
+    """Mutants of one path, as at the end of a search: each one to three mutations away."""
+    start, paths = grid.space.random_path(rng), []
+    for _ in range(size):
+        path = start
+        for _ in range(rng.randint(1, 3)):
+            path = mutate(path, grid.space, rng)
+        paths.append(path)
+    return paths
+
+
+def one_pass(grid: Grid, paths: list[Path], x: torch.Tensor, labels: torch.Tensor) -> Callable[[], None]:
+    plan = population.plan(paths).to(x.device)
+
+    def step() -> None:
+        grid.zero_grad(set_to_none=True)
+        logits = population.forward(grid, TASK, plan, x)
+        F.cross_entropy(logits.flatten(0, 1), labels.repeat(len(paths))).backward()
+        synchronise(x)
+
+    return step
+
+
+def loop(grid: Grid, paths: list[Path], x: torch.Tensor, labels: torch.Tensor) -> Callable[[], None]:
+    """Each path through the whole network on its own, gradients summed on the shared weights."""
+    head = grid.heads[TASK]
+
+    def step() -> None:
+        grid.zero_grad(set_to_none=True)
+        for path in paths:
+            h = x
+            for number, layer in enumerate(path.layers):
+                total = grid.module(number, layer[0])(h)
+                for index in layer[1:]:
+                    total = total + grid.module(number, index)(h)
+                h = F.layer_norm(total, total.shape[1:])
+            (F.cross_entropy(head(h), labels) / len(paths)).backward()
+        synchronise(x)
+
+    return step
+
+
+def synchronise(x: torch.Tensor) -> None:
+    if x.is_cuda:
+        torch.cuda.synchronize()
+
+
+def in_turn(first: Callable[[], None], second: Callable[[], None], rounds: int) -> tuple[float, float]:
+    """Median seconds of each, taking turns after one round that is not counted."""
+    times: tuple[list[float], list[float]] = ([], [])
+    for count in range(rounds + 1):
+        for run, kept in ((first, times[0]), (second, times[1])):
+            started = time.perf_counter()
+            run()
+            if count:
+                kept.append(time.perf_counter() - started)
+    return statistics.median(times[0]), statistics.median(times[1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer sizes and rounds")
+    quick = parser.parse_args().quick
+    sizes = (8, 64) if quick else (1, 8, 32, 64, 128, 256)
+    rows = []
+    for vocabulary in ("paper", "mixed"):
+        for kind, draw in (("random", random_population), ("converged", converged_population)):
+            for size in sizes:
+                rng = random.Random(size)
+                grid = Grid(FEATURES, GridSettings(modules=vocabulary), 0).to(device())
+                grid.add_head(TASK, CLASSES)
+                grid.to(device())
+                paths = draw(grid, size, rng)
+                x = torch.randn(BATCH, *FEATURES, generator=torch.Generator().manual_seed(0)).to(device())
+                labels = torch.arange(BATCH).remainder(CLASSES).to(device())
+                rounds = 3 if quick else max(3, min(15, 600 // size))
+                own, usual = in_turn(one_pass(grid, paths, x, labels), loop(grid, paths, x, labels), rounds)
+                rows.append(
+                    {
+                        "modules": vocabulary,
+                        "population": kind,
+                        "P": size,
+                        "ratio": usual / own,
+                        "one pass, path-steps/s": size / own,
+                        "loop, path-steps/s": size / usual,
+                        "one pass, ms": 1e3 * own,
+                    }
+                )
+    publish("population", rows, notes=growth(rows))
+
+
+def growth(rows: list[dict]) -> dict[str, float]:
+    """Exponent of the one pass's cost in P between 8 and the largest, for each vocabulary and population."""
+    import math
+
+    found = {}
+    for key in dict.fromkeys((row["modules"], row["population"]) for row in rows):
+        own = {row["P"]: row["one pass, ms"] for row in rows if (row["modules"], row["population"]) == key}
+        large = max(own)
+        found[f"growth {' '.join(key)}, 8 to {large}"] = math.log(own[large] / own[8]) / math.log(large / 8)
+    return found
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,396 @@
+"""Encode once, keep, verify: every image once, the cache hit or missed for the right reasons, kills survived."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+from small_world import ENCODER, SIZE, encoder, prepare, refused, scratch, start
+
+from data_prep.errors import PathsearchError
+from data_prep.manifest import Task, load_task, save_task
+from pathsearch import features
+from pathsearch.config import EncoderSettings
+from pathsearch.encoder import Encoder
+from pathsearch.features import Split, Standardiser, augment, encode, load_images
+
+N = 30  # images of the task below: enough for 8 batches of 4
+RANDOM_SPLIT = {"name": "random", "words": "random split of images", "groups_apart": False}
+
+
+class Counting:
+    """An encoder that counts the images it runs for, and can fail after some batches."""
+
+    def __init__(self, inner: Encoder | None = None, fail_after: int | None = None, kill: bool = False) -> None:
+        self.inner, self.fail_after, self.kill = inner or encoder(), fail_after, kill
+        self.images = self.batches = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        if self.batches == self.fail_after:
+            if self.kill:
+                os.kill(os.getpid(), signal.SIGKILL)
+            raise RuntimeError("stopped")
+        self.images += len(images)
+        self.batches += 1
+        return self.inner(images)
+
+
+@pytest.fixture
+def task(tmp_path) -> Task:
+    return prepare(tmp_path / "data", "blobs", N)
+
+
+@pytest.fixture
+def small_batches(monkeypatch):
+    """Batches of 4 images, a save after every second one."""
+    monkeypatch.setattr(features, "batch_size", lambda image_size: 4)
+    monkeypatch.setattr(features, "CHUNK_BATCHES", 2)
+
+
+def run(task: Task, cache: Path, trunk: Any = None, n_views: int = 1) -> tuple[features.Features, int]:
+    """The features, and how many images the encoder ran for."""
+    counting = Counting(trunk)
+    return encode(task, counting, cache, n_views), counting.images  # type: ignore[arg-type]
+
+
+def arrays(cache: Path) -> dict[str, bytes]:
+    """Bytes of all finished arrays of a cache, by file name."""
+    return {file.name: file.read_bytes() for file in sorted(cache.glob("*/*.npy"))}
+
+
+def registered(task: Task, change: Any) -> Task:
+    """The same images under a changed manifest, registered anew."""
+    table = task.table.copy()
+    change(table)
+    kept = {key: task.info[key] for key in ("source", "licence", "options", "notes")}
+    return save_task(task.task_dir, name=task.name, classes=task.classes, table=table, split=RANDOM_SPLIT, **kept)
+
+
+# --- the cache ------------------------------------------------------------------------------------------------------
+
+
+def test_each_image_is_encoded_once(task, tmp_path):
+    told: list[tuple[int, int]] = []
+    counting = Counting()
+    first = encode(task, counting, tmp_path, 3, lambda done, total: told.append((done, total)))  # type: ignore[arg-type]
+    n_train = len(task.rows("train"))
+    assert counting.images == first.encoded == N + 2 * n_train
+    assert told[-1] == (N + 2 * n_train, N + 2 * n_train)
+    assert sorted(told) == told
+    second, images = run(task, tmp_path, n_views=3)
+    assert (images, second.encoded) == (0, 0)
+    assert all(np.array_equal(a, b) for a, b in zip(first.views, second.views, strict=True))
+
+
+def test_features_are_those_of_the_encoder(task, tmp_path):
+    found, _ = run(task, tmp_path)
+    assert np.array_equal(found.views[0], encoder()(load_images(task.files(), SIZE)).numpy())
+
+
+def test_more_views_encode_only_the_new_ones(task, tmp_path):
+    run(task, tmp_path)
+    before = arrays(tmp_path)["view0.npy"]
+    n_train = len(task.rows("train"))
+    assert run(task, tmp_path, n_views=2)[1] == n_train
+    assert run(task, tmp_path)[1] == 0
+    assert arrays(tmp_path)["view0.npy"] == before
+
+
+@pytest.mark.parametrize(
+    "options", [{"random_seed": 1}, {"image_size": 64}, {"map_size": 1}, {"name": "squeezenet1_0"}], ids=str
+)
+def test_another_encoder_misses_the_cache(task, tmp_path, options):
+    run(task, tmp_path)
+    other = Encoder(EncoderSettings(**({"name": ENCODER.name, "weights": "random", "image_size": SIZE} | options)))
+    assert run(task, tmp_path, other)[1] == N
+    assert run(task, tmp_path)[1] == 0, "the first encoder's features are still there"
+
+
+def test_one_changed_weight_misses_the_cache(task, tmp_path):
+    weights = {name: tensor.contiguous() for name, tensor in encoder().trunk.network.state_dict().items()}
+    for name in ("same", "changed"):
+        save_file(weights, tmp_path / f"{name}.safetensors")
+        weights["0.weight"].view(-1)[5] += 1e-3
+    trunks = {n: Encoder(replace(ENCODER, weights=str(tmp_path / f"{n}.safetensors"))) for n in ("same", "changed")}
+    run(task, tmp_path)
+    assert run(task, tmp_path, trunks["same"])[1] == 0
+    assert run(task, tmp_path, trunks["changed"])[1] == N
+
+
+def test_a_changed_manifest_misses_the_cache(task, tmp_path):
+    run(task, tmp_path)
+
+    def swap(table: pd.DataFrame) -> None:
+        first, last = table.index[table["label"].eq("small")][0], table.index[table["label"].eq("large")][0]
+        table.loc[[first, last], "label"] = ["large", "small"]
+
+    assert run(registered(task, swap), tmp_path)[1] == N
+
+
+def test_changed_image_bytes_miss_the_cache(task, tmp_path):
+    run(task, tmp_path)
+    file = task.files()[3]
+    pixels = np.array(Image.open(file))
+    pixels[0, 0] ^= 1
+    Image.fromarray(pixels).save(file)
+    assert run(task, tmp_path)[1] == N
+
+
+@pytest.mark.parametrize("damage", ["a flipped bit", "cut short", "no digest", "another digest"])
+def test_a_damaged_array_is_found_and_made_again(task, tmp_path, damage):
+    run(task, tmp_path, n_views=2)
+    before = arrays(tmp_path)
+    (file,) = tmp_path.glob("*/view1.npy")
+    if damage == "a flipped bit":
+        content = bytearray(file.read_bytes())
+        content[-7] ^= 4
+        file.write_bytes(content)
+    elif damage == "cut short":
+        file.write_bytes(file.read_bytes()[:-100])
+    elif damage == "no digest":
+        file.with_suffix(".sha256").unlink()
+    else:
+        file.with_suffix(".sha256").write_text("0" * 64)
+    assert run(task, tmp_path, n_views=2)[1] == len(task.rows("train")), "view 0 was whole"
+    assert arrays(tmp_path) == before
+
+
+# --- interrupted -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("batches", [0, 1, 2, 5, 7])
+def test_an_interrupted_encoding_goes_on_where_it_stopped(task, tmp_path, small_batches, batches):
+    run(task, tmp_path / "whole")
+    with pytest.raises(RuntimeError, match="stopped"):
+        encode(task, Counting(fail_after=batches), tmp_path / "broken")  # type: ignore[arg-type]
+    assert not arrays(tmp_path / "broken"), "an unfinished array has no name"
+    saved = batches // 2 * 2 * 4  # whole chunks of 2 batches of 4
+    assert run(task, tmp_path / "broken")[1] == N - saved
+    assert arrays(tmp_path / "broken") == arrays(tmp_path / "whole")
+
+
+def test_several_interruptions_cost_only_their_unsaved_rows(task, tmp_path, small_batches):
+    run(task, tmp_path / "whole")
+    for _ in range(3):
+        with pytest.raises(RuntimeError, match="stopped"):
+            encode(task, Counting(fail_after=2), tmp_path / "broken")  # type: ignore[arg-type]
+    assert run(task, tmp_path / "broken")[1] == N - 3 * 8
+    assert arrays(tmp_path / "broken") == arrays(tmp_path / "whole")
+
+
+def test_a_note_of_rows_never_vouches_for_another_array(task, tmp_path, small_batches):
+    run(task, tmp_path / "whole")
+    with pytest.raises(RuntimeError, match="stopped"):
+        encode(task, Counting(fail_after=6), tmp_path / "broken")  # type: ignore[arg-type]
+    # killed after the array took its name, before its digest: the note is left, the array is made again …
+    (part,) = (tmp_path / "broken").glob("*/view0.part")
+    part.replace(part.with_suffix(".npy"))
+    with pytest.raises(RuntimeError, match="stopped"):  # … and that is killed at once
+        encode(task, Counting(fail_after=0), tmp_path / "broken")  # type: ignore[arg-type]
+    run(task, tmp_path / "broken")
+    assert arrays(tmp_path / "broken") == arrays(tmp_path / "whole")
+
+
+def _encode_and_die(data_dir: Path, cache: Path) -> None:
+    torch.set_num_threads(1)
+    features.CHUNK_BATCHES, features.batch_size = 2, lambda image_size: 4  # type: ignore[assignment]
+    encode(load_task(data_dir, "blobs"), Counting(fail_after=5, kill=True), cache)  # type: ignore[arg-type]
+
+
+def test_a_killed_encoding_goes_on_where_it_stopped(task, tmp_path, small_batches):
+    process = start(_encode_and_die, task.task_dir.parent, tmp_path / "broken")
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+    run(task, tmp_path / "whole")
+    assert run(task, tmp_path / "broken")[1] == N - 16
+    assert arrays(tmp_path / "broken") == arrays(tmp_path / "whole")
+
+
+# --- images and views ------------------------------------------------------------------------------------------------
+
+
+def test_an_image_that_does_not_decode_is_named(task, tmp_path):
+    for content in (b"", b"no image", task.files()[5].read_bytes()[:80]):
+        task.files()[5].write_bytes(content)
+        with refused(f"image .*{task.files()[5].name}: does not decode .*prepare the task again"):
+            run(task, tmp_path)
+
+
+def test_any_damage_to_an_image_is_one_line_or_an_image(tmp_path):
+    rng = np.random.default_rng(0)
+    Image.fromarray(rng.integers(0, 255, (8, 8, 3), dtype=np.uint8)).save(tmp_path / "good.png")
+    good = (tmp_path / "good.png").read_bytes()
+    for place in range(8, len(good)):  # Pillow's plugins raise errors of many kinds
+        (tmp_path / "bad.png").write_bytes(good[:place] + bytes([good[place] ^ 255]) + good[place + 1 :])
+        with contextlib.suppress(PathsearchError):
+            load_images([tmp_path / "bad.png"], 8)
+
+
+def test_a_missing_image_is_named(task, tmp_path):
+    task.files()[2].unlink()
+    with refused(f"image .*{task.files()[2].name}: cannot be read .*prepare the task again"):
+        run(task, tmp_path)
+
+
+def test_images_become_rgb_of_the_encoders_size(tmp_path):
+    Image.new("L", (20, 10), 7).save(tmp_path / "grey.png")
+    loaded = load_images([tmp_path / "grey.png"], 32)
+    assert loaded.shape == (1, 3, 32, 32)
+    assert loaded.dtype == torch.uint8
+    assert loaded.unique().tolist() == [7]
+
+
+def test_views_are_deterministic_and_differ(task):
+    files = task.files()[:6]
+    views = [load_images(files, SIZE, view) for view in range(4)]
+    again = [load_images(files, SIZE, view) for view in range(4)]
+    assert all(torch.equal(a, b) for a, b in zip(views, again, strict=True))
+    assert all(not torch.equal(views[a], views[b]) for a in range(4) for b in range(a))
+    plain = np.stack([np.array(Image.open(file).convert("RGB")) for file in files])
+    assert np.array_equal(views[0].permute(0, 2, 3, 1).numpy(), plain), "view 0 is the image as it is"
+    # an image's view does not depend on the batch it is loaded in
+    assert torch.equal(load_images(files[4:], SIZE, 2, first=4), views[2][4:])
+
+
+class Planned(random.Random):
+    """A generator that flips or not, then draws the given scale and angle."""
+
+    def __init__(self, flip: bool = False, scale: float = 1.0, degrees: float = 0.0) -> None:
+        super().__init__()
+        self.flip, self.draws = flip, [scale, degrees]
+
+    def random(self) -> float:
+        return 0.25 if self.flip else 0.75
+
+    def uniform(self, low: float, high: float) -> float:
+        return self.draws.pop(0)
+
+
+def asymmetric(size: int) -> Image.Image:
+    """A bright bar in the upper left, none of whose mirror images it equals."""
+    pixels = np.zeros((size, size, 3), dtype=np.uint8)
+    pixels[size // 8 : size // 4, size // 8 : size // 2] = 200
+    return Image.fromarray(pixels)
+
+
+@pytest.mark.parametrize("size", [32, 33])
+def test_flip_mirrors_exactly(size):
+    image = asymmetric(size)
+    assert np.array_equal(np.array(augment(image, Planned())), np.array(image))
+    assert np.array_equal(np.array(augment(image, Planned(flip=True))), np.array(image)[:, ::-1])
+
+
+def centre_and_area(image: Image.Image) -> tuple[float, float, float]:
+    """Centre of mass from the image's centre (right, down, in pixels) and sum of the brightness."""
+    pixels = np.array(image).astype(float).sum(2)
+    y, x = np.mgrid[: pixels.shape[0], : pixels.shape[1]] - (len(pixels) - 1) / 2
+    return float((x * pixels).sum() / pixels.sum()), float((y * pixels).sum() / pixels.sum()), float(pixels.sum())
+
+
+@pytest.mark.parametrize("scale", [0.9, 1.1])
+def test_scale_moves_everything_from_the_centre(scale):
+    x, y, area = centre_and_area(asymmetric(64))
+    scaled_x, scaled_y, scaled_area = centre_and_area(augment(asymmetric(64), Planned(scale=scale)))
+    assert scaled_x == pytest.approx(scale * x, abs=0.1)
+    assert scaled_y == pytest.approx(scale * y, abs=0.1)
+    assert scaled_area == pytest.approx(scale**2 * area, rel=0.03)
+
+
+@pytest.mark.parametrize("degrees", [-20, 20, 90])
+def test_rotation_turns_about_the_centre(degrees):
+    x, y, area = centre_and_area(asymmetric(64))
+    turned_x, turned_y, turned_area = centre_and_area(augment(asymmetric(64), Planned(degrees=degrees)))
+    expected = complex(x, y) * np.exp(-1j * np.radians(degrees))  # y points down: positive is anticlockwise
+    other = complex(x, y) * np.exp(1j * np.radians(degrees))
+    assert min(abs(complex(turned_x, turned_y) - turn) for turn in (expected, other)) < 0.15
+    assert turned_area == pytest.approx(area, rel=0.03)
+
+
+def test_augmentation_stays_within_what_its_description_says():
+    drawn = []
+
+    class Watching(random.Random):
+        def uniform(self, low: float, high: float) -> float:
+            drawn.append((low, high))
+            return super().uniform(low, high)
+
+    augment(asymmetric(16), Watching(0))
+    assert drawn == [(0.9, 1.1), (-0.1, 0.1)]
+    assert "scale 0.9 to 1.1" in features.AUGMENTATION
+    assert "up to 0.1 degrees" in features.AUGMENTATION
+
+
+# --- splits ----------------------------------------------------------------------------------------------------------
+
+
+def test_standardiser_golden_values():
+    # feature 0: 0 and 2, mean 1, spread 1; feature 1: dead at 5, spread 0, floored at 0.05 × mean spread (0.5) = 0.025
+    maps = np.array([[0, 5], [2, 5], [99, 99]], dtype=np.float16).reshape(3, 2, 1, 1)
+    fitted = Standardiser.fit(maps, np.array([0, 1]))  # the third row is no training image
+    assert fitted.mean.flatten().tolist() == [1, 5]
+    assert fitted.std.flatten().tolist() == pytest.approx([1, 0.025])
+    assert fitted(torch.from_numpy(maps[:2])).flatten(1).tolist() == [[-1, 0], [1, 0]]
+
+
+def test_standardiser_works_in_chunks():
+    maps = np.random.default_rng(0).normal(3, 2, (3000, 2, 1, 1)).astype(np.float16)
+    fitted = Standardiser.fit(maps, np.arange(3000))
+    assert fitted.mean.flatten().tolist() == pytest.approx(maps.astype(float).mean(0).flatten(), rel=1e-5)
+    assert fitted.std.flatten().tolist() == pytest.approx(maps.astype(float).std(0).flatten(), rel=1e-5)
+
+
+def test_splits_hold_their_own_images(task, tmp_path):
+    found, _ = run(task, tmp_path, n_views=2)
+    for split in (found.train(), found.validation(), found.test()):
+        rows = task.rows(split.name)
+        assert len(split) == len(rows)
+        assert split.labels.tolist() == task.labels(split.name).tolist()
+        assert torch.equal(split.raw(torch.arange(len(split))), torch.from_numpy(found.views[0][rows]))
+    everything = torch.cat([x for x, _ in found.train().batches(7)])
+    assert everything.mean(0).abs().max() < 1e-3, "standardised by the training images"
+
+
+def test_only_training_images_have_further_views(task, tmp_path):
+    found, _ = run(task, tmp_path, n_views=2)
+    train, positions = found.train(), torch.tensor([2, 0])
+    mixed = train.batch(positions, torch.tensor([1, 0]))
+    expected = np.stack([found.views[1][2], found.views[0][task.rows("train")[0]]])
+    assert torch.equal(mixed, train.standardise(torch.from_numpy(expected)))
+    assert len(found.validation().views) == len(found.test().views) == 1
+
+
+def test_joined_puts_one_split_after_the_other(task, tmp_path):
+    found, _ = run(task, tmp_path, n_views=2)
+    train, val = found.train(), found.validation()
+    both = train.joined(val)
+    assert both.labels.tolist() == train.labels.tolist() + val.labels.tolist()
+    n = len(train)
+    assert torch.equal(both.raw(torch.arange(n, len(both))), val.raw(torch.arange(len(val))))
+    views = torch.tensor([1, 1])
+    seen = both.batch(torch.tensor([3, n + 1]), views)  # a validation image has no view 1: it shows its own
+    assert torch.equal(seen[0], train.batch(torch.tensor([3]), torch.tensor([1]))[0])
+    assert torch.equal(seen[1], val.batch(torch.tensor([1]))[0])
+
+
+def test_pooled_is_the_mean_over_positions():
+    maps = np.arange(24, dtype=np.float16).reshape(3, 2, 2, 2)
+    split = Split("val", torch.tensor([0, 1]), (maps,), (np.array([2, 0]),), Standardiser.fit(maps, np.arange(3)))
+    assert split.pooled().tolist() == [[17.5, 21.5], [1.5, 5.5]]  # (16+17+18+19)/4 …
+
+
+def test_scratch_is_no_part_of_the_repository():
+    assert not scratch().is_relative_to(Path(__file__).parents[1])

@@ -1,0 +1,503 @@
+"""Training and scoring a generation: measures, minibatches, shared and fresh weights."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from pathsearch import fitness as module
+from pathsearch.config import SearchSettings
+from pathsearch.fitness import (
+    Fitness,
+    FreshWeights,
+    NonFiniteFitness,
+    SharedWeights,
+    class_weights,
+    fitnesses,
+    grid_classes,
+    log_probabilities,
+    minibatches,
+    scoring_batch,
+)
+from pathsearch.path import Path
+from pathsearch.population import Plan, plan
+from pathsearch.streams import torch_stream
+
+SETTINGS = SearchSettings(population=8, steps=6, warmup=4, batch_size=32, balance=True)
+PATHS = [Path.parse(text) for text in ("0|1", "1+2|3", "0+3|1+2", "2|0")]
+
+
+def shared(make_grid, splits, settings: SearchSettings = SETTINGS, seed: int = 0, **options) -> SharedWeights:
+    return SharedWeights(make_grid(**options), "planted", *splits, settings, seed)
+
+
+def fresh(make_grid, splits, settings: SearchSettings = SETTINGS, seed: int = 0, **options) -> FreshWeights:
+    return FreshWeights(make_grid(**options), "planted", *splits, settings, seed)
+
+
+def snapshot(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in tensors.items()}
+
+
+def equal(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.fixture(scope="module")
+def splits(make_splits):
+    return make_splits()
+
+
+# --- measures, worked by hand -------------------------------------------------------------------------------
+
+# Two classes, labels 0 0 0 1; path A is wrong about the third image, path B about the fourth.
+LABELS = torch.tensor([0, 0, 0, 1])
+SECOND = torch.tensor([[0.1, 0.4, 0.7, 0.6], [0.2, 0.3, 0.1, 0.25]], dtype=torch.float64)  # p of class 1
+LOG_P = torch.stack([1 - SECOND, SECOND], -1).log()
+AB = [Path.parse("0"), Path.parse("1")]
+
+
+def scores(measure: str) -> list[float]:
+    return [one.score for one in fitnesses(LOG_P, LABELS, measure, AB)]
+
+
+def test_accuracy_by_hand():
+    assert scores("accuracy") == [3 / 4, 3 / 4]
+
+
+def test_balanced_accuracy_by_hand():
+    # A: recalls 2/3 and 1/1; B: 3/3 and 0/1.
+    assert scores("balanced_accuracy") == pytest.approx([5 / 6, 1 / 2], abs=1e-12)
+
+
+def test_auc_by_hand():
+    # A: 0.6 against 0.1, 0.4, 0.7 wins 2 of 3. B: 0.25 against 0.2, 0.3, 0.1 wins 2 of 3.
+    assert scores("auc") == pytest.approx([2 / 3, 2 / 3], abs=1e-12)
+
+
+def test_likelihood_by_hand():
+    # B: (log 0.8 + log 0.7 + log 0.9 + log 0.25) / 4
+    got = [one.log_likelihood for one in fitnesses(LOG_P, LABELS, "accuracy", AB)]
+    expected = [
+        (math.log(0.9) + math.log(0.6) + math.log(0.3) + math.log(0.6)) / 4,
+        (math.log(0.8) + math.log(0.7) + math.log(0.9) + math.log(0.25)) / 4,
+    ]
+    assert got == pytest.approx(expected)
+
+
+def test_auc_of_three_classes_is_the_mean_of_one_against_the_rest():
+    p = torch.tensor([[0.6, 0.3, 0.1], [0.2, 0.5, 0.3], [0.3, 0.4, 0.3], [0.1, 0.2, 0.7]], dtype=torch.float64)
+    labels = torch.tensor([0, 1, 0, 2])
+    # Class 0: 0.6 and 0.3 against 0.2 and 0.1: 4 of 4. Class 1: 0.5 against 0.3, 0.4, 0.2: 3 of 3. Class 2: 0.7
+    # against 0.1, 0.3, 0.3: 3 of 3. Swapping the labels of the middle two images: class 0: 0.6 wins 2, 0.2
+    # against 0.3 and 0.1 wins 1: 3 of 4; class 1: 0.4 against 0.3, 0.5, 0.2: 2 of 3.
+    assert fitnesses(p.log()[None], labels, "auc", AB[:1])[0].score == pytest.approx(1.0, abs=1e-12)
+    swapped = torch.tensor([0, 0, 1, 2])
+    expected = (3 / 4 + 2 / 3 + 1) / 3
+    assert fitnesses(p.log()[None], swapped, "auc", AB[:1])[0].score == pytest.approx(expected, abs=1e-12)
+
+
+def test_accuracy_comes_first_and_likelihood_breaks_ties():
+    assert Fitness(0.9, -5.0) > Fitness(0.8, -0.1)
+    assert Fitness(0.9, -0.1) > Fitness(0.9, -0.2)
+
+
+@pytest.mark.parametrize("measure", ["accuracy", "balanced_accuracy", "auc"])
+@pytest.mark.parametrize("bad", [math.nan, -math.inf])
+def test_non_finite_is_refused_under_every_measure(measure, bad):
+    log_p = LOG_P.clone()
+    log_p[1, 0] = bad
+    with pytest.raises(NonFiniteFitness, match=r"path 1: fitness became .*log-likelihood="):
+        fitnesses(log_p, LABELS, measure, AB)
+
+
+# --- class weights and minibatches --------------------------------------------------------------------------
+
+
+def test_class_weights_by_hand():
+    # Three of class 0, one of class 1: 4 / (2 · 3) and 4 / (2 · 1).
+    assert class_weights(LABELS, 2).tolist() == pytest.approx([2 / 3, 2.0])
+
+
+@given(st.lists(st.integers(1, 30), min_size=2, max_size=6))
+def test_class_weights_level_the_classes_and_have_mean_one(counts):
+    labels = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
+    weights = class_weights(labels, len(counts))
+    assert weights[labels].mean().item() == pytest.approx(1, rel=1e-5)
+    totals = (weights * torch.tensor(counts)).tolist()
+    assert totals == pytest.approx([totals[0]] * len(counts), rel=1e-5)
+
+
+def positions(split, size: int, steps: int, seed: int = 0) -> list[list[int]]:
+    """Which images a run of minibatches shows, told by their features, which are all different."""
+    everything = split.batch(torch.arange(len(split))).flatten(1)
+    found = []
+    for x, labels in minibatches(split, size, steps, torch_stream(seed, "test")):
+        same = (x.flatten(1)[:, None] == everything).all(-1)
+        assert (same.sum(1) == 1).all()
+        found.append(same.int().argmax(1).tolist())
+        assert torch.equal(labels, split.labels[found[-1]])
+    return found
+
+
+@given(n=st.integers(6, 25), size=st.integers(1, 12), steps=st.integers(1, 12))
+def test_every_image_once_before_any_again(make_splits, n, size, steps):
+    split, _ = make_splits(n_train=n, n_val=3, seed=n)
+    batches = positions(split, size, steps)
+    assert [len(batch) for batch in batches] == [min(size, n)] * steps
+    shown = [i for batch in batches for i in batch]
+    for start in range(0, len(shown), n):
+        assert len(set(shown[start : start + n])) == len(shown[start : start + n])
+
+
+def test_a_split_smaller_than_a_batch_is_shown_whole(make_splits):
+    split, _ = make_splits(n_train=6, n_val=3)
+    assert [sorted(batch) for batch in positions(split, 64, 3)] == [list(range(6))] * 3
+
+
+def test_minibatches_follow_their_generator(splits):
+    assert positions(splits[0], 16, 5, seed=1) == positions(splits[0], 16, 5, seed=1)
+    assert positions(splits[0], 16, 5, seed=1) != positions(splits[0], 16, 5, seed=2)
+
+
+def test_minibatches_draw_from_every_view(make_splits):
+    split, _ = make_splits(n_train=60, n_val=3, n_views=3)
+    views = [split.batch(torch.arange(60), torch.full((60,), view)).flatten(1) for view in range(3)]
+    counts: Counter[int] = Counter()
+    for x, _ in minibatches(split, 60, 5, torch_stream(0, "test")):
+        for image in x.flatten(1):
+            counts.update(view for view in range(3) if (views[view] == image).all(-1).any())
+    assert counts.total() == 300
+    assert all(abs(counts[view] - 100) < 45 for view in range(3))  # 5.5 standard deviations
+
+
+# --- the size of a scoring pass -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("widest", "images"),
+    [
+        (1, 1024),  # never more
+        # Width 8, maps of 8 × 2 × 2: an image takes 4 · (4 · widest · 8 + 32 + 64 · 4) bytes of 2^27.
+        (10_000, 104),  # 2^27 / (4 · 320,288) = 104.8
+        (100_000, 16),  # 2^27 / (4 · 3,200,288) = 10.5, but never fewer than 16
+    ],
+)
+def test_scoring_batch_by_hand(make_grid, widest, images):
+    assert scoring_batch(make_grid(), Plan((), torch.zeros(1), widest)) == images
+
+
+def test_scoring_in_small_chunks_changes_nothing(make_grid, splits, monkeypatch):
+    evaluator = shared(make_grid, splits)
+    paths = evaluator.grid.space.all_paths()[:10]
+    whole = evaluator.score(paths)
+    monkeypatch.setattr(module, "PATHS_AT_ONCE", 3)
+    monkeypatch.setattr(module, "SCORING_BYTES", 0)  # 16 images at a time, of 90
+    sizes = []
+    original = type(splits[1]).batches
+
+    def batches(split, size):
+        sizes.append(size)
+        return original(split, size)
+
+    monkeypatch.setattr(type(splits[1]), "batches", batches)
+    for one, other in zip(evaluator.score(paths), whole, strict=True):
+        assert one == pytest.approx(other, abs=1e-6)
+    assert sizes == [16] * 4  # 10 paths, 3 at once
+
+
+# --- shared weights -----------------------------------------------------------------------------------------
+
+
+def test_score_is_that_of_the_single_network(make_grid, splits):
+    evaluator = shared(make_grid, splits)
+    evaluator.train(PATHS, 1)
+    for path, got in zip(PATHS, evaluator.score(PATHS), strict=True):
+        log_p = log_probabilities(evaluator.grid.network(path, "planted"), splits[1])
+        accuracy = (log_p.argmax(1) == splits[1].labels).double().mean().item()
+        likelihood = -F.nll_loss(log_p, splits[1].labels).item()
+        assert got == pytest.approx((accuracy, likelihood), abs=1e-5)
+
+
+def test_scoring_changes_nothing_and_scores_copies_once(make_grid, splits, monkeypatch):
+    evaluator = shared(make_grid, splits)
+    before = snapshot(evaluator.state())
+    asked = []
+    original = evaluator._score
+    monkeypatch.setattr(evaluator, "_score", lambda paths: asked.append(list(paths)) or original(paths))
+    got = evaluator.score([PATHS[1], PATHS[0], PATHS[1]])
+    assert asked == [[PATHS[1], PATHS[0]]]
+    assert got[0] == got[2]
+    assert equal(before, evaluator.state())
+
+
+def test_training_learns_the_planted_task(make_grid, splits):
+    evaluator = shared(make_grid, splits, replace(SETTINGS, steps=60))
+    before = max(one.log_likelihood for one in evaluator.score(PATHS))
+    progress = evaluator.train(PATHS, 1)
+    after = evaluator.score(PATHS)
+    assert min(one.log_likelihood for one in after) > before
+    assert min(one.score for one in after) > 0.8  # chance is a third
+    assert 0 < progress.loss < math.log(3)
+    assert 0.5 < progress.accuracy <= 1
+
+
+def test_one_step_by_hand(make_grid, splits):
+    """The mean loss over paths and images, back through plain AdamW."""
+    settings = replace(SETTINGS, steps=1, dropout=0.0, balance=False)
+    evaluator, grid = shared(make_grid, splits, settings), make_grid()
+    progress = evaluator.train(PATHS, 5)
+    x, labels = next(minibatches(splits[0], 32, 1, torch_stream(0, "batches", 5)))
+    optimiser = torch.optim.AdamW(grid.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    losses = []
+    for path in PATHS:
+        state = x
+        for number, layer in enumerate(path.layers):
+            total = sum(grid.module(number, index)(state) for index in layer)
+            state = F.layer_norm(total, total.shape[1:])
+        losses.append(F.cross_entropy(grid.heads["planted"](state), labels))
+    loss = torch.stack(losses).mean()
+    loss.backward()
+    optimiser.step()
+    assert progress.loss == pytest.approx(loss.item(), rel=1e-5)
+    for (name, got), (_, expected) in zip(evaluator.grid.named_parameters(), grid.named_parameters(), strict=True):
+        torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5, msg=name)
+
+
+def test_a_generation_depends_on_its_number(make_grid, splits):
+    """Otherwise every generation would see the same images in the same order."""
+    runs = [shared(make_grid, splits) for _ in range(3)]
+    for evaluator, generation in zip(runs, (1, 1, 2), strict=True):
+        evaluator.train(PATHS, generation)
+    first, again, other = (evaluator.state() for evaluator in runs)
+    assert equal(first, again)
+    assert not equal(first, other)
+
+
+def test_warmup_has_its_own_number_of_steps(make_grid, splits, monkeypatch):
+    asked = []
+    original = module.minibatches
+    monkeypatch.setattr(module, "minibatches", lambda *given: asked.append(given[2]) or original(*given))
+    evaluator = shared(make_grid, splits)
+    evaluator.train(PATHS, -1)
+    evaluator.train(PATHS, 1)
+    assert asked == [4, 6]
+
+
+def test_only_modules_on_paths_and_the_own_head_change(make_grid, splits):
+    evaluator = shared(make_grid, splits)
+    evaluator.grid.add_head("other", 2)
+    before = snapshot(evaluator.grid.state_dict())
+    evaluator = SharedWeights(evaluator.grid, "planted", *splits, SETTINGS, 0)
+    evaluator.train([Path.parse("0|1"), Path.parse("0+2|1")], 1)
+    after = evaluator.grid.state_dict()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    places = {name.rsplit(".", 1)[0].split(".body")[0].split(".readout")[0][:10] for name in changed}
+    assert places == {"layers.0.0", "layers.0.2", "layers.1.1", "heads.of p"}
+
+
+def test_frozen_modules_stay_bit_identical(make_grid, splits):
+    grid = make_grid()
+    grid.freeze(Path.parse("0+1|1"))
+    before = snapshot(grid.state_dict())
+    evaluator = SharedWeights(grid, "planted", *splits, replace(SETTINGS, weight_decay=0.5), 0)
+    for generation in range(1, 4):
+        evaluator.train(grid.space.all_paths()[:40], generation)
+    after = grid.state_dict()
+    fixed = ("layers.0.0.", "layers.0.1.", "layers.1.1.")
+    for name in before:
+        if name.startswith(fixed):
+            assert torch.equal(before[name], after[name]), name
+    assert not torch.equal(before["layers.0.2.body.0.weight"], after["layers.0.2.body.0.weight"])
+
+
+def test_balance_weighs_the_classes(make_grid, make_splits):
+    train, val = make_splits(n_train=120, n_val=30, n_classes=2)
+    keep = torch.cat([torch.nonzero(train.labels == 0)[:, 0], torch.nonzero(train.labels == 1)[:6, 0]])
+    uneven = replace(train, labels=train.labels[keep], rows=(train.rows[0][keep.numpy()],))
+    evaluator = shared(make_grid, (uneven, val), n_classes=2)
+    assert evaluator.class_weights is not None
+    assert evaluator.class_weights.tolist() == pytest.approx([66 / 120, 66 / 12])
+    assert shared(make_grid, (uneven, val), replace(SETTINGS, balance=False), n_classes=2).class_weights is None
+
+
+def test_number_of_classes_of_a_head(make_grid):
+    assert grid_classes(make_grid(n_classes=5), "planted") == 5
+
+
+@pytest.mark.parametrize("way", [SharedWeights, FreshWeights])
+@pytest.mark.parametrize("measure", ["accuracy", "balanced_accuracy", "auc"])
+def test_every_measure_scores_in_range(make_grid, splits, way, measure):
+    evaluator = way(make_grid(), "planted", *splits, replace(SETTINGS, fitness=measure), 0)
+    assert all(0 <= one.score <= 1 and one.log_likelihood < 0 for one in evaluator.score(PATHS))
+
+
+def test_nan_in_training_names_the_generation(make_grid, splits):
+    evaluator = shared(make_grid, splits)
+    with torch.no_grad():
+        next(evaluator.grid.heads["planted"].parameters()).fill_(math.nan)
+    with pytest.raises(NonFiniteFitness, match=r"generation 7: the training loss became nan; lower --learning-rate"):
+        evaluator.train(PATHS, 7)
+
+
+@pytest.mark.parametrize("measure", ["accuracy", "balanced_accuracy", "auc"])
+def test_nan_in_scoring_names_the_path(make_grid, splits, measure):
+    evaluator = shared(make_grid, splits, replace(SETTINGS, fitness=measure))
+    with torch.no_grad():
+        next(evaluator.grid.module(1, 2).parameters()).fill_(math.nan)
+    assert evaluator.score(PATHS[:2])
+    with pytest.raises(NonFiniteFitness, match=r"path 0\+3\|1\+2: fitness became"):
+        evaluator.score(PATHS)
+
+
+# --- saving and going back ----------------------------------------------------------------------------------
+
+
+def test_shared_state_goes_on_bit_for_bit(make_grid, splits):
+    straight, stopped = shared(make_grid, splits), shared(make_grid, splits)
+    stopped.train(PATHS[:2], 1)
+    saved = snapshot(stopped.state())
+    resumed = shared(make_grid, splits)
+    resumed.load_state(saved)
+    assert equal(resumed.state(), saved)
+    resumed.train(PATHS, 2)
+    straight.train(PATHS[:2], 1)
+    straight.train(PATHS, 2)
+    assert equal(straight.state(), resumed.state())
+    assert straight.score(PATHS) == resumed.score(PATHS)
+
+
+def test_shared_state_can_be_gone_back_to_twice(make_grid, splits):
+    """Going on must not write into the saved tensors, and later moments must not outlive the return."""
+    evaluator = shared(make_grid, splits)
+    evaluator.train(PATHS[:1], 1)
+    saved = snapshot(evaluator.state())
+    kept = snapshot(saved)
+    ends = []
+    for _ in range(2):
+        evaluator.load_state(saved)
+        assert equal(evaluator.state(), kept)
+        evaluator.train(PATHS, 2)
+        ends.append(snapshot(evaluator.state()))
+        assert equal(saved, kept)
+    assert equal(*ends)
+
+
+def test_shared_state_holds_weights_and_moments(make_grid, splits):
+    evaluator = shared(make_grid, splits)
+    assert {name.split(".")[0] for name in evaluator.state()} == {"grid"}
+    evaluator.train(PATHS[:1], 1)
+    moments = {name.rpartition(":")[2] for name in evaluator.state() if name.startswith("optimiser.")}
+    assert moments == {"step", "exp_avg", "exp_avg_sq"}
+
+
+def test_fresh_state_round_trip(make_grid, splits):
+    evaluator, again = fresh(make_grid, splits), fresh(make_grid, splits)
+    assert evaluator.state() == {}
+    again.load_state({})
+    assert again.known == {}
+    evaluator.train(PATHS, 1)
+    again.load_state(snapshot(evaluator.state()))
+    assert again.known == evaluator.known
+    assert list(again.known) == list(evaluator.known)
+
+
+# --- fresh weights ------------------------------------------------------------------------------------------
+
+
+def test_fresh_trains_each_path_once(make_grid, splits, monkeypatch):
+    evaluator = fresh(make_grid, splits)
+    trained = []
+    original = evaluator._evaluate
+    monkeypatch.setattr(evaluator, "_evaluate", lambda path: trained.append(path) or original(path))
+    evaluator.train([PATHS[0], PATHS[1], PATHS[0]], 1)
+    evaluator.score([PATHS[1], PATHS[0]])
+    evaluator.train([PATHS[1], PATHS[2]], 2)
+    evaluator.score([PATHS[2], PATHS[3]])  # one that was never in a generation
+    assert trained == PATHS
+
+
+def test_fresh_is_a_function_of_the_path_alone(make_grid, splits):
+    first, second = fresh(make_grid, splits), fresh(make_grid, splits)
+    first.train(PATHS, 1)
+    shuffled = random.Random(0).sample(PATHS, len(PATHS))
+    for generation, path in enumerate(shuffled, 4):
+        second.train([path], generation)
+    assert first.known == second.known
+    assert fresh(make_grid, splits, seed=1).score(PATHS) != first.score(PATHS)
+
+
+def test_fresh_leaves_the_grid_alone(make_grid, splits):
+    evaluator = fresh(make_grid, splits)
+    before = snapshot(evaluator.grid.state_dict())
+    evaluator.train(PATHS, 1)
+    assert equal(before, evaluator.grid.state_dict())
+
+
+def test_fresh_has_no_warmup(make_grid, splits):
+    evaluator = fresh(make_grid, splits)
+    assert all(map(math.isnan, evaluator.train(PATHS, -1)))
+    assert evaluator.known == {}
+
+
+def test_fresh_progress_is_the_mean_over_paths(make_grid, splits):
+    evaluator = fresh(make_grid, splits)
+    both = evaluator.train(PATHS[:2], 1)
+    single = [evaluator.known[path][1] for path in PATHS[:2]]
+    assert both.loss == pytest.approx((single[0].loss + single[1].loss) / 2)
+    assert both.accuracy == pytest.approx((single[0].accuracy + single[1].accuracy) / 2)
+
+
+def test_fresh_one_path_is_shared_one_path(make_grid, splits):
+    """Alone on the grid, a path has the same training either way, but for the order of the images."""
+    settings = replace(SETTINGS, steps=1, dropout=0.0, batch_size=240)  # the whole split: no order
+    way = shared(make_grid, splits, settings)
+    way.train(PATHS[:1], 1)
+    got = fresh(make_grid, splits, settings).score(PATHS[:1])[0]
+    assert got == pytest.approx(way.score(PATHS[:1])[0], abs=1e-5)
+
+
+def test_fresh_keeps_frozen_modules(make_grid, splits, monkeypatch):
+    grid = make_grid()
+    grid.freeze(Path.parse("0|1"))
+    seen = []
+    monkeypatch.setattr(module, "log_probabilities", lambda n, split: seen.append(n) or log_probabilities(n, split))
+    FreshWeights(grid, "planted", *splits, SETTINGS, 0).score([Path.parse("0+1|1")])
+    (network,) = seen
+    assert equal(network.modules_of(0)[0].state_dict(), grid.module(0, 0).state_dict())
+    assert not equal(network.modules_of(0)[1].state_dict(), grid.module(0, 1).state_dict())
+
+
+def test_fresh_nan_names_the_path(make_grid, splits):
+    evaluator = fresh(make_grid, splits)
+    with torch.no_grad():
+        next(evaluator.grid.module(0, 3).parameters()).fill_(math.nan)
+    with pytest.raises(NonFiniteFitness, match=r"path 0\+3\|1\+2: fitness became"):
+        evaluator.train(PATHS, 1)
+
+
+def test_evaluators_leave_the_global_generators_alone(make_grid, splits):
+    before, torch_before = random.getstate(), torch.get_rng_state()
+    for evaluator in (shared(make_grid, splits), fresh(make_grid, splits)):
+        evaluator.train(PATHS, 1)
+        evaluator.score(PATHS)
+    assert random.getstate() == before
+    assert torch.equal(torch.get_rng_state(), torch_before)
+
+
+def test_a_plan_is_made_once_a_generation(make_grid, splits, monkeypatch):
+    planned = []
+    monkeypatch.setattr(module.population, "plan", lambda paths: planned.append(len(paths)) or plan(paths))
+    evaluator = shared(make_grid, splits)
+    evaluator.train(PATHS, 1)
+    evaluator.score(PATHS)
+    assert planned == [4, 4]

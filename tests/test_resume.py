@@ -1,0 +1,148 @@
+"""Killed at any moment and resumed: the same log, expert and report as if nothing had happened."""
+
+from __future__ import annotations
+
+import functools
+import random
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from small_world import (
+    Finished,
+    command,
+    copied,
+    data_dir,
+    finished,
+    options,
+    outcome,
+    pathsearch,
+    scratch,
+    settings,
+    start,
+)
+
+from pathsearch.runs import Run
+
+# Killed here, a run is over but for its figures: nothing more is needed to compare it.
+AT_THE_END = ("pathsearch.figures:plot_run", 1)
+MODES = {
+    "shared": {},
+    "fresh": {"weights": "fresh"},
+    "pareto": {"pareto": True},
+    "pathnet": {"preset": "pathnet", "threshold": "balanced"},
+}
+
+
+def run_of(folder: Path) -> Run:
+    return Run(folder / "blobs-random-s0")
+
+
+def evolve(folder: Path, mode: str, *more: str, kill: tuple[str, int] | None = AT_THE_END) -> Finished:
+    return pathsearch("evolve", *arguments(folder, mode), *more, kill=kill)
+
+
+def arguments(folder: Path, mode: str) -> list[str]:
+    chosen = settings("blobs", **MODES[mode])
+    return [*options(chosen), "--data-dir", str(data_dir()), "--runs-dir", str(folder)]
+
+
+@functools.cache
+def uninterrupted(mode: str) -> dict[str, Any]:
+    """What a run gives that is never killed."""
+    folder = scratch() / f"uninterrupted-{mode}"
+    ended = evolve(folder, mode)
+    assert run_of(folder).finished, ended
+    return outcome(run_of(folder))
+
+
+def killed(folder: Path, mode: str, where: tuple[str, int]) -> Run:
+    ended = evolve(folder, mode, "--resume", kill=where)
+    assert ended.code == -signal.SIGKILL, ended
+    assert not run_of(folder).finished
+    return run_of(folder)
+
+
+# Chains of kills, each followed by --resume: mode, and (function, at its n-th call in that process).
+CHAINS = {
+    "shared": (
+        "shared",
+        [
+            ("pathsearch.fitness:SharedWeights.score", 1),  # in the first generation
+            ("pathsearch.evolve:write_table", 2),  # a generation saved, not yet logged
+            ("pathsearch.baselines:train", 3),  # in the last trainings
+            ("pathsearch.evolve:write_json", 2),  # the report is ready, not yet written
+        ],
+    ),
+    "fresh": ("fresh", [("pathsearch.fitness:FreshWeights.train", 3), ("pathsearch.expert:Expert.save", 1)]),
+    "shared, other steps": (
+        "shared",
+        [
+            ("pathsearch.fitness:SharedWeights.train", 1),  # in the warm-up
+            ("pathsearch.runs:Run.save_checkpoint", 2),  # a generation done, not yet saved
+            ("pathsearch.baselines:train", 1),  # the search is over
+            ("pathsearch.expert:Expert.save", 1),
+            ("pathsearch.router:Territory.save", 1),  # the expert is there, the router is not
+            ("pathsearch.features:Features.test", 1),
+        ],
+    ),
+    "fresh, other steps": ("fresh", [("pathsearch.evolve:write_table", 1), ("pathsearch.baselines:refit", 2)]),
+    "pareto": ("pareto", [("pathsearch.evolve:write_table", 2), ("pathsearch.baselines:train", 1)]),
+    "pathnet": ("pathnet", [("pathsearch.runs:Run.save_checkpoint", 2)]),
+}
+QUICK = ("shared", "fresh")
+
+
+@pytest.mark.parametrize("chain", [c if c in QUICK else pytest.param(c, marks=pytest.mark.slow) for c in CHAINS])
+def test_killed_at_every_step_and_resumed(tmp_path, chain):
+    mode, kills = CHAINS[chain]
+    for where in kills:
+        killed(tmp_path, mode, where)
+    ended = evolve(tmp_path, mode, "--resume")
+    assert run_of(tmp_path).finished, ended
+    expected, found = uninterrupted(mode), outcome(run_of(tmp_path))
+    for part in expected:
+        assert found[part] == expected[part], part
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["shared", "fresh"])
+@pytest.mark.parametrize("seed", range(3))
+def test_killed_at_random_moments_and_resumed(tmp_path, mode, seed):
+    expected = uninterrupted(mode)
+    rng, kills = random.Random(seed), 0
+    while not run_of(tmp_path).finished:
+        process = start(command, ["evolve", *arguments(tmp_path, mode), "--resume"], tmp_path)
+        # from the first import to the end of the run; later each time, so that it ends
+        process.join(rng.uniform(0, 1.5) + 0.3 * kills)
+        if process.is_alive():
+            process.kill()
+            process.join()
+            kills += 1
+    assert kills, "nothing was interrupted"
+    assert outcome(run_of(tmp_path)) == expected
+
+
+def test_another_process_gives_the_same_run():
+    assert uninterrupted("shared") == outcome(finished("blobs"))
+
+
+def test_a_finished_run_is_not_run_again(tmp_path):
+    uninterrupted("shared")
+    run = copied(run_of(scratch() / "uninterrupted-shared"), tmp_path)
+    before = {file: file.stat().st_mtime_ns for file in run.folder.rglob("*.safetensors")}
+    time.sleep(0.01)
+    ended = evolve(tmp_path, "shared", "--resume", kill=("pathsearch.evolve:evolve", 1))
+    assert ended.code == 0, ended
+    assert "is finished already; its report:" in ended.out
+    assert {file: file.stat().st_mtime_ns for file in run.folder.rglob("*.safetensors")} == before
+    assert (run.folder / "fitness_curve.png").is_file(), "figures that were missing are drawn"
+
+
+def test_resume_with_other_options_is_refused(tmp_path):
+    killed(tmp_path, "shared", ("pathsearch.fitness:SharedWeights.score", 1))
+    ended = evolve(tmp_path, "shared", "--resume", "--set", "search.population=16")
+    assert ended.code == 2
+    assert ended.err.startswith("error: --resume blobs-random-s0: search.population was 8, now 16; give the options")

@@ -1,0 +1,517 @@
+"""The genetic algorithm: against exhaustive search, its stopping, its memory, and going on after a stop."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from data_prep.errors import PathsearchError
+from pathsearch import search as search_module
+from pathsearch.config import SearchSettings
+from pathsearch.fitness import Fitness, FreshWeights, NonFiniteFitness, SharedWeights
+from pathsearch.path import Path, Space
+from pathsearch.search import Individual, SearchState, _deap_draws_from, search
+from pathsearch.streams import derive
+
+SPACE = Space(2, 4, 2)  # 100 paths
+WAYS: dict[str, dict[str, Any]] = {
+    "generational": {},
+    "pathnet": {"preset": "pathnet"},
+    "pareto": {"pareto": True},
+}
+every_way = pytest.mark.parametrize("way", WAYS)
+
+Worth = Callable[[Path, int], Fitness]
+
+
+def settings_of(way: str, **options: Any) -> SearchSettings:
+    chosen: dict[str, Any] = {"population": 16, "generations": 25, "warmup": 0, "steps": 4, "batch_size": 32}
+    return SearchSettings(**(chosen | WAYS[way] | options))
+
+
+def size_of(path: Path) -> int:
+    return 10 + sum((1 + 3 * index) ** (1 + number) for number, layer in enumerate(path.layers) for index in layer)
+
+
+def rugged(seed: int) -> Worth:
+    """A fitness without any pattern: a number for each path."""
+
+    def worth(path: Path, generation: int) -> Fitness:
+        number = derive(seed, "worth", path) % 1000
+        return Fitness(number / 1000, -1 + number / 10_000)
+
+    return worth
+
+
+def smooth(seed: int) -> Worth:
+    """A fitness that is a sum over modules, less a price for each, so that neighbours are alike."""
+
+    gains = [[derive(seed, n, m) % 100 - 30 for m in range(8)] for n in range(3)]
+
+    def worth(path: Path, generation: int) -> Fitness:
+        gain = sum(gains[n][m] for n, layer in enumerate(path.layers) for m in layer)
+        return Fitness(1 / (1 + math.exp(-gain / 100)), -1.0)
+
+    return worth
+
+
+def value(path: Path, worth: Worth, pareto: bool) -> tuple[float, float]:
+    score, likelihood = worth(path, 0)
+    return (score, -size_of(path)) if pareto else (score, likelihood)
+
+
+def assert_finds_the_best(state: SearchState, space: Space, worth: Worth, pareto: bool = False) -> None:
+    best = max(value(path, worth, pareto) for path in space.all_paths())
+    found = value(Path.parse(state.hall_of_fame[0]), worth, pareto)
+    assert found == best, f"found {state.hall_of_fame[0]} with {found}, but the best has {best}"
+
+
+def true_front(space: Space, worth: Worth) -> set[tuple[float, float]]:
+    """The values that none beats in one aim without losing in the other, by comparing all with all."""
+    values = {value(path, worth, True) for path in space.all_paths()}
+    return {v for v in values if not any(w != v and w[0] >= v[0] and w[1] >= v[1] for w in values)}
+
+
+def assert_finds_the_front(state: SearchState, space: Space, worth: Worth) -> None:
+    found = {value(Path.parse(text), worth, True) for text in state.parents}
+    assert true_front(space, worth) <= found
+
+
+def without_times(state: SearchState) -> dict[str, Any]:
+    plain = state.to_dict()
+    plain["log"] = [{key: v for key, v in row.items() if key != "seconds"} for row in plain["log"]]
+    return plain
+
+
+# --- the oracle: exhaustive search --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("landscape", [smooth, rugged])
+@every_way
+def test_the_best_is_that_of_exhaustive_search(planted, way, landscape, seed):
+    worth = landscape(seed)
+    sizes = {} if landscape is smooth else {"population": 32, "generations": 60}  # no pattern to follow: try most
+    settings = settings_of(way, **sizes)
+    state = search(planted(worth), SPACE, settings, seed, size_of)
+    assert_finds_the_best(state, SPACE, worth, settings.pareto)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_front_is_that_of_exhaustive_search(planted, seed):
+    worth = smooth(seed)
+    state = search(planted(worth), SPACE, settings_of("pareto", population=32, generations=30), seed, size_of)
+    assert 1 < len(true_front(SPACE, worth)) <= 32
+    assert_finds_the_front(state, SPACE, worth)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("way", ["generational", "pathnet"])
+def test_a_large_space_needs_few_visits(planted, way, seed):
+    """A search that only drew paths at random would find the best of 46,656 with a chance of 1 in 60."""
+    space, worth = Space(3, 8, 2), smooth(seed)
+    state = search(planted(worth), space, settings_of(way, population=32, generations=60), seed, size_of)
+    assert len(state.visited) < 1200
+    assert_finds_the_best(state, space, worth)
+
+
+def test_the_oracle_rejects_a_search_that_missed_the_best(planted):
+    worth = rugged(0)
+    state = search(planted(worth), SPACE, settings_of("generational", population=4, generations=1), 0, size_of)
+    with pytest.raises(AssertionError, match="but the best has"):
+        assert_finds_the_best(state, SPACE, worth)
+    ranked = sorted(SPACE.all_paths(), key=lambda path: value(path, worth, False))
+    assert_finds_the_best(SearchState([], hall_of_fame=[str(ranked[-1])]), SPACE, worth)
+    with pytest.raises(AssertionError, match="but the best has"):
+        assert_finds_the_best(SearchState([], hall_of_fame=[str(ranked[-2])]), SPACE, worth)
+
+
+def test_the_front_oracle_rejects_a_front_with_a_gap():
+    worth = smooth(0)
+    front = [path for path in SPACE.all_paths() if value(path, worth, True) in true_front(SPACE, worth)]
+    whole = [str(path) for path in front]
+    assert_finds_the_front(SearchState([], parents=whole), SPACE, worth)
+    with pytest.raises(AssertionError):
+        assert_finds_the_front(SearchState([], parents=whole[1:]), SPACE, worth)
+
+
+# --- every state on the way ---------------------------------------------------------------------------------
+
+
+@every_way
+def test_every_generation_is_valid_and_of_full_size(planted, way):
+    states: list[dict[str, Any]] = []
+    settings = settings_of(way, generations=12)
+    evaluator = planted(rugged(1))
+    search(evaluator, SPACE, settings, 1, size_of, on_generation=lambda s: states.append(s.to_dict()))
+    assert len(states) == 12
+    for state in states:
+        assert len(state["population"]) == settings.population
+        assert len(state["hall_of_fame"]) <= settings.hall_of_fame
+        for name in ("population", "parents", "hall_of_fame", "visited"):
+            assert all(SPACE.check(Path.parse(text)) for text in state[name])
+        for name in ("parents", "hall_of_fame", "visited"):
+            assert len(set(state[name])) == len(state[name])
+        json.dumps(state, allow_nan=False)
+    trained = [str(path) for _, paths in evaluator.trained for path in paths]
+    assert states[-1]["visited"] == list(dict.fromkeys(trained))
+
+
+@every_way
+@pytest.mark.parametrize("space", [Space(1, 1, 1), Space(1, 2, 1), Space(1, 3, 1), Space(2, 2, 2)])
+def test_spaces_smaller_than_the_population(planted, way, space):
+    state = search(planted(rugged(0)), space, settings_of(way, population=8, generations=8), 0, size_of)
+    assert_finds_the_best(state, space, rugged(0), WAYS[way].get("pareto", False))
+
+
+@pytest.mark.parametrize("way", ["generational", "pathnet"])
+@pytest.mark.parametrize("population", [2, 3, 7])
+def test_small_and_odd_populations(planted, way, population):
+    settings = settings_of(way, population=population, generations=6, elite=1)
+    state = search(planted(rugged(0)), SPACE, settings, 0, size_of)
+    assert len(state.population) == population
+
+
+def test_a_row_of_the_log_by_hand(planted):
+    score = {"0": 0.5, "1": 0.9, "2": 0.7, "3": 0.7}
+    settings = settings_of("generational", population=8, generations=1)
+    space = Space(1, 4, 1)
+    evaluator = planted(lambda path, _: Fitness(score[str(path)], -score[str(path)] / 10))
+    (row,) = search(evaluator, space, settings, 3, size_of).log
+    values = sorted(score[str(path)] for path in evaluator.trained[0][1])
+    assert row["generation"] == 1
+    assert (row["worst"], row["best"]) == (values[0], values[-1])
+    assert row["mean"] == pytest.approx(sum(values) / 8)
+    assert row["median"] == pytest.approx((values[3] + values[4]) / 2)
+    assert row["q25"] == pytest.approx(values[1] + 0.75 * (values[2] - values[1]))
+    assert row["q75"] == pytest.approx(values[5] + 0.25 * (values[6] - values[5]))
+    assert row["best_log_likelihood"] == -values[-1] / 10
+    assert row["mean_log_likelihood"] == pytest.approx(-sum(values) / 80)
+    assert row["distinct_paths"] == len({str(path) for path in evaluator.trained[0][1]})
+    assert score[row["best_path"]] == values[-1]
+    assert row["best_parameters"] == size_of(Path.parse(row["best_path"]))
+    assert (row["train_loss"], row["train_accuracy"]) == (1 / 3, 0.5)
+    assert row["seconds"] >= 0
+
+
+def test_accuracy_comes_first_then_likelihood(planted):
+    def worth(path: Path, generation: int) -> Fitness:  # accuracies tie at the top; one likelihood is higher
+        return {"0": Fitness(0.9, -0.3), "1": Fitness(0.9, -0.2), "2": Fitness(0.8, -0.1)}[str(path)]
+
+    state = search(planted(worth), Space(1, 3, 1), settings_of("generational", generations=5), 0, size_of)
+    assert state.hall_of_fame == ["1", "0", "2"]
+    assert state.log[-1]["best_path"] == "1"
+
+
+def test_individuals_compare_by_accuracy_then_likelihood_or_size():
+    def individual(values: tuple[float, float], pareto: bool) -> Individual:
+        one = Individual(Path.parse("0"), pareto)
+        one.fitness.values = values
+        return one
+
+    assert individual((0.9, -5.0), False).fitness > individual((0.8, -0.1), False).fitness
+    assert individual((0.9, -0.1), False).fitness > individual((0.9, -0.2), False).fitness
+    assert individual((0.9, 10), True).fitness > individual((0.9, 20), True).fitness
+    assert individual((0.9, 10), True).fitness.dominates(individual((0.8, 20), True).fitness)
+    assert not individual((0.9, 30), True).fitness.dominates(individual((0.8, 20), True).fitness)
+    assert Individual(Path.parse("0+1"), True) == Individual(Path.parse("1+0"), False)
+
+
+@pytest.mark.parametrize("way", ["generational", "pareto"])
+def test_as_many_couples_cross_as_the_settings_say(planted, monkeypatch, way):
+    """Without mutation every path is a parent's, or a mixture of layers, as often as couples are crossed."""
+    monkeypatch.setattr(search_module, "mutate", lambda path, space, rng: path)
+    space, mixtures = Space(4, 60, 1), {}
+    for crossover in (0.0, 0.5, 1.0):
+        settings = settings_of(way, population=400, generations=1, elite=0, crossover=crossover, tournament=2)
+        evaluator = planted(rugged(0))
+        state = search(evaluator, space, settings, 0, size_of)
+        parents = {str(path) for _, paths in evaluator.trained for path in paths}
+        mixtures[crossover] = sum(child not in parents for child in state.population) / len(state.population)
+    # A couple of different paths without a common layer yields two mixtures, unless all four coins agree: 7/8.
+    assert mixtures[0.0] == 0
+    assert mixtures[0.5] == pytest.approx(7 / 16, abs=0.09)
+    assert mixtures[1.0] == pytest.approx(7 / 8, abs=0.09)
+
+
+# --- elitism, warm-up, stale scores -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", ["generational", "pathnet"])
+@pytest.mark.parametrize("seed", range(3))
+def test_the_best_is_kept(planted, way, seed):
+    state = search(planted(rugged(seed)), SPACE, settings_of(way, elite=1), seed, size_of)
+    best = [row["best"] for row in state.log]
+    assert best == sorted(best)
+
+
+def test_without_an_elite_the_best_can_be_lost(planted):
+    """So the test above can fail."""
+    drops = 0
+    for seed in range(3):
+        state = search(planted(rugged(seed)), SPACE, settings_of("generational", elite=0), seed, size_of)
+        best = [row["best"] for row in state.log]
+        drops += best != sorted(best)
+    assert drops
+
+
+@every_way
+def test_the_hall_of_fame_never_loses_a_best_that_still_stands(planted, way):
+    halls: list[str] = []
+    worth = rugged(2)
+    settings = settings_of(way)
+    search(planted(worth), SPACE, settings, 2, size_of, on_generation=lambda s: halls.append(s.hall_of_fame[0]))
+    values = [value(Path.parse(text), worth, settings.pareto) for text in halls]
+    assert values == sorted(values)
+
+
+@pytest.mark.parametrize("warmup", [0, 3])
+def test_warmup_trains_random_paths_before_the_first_generation(planted, warmup):
+    evaluator = planted(smooth(0))
+    search(evaluator, SPACE, settings_of("generational", generations=2, warmup=warmup), 0, size_of)
+    assert [generation for generation, _ in evaluator.trained] == ([-1] if warmup else []) + [1, 2]
+    if warmup:
+        before, first = evaluator.trained[0][1], evaluator.trained[1][1]
+        assert len(before) == 16
+        assert before != first
+
+
+def drifting(path: Path, generation: int) -> Fitness:
+    """Today's best is tomorrow's worst: what an old score says of new weights."""
+    return Fitness(derive(generation, path) % 1000 / 1000, -1.0)
+
+
+@every_way
+def test_the_hall_of_fame_is_scored_with_the_last_weights(planted, way):
+    evaluator = planted(drifting)
+    settings = settings_of(way, generations=10)
+    states: list[SearchState] = []
+    state = search(
+        evaluator, SPACE, settings, 0, size_of, on_generation=lambda s: states.append(SearchState(**s.to_dict()))
+    )
+    for before, after, (generation, scored) in zip(states, states[1:], evaluator.scored[1:], strict=False):
+        assert {*before.hall_of_fame, *before.population, *before.parents} == set(map(str, scored))
+        ranked = sorted((value_now(path, generation, settings.pareto) for path in set(scored)), reverse=True)
+        hall = [value_now(Path.parse(text), generation, settings.pareto) for text in after.hall_of_fame]
+        assert hall == ranked[: len(hall)]
+    best = max(drifting(Path.parse(text), 10) for text in state.hall_of_fame)
+    assert drifting(Path.parse(state.hall_of_fame[0]), 10) == best
+
+
+def value_now(path: Path, generation: int, pareto: bool) -> tuple[float, float]:
+    return drifting(path, generation).score, -size_of(path) if pareto else 0.0
+
+
+def test_pareto_parents_compete_with_their_scores_of_today(planted):
+    """Under drifting fitness the survivors must be on today's front of parents and children."""
+    evaluator = planted(drifting)
+    states: list[dict[str, Any]] = []
+    search(
+        evaluator,
+        SPACE,
+        settings_of("pareto", generations=6, population=32),
+        0,
+        size_of,
+        on_generation=lambda s: states.append(s.to_dict()),
+    )
+    for generation in range(2, 7):
+        before, after = states[generation - 2], states[generation - 1]
+        pool = {value_now(Path.parse(text), generation, True) for text in before["parents"] + before["population"]}
+        front = {v for v in pool if not any(w != v and w[0] >= v[0] and w[1] >= v[1] for w in pool)}
+        assert front <= {value_now(Path.parse(text), generation, True) for text in after["parents"]}
+
+
+# --- stopping -----------------------------------------------------------------------------------------------
+
+
+@every_way
+def test_stops_after_the_generations(planted, way):
+    state = search(planted(smooth(0)), SPACE, settings_of(way, generations=7), 0, size_of)
+    assert len(state.log) == 7
+    assert state.stopped == "did all 7 generations"
+
+
+def test_stops_at_the_target(planted):
+    evaluator = planted(lambda path, generation: Fitness(generation / 10, -1.0))
+    state = search(evaluator, SPACE, settings_of("generational", target=0.3), 0, size_of)
+    assert len(state.log) == 3  # 0.1, 0.2, 0.3
+    assert state.stopped == "reached the target 0.3 in generation 3"
+
+
+def test_stops_at_a_plateau(planted):
+    best = [0.1, 0.2, 0.2, 0.3, 0.3, 0.3, 0.2, 0.4]  # the third generation without more than 0.3 is the 7th
+    evaluator = planted(lambda path, generation: Fitness(best[generation - 1], -1.0))
+    state = search(evaluator, SPACE, settings_of("generational", plateau=3), 0, size_of)
+    assert len(state.log) == 7
+    assert state.stopped == "no better best for 3 generations"
+
+
+def test_a_stopped_search_does_nothing_more(planted):
+    settings = settings_of("generational", generations=3)
+    state = search(planted(smooth(0)), SPACE, settings, 0, size_of)
+    evaluator, before = planted(smooth(0)), without_times(state)
+    again = search(evaluator, SPACE, settings, 0, size_of, state)
+    assert without_times(again) == before
+    assert evaluator.trained == evaluator.scored == []
+
+
+def test_pareto_wants_a_multiple_of_four(planted):
+    with pytest.raises(PathsearchError, match="population: NSGA-II expects a multiple of 4, got 10"):
+        search(planted(smooth(0)), SPACE, settings_of("pareto", population=10), 0, size_of)
+
+
+# --- refusing what is not finite ----------------------------------------------------------------------------
+
+
+@every_way
+@pytest.mark.parametrize("bad", [Fitness(math.nan, -1.0), Fitness(0.5, math.nan), Fitness(0.5, -math.inf)])
+def test_non_finite_fitness_is_refused_by_path_and_generation(planted, way, bad):
+    victims = []
+
+    def worth(path: Path, generation: int) -> Fitness:
+        if generation == 3 and (not victims or path == victims[0]):
+            victims.append(path)
+            return bad
+        return Fitness(0.5, -1.0)
+
+    with pytest.raises(NonFiniteFitness, match="in generation 3") as raised:
+        search(planted(worth), SPACE, settings_of(way), 0, size_of)
+    assert f"path {victims[0]}: fitness became" in str(raised.value)
+
+
+# --- determinism and the global generators ------------------------------------------------------------------
+
+
+@every_way
+def test_a_seed_says_everything(planted, way):
+    ends = []
+    for seed, noise in [(5, 1), (5, 2), (6, 1)]:
+        random.seed(noise)
+        torch.manual_seed(noise)
+        np.random.seed(noise)  # noqa: NPY002 - the global generator is the point
+        ends.append(without_times(search(planted(rugged(0)), SPACE, settings_of(way), seed, size_of)))
+    assert ends[0] == ends[1]
+    assert ends[0] != ends[2]
+
+
+@every_way
+def test_global_generators_are_left_as_they_were(planted, way):
+    before = random.getstate(), torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    search(planted(rugged(0)), SPACE, settings_of(way), 0, size_of)
+    assert random.getstate() == before[0]
+    assert torch.equal(torch.get_rng_state(), before[1])
+    assert (np.random.get_state()[1] == before[2]).all()  # noqa: NPY002
+
+
+def test_deap_draws_from_our_generator_even_when_it_fails():
+    ours, twin = random.Random(3), random.Random(3)
+    before = random.getstate()
+
+    def draw_and_fail() -> None:
+        with _deap_draws_from(ours):
+            assert [random.random() for _ in range(3)] == [twin.random() for _ in range(3)]
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        draw_and_fail()
+    assert random.getstate() == before
+    assert ours.random() == twin.random()  # ours has moved on by what was drawn
+
+
+# --- the real evaluators: same seed same log, and going on after a stop -------------------------------------
+
+
+@pytest.fixture(scope="module")
+def splits(make_splits):
+    return make_splits(n_train=96, n_val=60)
+
+
+CASES = [("shared", way) for way in WAYS] + [("fresh", "generational"), ("fresh", "pareto")]
+EVALUATORS = {"shared": SharedWeights, "fresh": FreshWeights}
+
+
+def run_real(make_grid, splits, weights: str, way: str, seed: int = 0, saved: Any = None, watch: Any = None) -> Any:
+    """One search of four generations, or what is left of it; returns its state and its evaluator."""
+    settings = settings_of(way, population=8, generations=4, warmup=3, weights=weights)
+    grid = make_grid(seed=seed)
+    evaluator = EVALUATORS[weights](grid, "planted", *splits, settings, seed)
+    state = None
+    if saved:
+        state = SearchState(**json.loads(saved[0]))
+        evaluator.load_state(saved[1])
+
+    def size(path: Path) -> int:
+        return grid.count_parameters(path, "planted")
+
+    def on_generation(state: SearchState) -> None:
+        if watch is not None:
+            watch.append((json.dumps(state.to_dict()), {k: v.clone() for k, v in evaluator.state().items()}))
+
+    return search(evaluator, grid.space, settings, seed, size, state, on_generation), evaluator
+
+
+def assert_same_end(first: Any, second: Any) -> None:
+    assert without_times(first[0]) == without_times(second[0])
+    one, other = first[1].state(), second[1].state()
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    weights, others = first[1].grid.state_dict(), second[1].grid.state_dict()
+    assert all(torch.equal(weights[name], others[name]) for name in weights)
+
+
+@pytest.mark.parametrize(("weights", "way"), CASES)
+def test_same_seed_same_log_and_weights(make_grid, splits, weights, way):
+    first, again = (run_real(make_grid, splits, weights, way) for _ in range(2))
+    assert_same_end(first, again)
+    other = run_real(make_grid, splits, weights, way, seed=1)
+    assert without_times(first[0])["log"] != without_times(other[0])["log"]
+
+
+@pytest.mark.parametrize(("weights", "way"), CASES)
+def test_resumed_from_any_generation_equals_never_stopped(make_grid, splits, weights, way):
+    saved: list[Any] = []
+    straight = run_real(make_grid, splits, weights, way, watch=saved)
+    assert len(saved) == 4
+    for kept in saved:
+        assert_same_end(run_real(make_grid, splits, weights, way, saved=kept), straight)
+
+
+def test_the_comparison_rejects_a_single_changed_bit(make_grid, splits):
+    first, other = (run_real(make_grid, splits, "shared", "generational") for _ in range(2))
+    with torch.no_grad():
+        weight = next(other[1].grid.parameters())
+        weight.view(torch.int32).view(-1)[0] ^= 1
+    with pytest.raises(AssertionError):
+        assert_same_end(first, other)
+
+
+def test_a_resume_that_forgets_the_optimiser_is_noticed(make_grid, splits):
+    """So the test of resuming can fail: without the moments the weights take another course."""
+    saved: list[Any] = []
+    straight = run_real(make_grid, splits, "shared", "generational", watch=saved)
+    state, tensors = saved[1]
+    weights_only = {name: tensor for name, tensor in tensors.items() if name.startswith("grid.")}
+    with pytest.raises(AssertionError):
+        assert_same_end(run_real(make_grid, splits, "shared", "generational", saved=(state, weights_only)), straight)
+
+
+def test_fresh_trains_as_many_times_as_there_are_paths(make_grid, splits, monkeypatch):
+    trained: list[Path] = []
+    original = FreshWeights._evaluate
+    monkeypatch.setattr(FreshWeights, "_evaluate", lambda self, path: trained.append(path) or original(self, path))
+    state, _ = run_real(make_grid, splits, "fresh", "generational")
+    assert list(map(str, trained)) == state.visited
+
+
+@every_way
+def test_shared_search_learns(make_grid, splits, way):
+    state, _ = run_real(make_grid, splits, "shared", way)
+    assert state.log[-1]["train_loss"] < state.log[0]["train_loss"]
+    assert state.log[-1]["mean"] > 0.5  # chance is a third

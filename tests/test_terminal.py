@@ -1,0 +1,128 @@
+"""What a person sees, and what a program reads."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+from rich.console import Console
+from small_world import CPU, data_dir, finished
+
+from pathsearch import joint, terminal
+from pathsearch.teller import Silent
+from pathsearch.terminal import Terminal, rate
+
+
+def test_results_go_to_standard_output(capsys):
+    Terminal().say("hello")
+    Terminal().emit({"a": 1})
+    assert capsys.readouterr() == ("hello\n", "")
+
+
+def test_with_json_only_the_object_does(capsys):
+    shown = Terminal(as_json=True)
+    shown.say("hello")
+    shown.run_table(finished("blobs").report())
+    shown.emit({"a": 0.1})
+    out, err = capsys.readouterr()
+    assert json.loads(out) == {"a": 0.1}
+    assert out.count("\n") == 1
+    assert err.startswith("hello\n")
+    assert "evolved path" in err
+
+
+def test_json_has_no_nan():
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        Terminal(as_json=True).emit({"a": float("nan")})
+
+
+def test_lines_are_printed_as_they_are(capsys):
+    line = "[bold]x[/bold] :warning: " + "long " * 60 + "C:\\data\\[1].png"
+    Terminal().say(line)
+    assert capsys.readouterr().out == line + "\n"
+
+
+def test_run_table_stands_on_its_split_encoder_and_verdict(capsys):
+    report = finished("blobs").report()
+    Terminal().run_table(report)
+    out = capsys.readouterr().out
+    for part in (
+        "blobs: squeezenet1_1, random (He, seed 0), 48 px, seed 0",
+        "random stratified split",
+        *report["verdict"],
+    ):
+        assert part in out
+    for row in ("evolved path", "linear probe", "full grid", f"{report['parameters']['expert']:,}"):
+        assert row in out
+    assert f"{report['test']['accuracy']:.4f}" in out
+
+
+def test_table_leaves_out_a_baseline_that_was_not_made(capsys):
+    report = finished("blobs").report()
+    report["baselines"]["random_path"] = {"parameters": None, "each": [], "test": {"n": 0}, "validation": {"n": 0}}
+    Terminal().run_table(report)
+    assert "random paths" not in capsys.readouterr().out
+
+
+def test_odd_names_do_not_become_markup(capsys):
+    report = finished("blobs").report()
+    report["encoder"]["weights"] = "file w[red]x[/].pth"
+    report["split_in_words"] = "by [group]"
+    Terminal().run_table(report)
+    out = capsys.readouterr().out
+    assert "w[red]x[/].pth" in out
+    assert "by [group]" in out
+
+
+def test_joint_table_says_how_many_were_unknown(capsys):
+    runs = [finished("stripes"), finished("blobs")]
+    report = joint.joint_evaluate(runs, data_dir(), data_dir() / "features", CPU, 0, Silent())
+    Terminal().joint_table(report)
+    out = capsys.readouterr().out
+    for part in ("Joint test: squeezenet1_1", "stripes", "blobs", "overall", "oracle"):
+        assert part in out
+    assert f"{report['routing']['unknown']} of 48 answered unknown (threshold set for 1% of validation images)" in out
+    report["routing"]["accuracy"] = report["tasks"]["blobs"]["oracle"]["accuracy"] = None
+    Terminal().joint_table(report)
+    assert "–" in capsys.readouterr().out
+
+
+def test_an_undefined_rate_is_a_dash():
+    assert (rate(None), rate(0.5), rate(1)) == ("–", "0.5000", "1.0000")
+
+
+def test_progress_is_silent_without_a_terminal(capsys):
+    shown = Terminal()
+    with shown.progress():
+        shown.stage("search", 3)
+        shown.advance(2, "best 0.9")
+        shown.count(3, 4)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_telling_outside_of_a_progress_display_does_nothing(capsys):
+    shown = Terminal()
+    shown.stage("search", 3)
+    shown.advance(2)
+    shown.count(1, 2)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_on_a_terminal_there_are_bars(monkeypatch):
+    stream = io.StringIO()
+    monkeypatch.setattr(terminal, "errors", Console(file=stream, force_terminal=True, width=120, emoji=False))
+    shown = Terminal()
+    with shown.progress():
+        shown.stage("encode", 0)  # its total is not known yet
+        shown.count(40, 40)
+        shown.stage("search", 3)
+        shown.advance(2, "best 0.9500")
+    seen = stream.getvalue()
+    for part in ("encode", "40/40", "search", "2/3", "best 0.9500", "left"):
+        assert part in seen
+
+
+def test_figures_are_named_once(capsys, tmp_path):
+    Terminal().figures([tmp_path / "a.png", tmp_path / "a.svg"])
+    assert capsys.readouterr().out == f"figure  {tmp_path / 'a.png'}  (and .svg)\n"
