@@ -27,6 +27,7 @@ import pytest
 import torch
 from PIL import Image
 from threadpoolctl import threadpool_limits
+from torchvision import models
 
 from data_prep.errors import PathsearchError
 from data_prep.folder import prepare_folder
@@ -126,6 +127,26 @@ def task(name: str) -> Task:
 @functools.cache
 def encoder() -> Encoder:
     return Encoder(ENCODER)
+
+
+# --- trunks --------------------------------------------------------------------------------------------------------
+
+
+def noise(n: int = 2, size: int = 64) -> torch.Tensor:
+    """Images of noise, always the same: (n, 3, size, size) uint8."""
+    return torch.randint(256, (n, 3, size, size), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+def full_model(name: str = "squeezenet1_1") -> torch.nn.Module:
+    """A torchvision model with its classifier, of weights that are always the same."""
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        return models.get_model(name, weights=None)
+
+
+def from_file(file: Path, name: str = "squeezenet1_1") -> Encoder:
+    """An encoder with weights from a file."""
+    return Encoder(EncoderSettings(name, str(file), image_size=64))
 
 
 # --- runs --------------------------------------------------------------------------------------------------------

@@ -136,8 +136,8 @@ def test_there_is_no_drawer_for_everything():
 
 def breaches(text: str) -> Iterator[str]:
     """Calls that the house forbids: code from pickles, global generators, settings that run."""
-    for target in imports(text):
-        if target.split(".")[0] in ("pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"):
+    for target in sorted({name.split(".")[0] for name in imports(text)}):
+        if target in ("pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"):
             yield f"import {target}"
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.ExceptHandler) and node.type is None:
@@ -156,7 +156,9 @@ def breaches(text: str) -> Iterator[str]:
             name.startswith("random.") and name.split(".")[1] not in ("Random", "getstate", "setstate")
         ):
             yield f"line {node.lineno}: the global generator, {name}"
-        if name.startswith(("np.random.", "numpy.random.")) and not name.endswith((".default_rng", ".Generator")):
+        if name.startswith(("np.random.", "numpy.random.")) and not name.startswith(
+            ("np.random.default_rng", "np.random.Gen")
+        ):
             yield f"line {node.lineno}: the global generator, {name}"
 
 

@@ -56,6 +56,8 @@ def test_balanced_is_no_worse_than_chance_where_the_probabilities_mislead():
     threshold = fix_threshold("balanced", labels, probabilities)
     # Every image alike has a balanced accuracy of 1/2; the cut between the two would have 0.
     assert len(set(decide(probabilities, threshold).tolist())) == 1
+    assert threshold is not None
+    assert np.isfinite(threshold)  # it is saved with the expert
 
 
 def test_ties_stay_together():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import random
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -16,14 +15,14 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
-from small_world import ENCODER, SIZE, encoder, prepare, refused, scratch, start
+from small_world import ENCODER, SIZE, encoder, prepare, refused, start
 
 from data_prep.errors import PathsearchError
 from data_prep.manifest import Task, load_task, save_task
 from pathsearch import features
 from pathsearch.config import EncoderSettings
 from pathsearch.encoder import Encoder
-from pathsearch.features import Split, Standardiser, augment, encode, load_images
+from pathsearch.features import Split, Standardiser, encode, load_images
 
 N = 30  # images of the task below: enough for 8 batches of 4
 RANDOM_SPLIT = {"name": "random", "words": "random split of images", "groups_apart": False}
@@ -220,7 +219,7 @@ def test_a_killed_encoding_goes_on_where_it_stopped(task, tmp_path, small_batche
     assert arrays(tmp_path / "broken") == arrays(tmp_path / "whole")
 
 
-# --- images and views ------------------------------------------------------------------------------------------------
+# --- damaged images -------------------------------------------------------------------------------------------------
 
 
 def test_an_image_that_does_not_decode_is_named(task, tmp_path):
@@ -244,94 +243,6 @@ def test_a_missing_image_is_named(task, tmp_path):
     task.files()[2].unlink()
     with refused(f"image .*{task.files()[2].name}: cannot be read .*prepare the task again"):
         run(task, tmp_path)
-
-
-def test_images_become_rgb_of_the_encoders_size(tmp_path):
-    Image.new("L", (20, 10), 7).save(tmp_path / "grey.png")
-    loaded = load_images([tmp_path / "grey.png"], 32)
-    assert loaded.shape == (1, 3, 32, 32)
-    assert loaded.dtype == torch.uint8
-    assert loaded.unique().tolist() == [7]
-
-
-def test_views_are_deterministic_and_differ(task):
-    files = task.files()[:6]
-    views = [load_images(files, SIZE, view) for view in range(4)]
-    again = [load_images(files, SIZE, view) for view in range(4)]
-    assert all(torch.equal(a, b) for a, b in zip(views, again, strict=True))
-    assert all(not torch.equal(views[a], views[b]) for a in range(4) for b in range(a))
-    plain = np.stack([np.array(Image.open(file).convert("RGB")) for file in files])
-    assert np.array_equal(views[0].permute(0, 2, 3, 1).numpy(), plain), "view 0 is the image as it is"
-    # an image's view does not depend on the batch it is loaded in
-    assert torch.equal(load_images(files[4:], SIZE, 2, first=4), views[2][4:])
-
-
-class Planned(random.Random):
-    """A generator that flips or not, then draws the given scale and angle."""
-
-    def __init__(self, flip: bool = False, scale: float = 1.0, degrees: float = 0.0) -> None:
-        super().__init__()
-        self.flip, self.draws = flip, [scale, degrees]
-
-    def random(self) -> float:
-        return 0.25 if self.flip else 0.75
-
-    def uniform(self, low: float, high: float) -> float:
-        return self.draws.pop(0)
-
-
-def asymmetric(size: int) -> Image.Image:
-    """A bright bar in the upper left, none of whose mirror images it equals."""
-    pixels = np.zeros((size, size, 3), dtype=np.uint8)
-    pixels[size // 8 : size // 4, size // 8 : size // 2] = 200
-    return Image.fromarray(pixels)
-
-
-@pytest.mark.parametrize("size", [32, 33])
-def test_flip_mirrors_exactly(size):
-    image = asymmetric(size)
-    assert np.array_equal(np.array(augment(image, Planned())), np.array(image))
-    assert np.array_equal(np.array(augment(image, Planned(flip=True))), np.array(image)[:, ::-1])
-
-
-def centre_and_area(image: Image.Image) -> tuple[float, float, float]:
-    """Centre of mass from the image's centre (right, down, in pixels) and sum of the brightness."""
-    pixels = np.array(image).astype(float).sum(2)
-    y, x = np.mgrid[: pixels.shape[0], : pixels.shape[1]] - (len(pixels) - 1) / 2
-    return float((x * pixels).sum() / pixels.sum()), float((y * pixels).sum() / pixels.sum()), float(pixels.sum())
-
-
-@pytest.mark.parametrize("scale", [0.9, 1.1])
-def test_scale_moves_everything_from_the_centre(scale):
-    x, y, area = centre_and_area(asymmetric(64))
-    scaled_x, scaled_y, scaled_area = centre_and_area(augment(asymmetric(64), Planned(scale=scale)))
-    assert scaled_x == pytest.approx(scale * x, abs=0.1)
-    assert scaled_y == pytest.approx(scale * y, abs=0.1)
-    assert scaled_area == pytest.approx(scale**2 * area, rel=0.03)
-
-
-@pytest.mark.parametrize("degrees", [-20, 20, 90])
-def test_rotation_turns_about_the_centre(degrees):
-    x, y, area = centre_and_area(asymmetric(64))
-    turned_x, turned_y, turned_area = centre_and_area(augment(asymmetric(64), Planned(degrees=degrees)))
-    expected = complex(x, y) * np.exp(-1j * np.radians(degrees))  # y points down: positive is anticlockwise
-    other = complex(x, y) * np.exp(1j * np.radians(degrees))
-    assert min(abs(complex(turned_x, turned_y) - turn) for turn in (expected, other)) < 0.15
-    assert turned_area == pytest.approx(area, rel=0.03)
-
-
-def test_augmentation_stays_within_what_its_description_says():
-    drawn = []
-
-    class Watching(random.Random):
-        def uniform(self, low: float, high: float) -> float:
-            drawn.append((low, high))
-            return super().uniform(low, high)
-
-    augment(asymmetric(16), Watching(0))
-    assert drawn == [(0.9, 1.1), (-0.1, 0.1)]
-    assert "scale 0.9 to 1.1" in features.AUGMENTATION
-    assert "up to 0.1 degrees" in features.AUGMENTATION
 
 
 # --- splits ----------------------------------------------------------------------------------------------------------
@@ -390,7 +301,3 @@ def test_pooled_is_the_mean_over_positions():
     maps = np.arange(24, dtype=np.float16).reshape(3, 2, 2, 2)
     split = Split("val", torch.tensor([0, 1]), (maps,), (np.array([2, 0]),), Standardiser.fit(maps, np.arange(3)))
     assert split.pooled().tolist() == [[17.5, 21.5], [1.5, 5.5]]  # (16+17+18+19)/4 …
-
-
-def test_scratch_is_no_part_of_the_repository():
-    assert not scratch().is_relative_to(Path(__file__).parents[1])
