@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from data_prep.errors import PathsearchError
 from pathsearch import population
 from pathsearch.config import SearchSettings
+from pathsearch.copies import Copies
 from pathsearch.features import Split
 from pathsearch.grid import Grid, dropout_masks, head_name
 from pathsearch.path import Path
@@ -23,6 +24,7 @@ from pathsearch.streams import torch_stream
 
 SCORING_BYTES = 128 << 20  # activations of a scoring pass at most: what keeps memory flat on a laptop
 PATHS_AT_ONCE = 256  # paths scored in one pass; more gain nothing
+COPIES_AT_ONCE = 64  # paths with weights of their own that train in one pass
 
 
 class Fitness(NamedTuple):
@@ -148,7 +150,10 @@ class SharedWeights:
 
 
 class FreshWeights:
-    """Every path from the same initial weights with the same minibatches: a pure function of the path, looked up."""
+    """Every path from the same initial weights with the same minibatches: a function of the path alone, looked up.
+
+    Copies train in one pass; who trains beside a path changes its score by rounding at most.
+    """
 
     def __init__(
         self, grid: Grid, task: str, train: Split, validation: Split, settings: SearchSettings, seed: int
@@ -162,9 +167,10 @@ class FreshWeights:
         """Train a copy of each path that was not seen before; the warm-up has nothing to do."""
         if generation < 0:
             return Progress(math.nan, math.nan)
-        for path in dict.fromkeys(paths):
-            if path not in self.known:
-                self.known[path] = self._evaluate(path)
+        new = [path for path in dict.fromkeys(paths) if path not in self.known]
+        for start in range(0, len(new), COPIES_AT_ONCE):
+            some = new[start : start + COPIES_AT_ONCE]
+            self.known |= dict(zip(some, self._evaluate(some), strict=True))
         means = np.mean([self.known[path][1] for path in paths], axis=0)
         return Progress(float(means[0]), float(means[1]))
 
@@ -173,33 +179,32 @@ class FreshWeights:
         self.train(paths, 0)
         return [self.known[path][0] for path in paths]
 
-    def _evaluate(self, path: Path) -> tuple[Fitness, Progress]:
-        network = self.grid.network(path, self.task)
-        trainable = [p for p in network.parameters() if p.requires_grad]
-        optimiser = torch.optim.AdamW(
-            trainable, lr=self.settings.learning_rate, weight_decay=self.settings.weight_decay
-        )
-        streams = torch_stream(self.seed, "masks")
+    def _evaluate(self, paths: list[Path]) -> list[tuple[Fitness, Progress]]:
+        """Train a copy of each path, all in one pass, and score them."""
+        copies = Copies(self.grid, self.task, paths)
+        trainable = [p for p in copies.parameters() if p.requires_grad]
+        rate, decay = self.settings.learning_rate, self.settings.weight_decay
+        optimiser = torch.optim.AdamW(trainable, lr=rate, weight_decay=decay)
+        size, steps = self.settings.batch_size, self.settings.steps
+        streams, order = torch_stream(self.seed, "masks"), torch_stream(self.seed, "batches")
         device = device_of(self.grid)
-        losses, hits = [], []
-        for x, labels in minibatches(
-            self.train_split,
-            self.settings.batch_size,
-            self.settings.steps,
-            torch_stream(self.seed, "batches"),
-        ):
+        losses, hits = torch.zeros(len(paths)), torch.zeros(len(paths))
+        for x, labels in minibatches(self.train_split, size, steps, order):
             x, labels = x.to(device), labels.to(device)
             masks = dropout_masks(self.grid.shapes[1:], len(x), self.settings.dropout, streams)
-            logits = network(x, masks and [mask.to(device) for mask in masks])
-            loss = F.cross_entropy(logits, labels, weight=self.class_weights)
+            logits = copies(x, masks and [mask.to(device) for mask in masks])  # (P, B, K)
+            # a sum over paths: each copy gets the gradient that it would get alone
+            each = torch.stack([F.cross_entropy(own, labels, weight=self.class_weights) for own in logits])
             optimiser.zero_grad(set_to_none=True)
-            loss.backward()
+            each.sum().backward()
             optimiser.step()
-            losses.append(loss.item())
-            hits.append((logits.argmax(-1) == labels).float().mean().item())
-        outputs = log_probabilities(network, self.validation)
-        fitness = fitnesses(outputs[None], self.validation.labels, self.settings.fitness, [path])[0]
-        return fitness, Progress(float(np.mean(losses)), float(np.mean(hits)))
+            losses += each.detach().cpu()
+            hits += (logits.argmax(-1) == labels).float().mean(1).cpu()
+        with torch.no_grad():
+            outputs = [F.log_softmax(copies(x.to(device)), -1).cpu() for x, _ in self.validation.batches(2 * size)]
+        found = fitnesses(torch.cat(outputs, 1), self.validation.labels, self.settings.fitness, paths)
+        rows = zip((losses / steps).tolist(), (hits / steps).tolist(), strict=True)
+        return [(fitness, Progress(*row)) for fitness, row in zip(found, rows, strict=True)]
 
     def state(self) -> dict[str, Tensor]:
         """The scores found so far, as one table, and the paths' gene lists."""

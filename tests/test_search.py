@@ -505,7 +505,7 @@ def test_a_resume_that_forgets_the_optimiser_is_noticed(make_grid, splits):
 def test_fresh_trains_as_many_times_as_there_are_paths(make_grid, splits, monkeypatch):
     trained: list[Path] = []
     original = FreshWeights._evaluate
-    monkeypatch.setattr(FreshWeights, "_evaluate", lambda self, path: trained.append(path) or original(self, path))
+    monkeypatch.setattr(FreshWeights, "_evaluate", lambda self, new: trained.extend(new) or original(self, new))
     state, _ = run_real(make_grid, splits, "fresh", "generational")
     assert list(map(str, trained)) == state.visited
 
