@@ -35,11 +35,26 @@ def train_path(
     grid: Grid, task: str, path: Path, training: Split, validation: Split, settings: TrainingSettings, seed: int
 ) -> Trained:
     """The last training of one path of a grid, from the grid's present weights."""
+    return _train(
+        lambda: grid.network(path, task), grid.shapes[1:], training, validation, settings, derive(seed, "path", path)
+    )
 
-    def fresh() -> PathNetwork:
-        return grid.network(path, task)
 
-    return _train(fresh, grid.shapes[1:], training, validation, settings, derive(seed, "path", path))
+def refit_path(
+    trained: Trained,
+    grid: Grid,
+    task: str,
+    path: Path,
+    training: Split,
+    validation: Split,
+    settings: TrainingSettings,
+    seed: int,
+) -> Trained:
+    """What `train_path` would have added to a path trained without a refit, if the settings ask for one."""
+    if not settings.refit:
+        return trained
+    own = derive(seed, "path", path)
+    return refit(trained, grid.network(path, task), grid.shapes[1:], training, validation, settings, own)
 
 
 def _train(

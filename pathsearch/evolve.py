@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch
 from data_prep.manifest import Task
 from data_prep.whole_files import write_json
 from pathsearch import baselines
-from pathsearch.config import RunSettings
+from pathsearch.config import RunSettings, TrainingSettings
 from pathsearch.decision import fix_threshold
 from pathsearch.encoder import Encoder
 from pathsearch.expert import Expert, ExpertFacts
@@ -84,37 +85,40 @@ def evolve(
     candidates = finalists(evaluator, state, size_of, settings, len(validation))
     grid.load_state_dict(start)
     others = baselines.random_paths(grid, settings.training.random_paths, settings.seed)
-    tell.stage("train", len(candidates) + len(others) + 2)
-    trained: dict[str, Trained] = {}
+    tell.stage("train", len(candidates) + 1 + len(others) + 2)
+    done = 0
 
-    def train_alone(path: Path, label: str) -> Trained:
-        tell.advance(len(trained), label)
-        if str(path) not in trained:
-            trained[str(path)] = baselines.train_path(
-                grid, task.name, path, training, validation, settings.training, settings.seed
-            )
-        return trained[str(path)]
+    def train_alone(path: Path, label: str, last: TrainingSettings = settings.training) -> Trained:
+        nonlocal done
+        tell.advance(done, label)
+        done += 1
+        return baselines.train_path(grid, task.name, path, training, validation, last, settings.seed)
 
-    results = [train_alone(path, f"finalist {path}") for path in candidates]
+    without_refit = replace(settings.training, refit=False)
+    results = [train_alone(path, f"finalist {path}", without_refit) for path in candidates]
     scores = [
         fitnesses(result.log_p[None], validation.labels, settings.search.fitness, [path])[0].score
         for path, result in zip(candidates, results, strict=True)
     ]
     chosen = choose_smallest(scores, [size_of(path) for path in candidates], len(validation))
+    path = candidates[chosen]
+    best = baselines.refit_path(
+        results[chosen], grid, task.name, path, training, validation, settings.training, settings.seed
+    )
+    done += 1
     clock.lap("finalists")
 
     # 5. the baselines, trained the same way
     rivals: dict[str, list[tuple[str, Trained]]] = {
-        "random_path": [(str(path), train_alone(path, "random paths")) for path in others],
+        "random_path": [(str(other), train_alone(other, "random paths")) for other in others],
         "full_grid": [("full grid", train_alone(grid.space.full_path(), "full grid"))],
     }
-    tell.advance(len(trained), "linear probe")
+    tell.advance(done, "linear probe")
     probe = baselines.linear_probe(grid, len(task.classes), training, validation, settings.training, settings.seed)
     rivals["linear_probe"] = [("linear probe", probe)]
     clock.lap("baselines")
 
     # 6. fix the expert: path, weights, threshold, router statistics; nothing may change after this line
-    path, best = candidates[chosen], results[chosen]
     expert = _fix(task, encoder, settings, run, grid, path, best, training.standardise, validation)
     write_table(run.training_file, best.history)
     _write_path(run, grid, path, task, heritage)
