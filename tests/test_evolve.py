@@ -14,9 +14,12 @@ import torch
 from small_world import data_dir, encoder, evolve, finished, log_rows, outcome, prepare, refused, settings, task
 
 from data_prep.manifest import Task, save_task
+from pathsearch.baselines import train_path
 from pathsearch.expert import Expert
 from pathsearch.features import Features, Split, encode
+from pathsearch.grid import Grid
 from pathsearch.metrics import wilson
+from pathsearch.path import Path as ModulePath
 from pathsearch.reporting import verdict
 from pathsearch.router import Territory
 from pathsearch.runs import Run
@@ -90,6 +93,19 @@ def test_the_chosen_finalist_is_the_smallest_good_one(run):
     bar = best["validation_accuracy"] - best["standard_error"]
     good = [row for row in rows if row["validation_accuracy"] >= bar]
     assert chosen["parameters"] == min(row["parameters"] for row in good)
+
+
+def test_finalists_are_trained_alone_from_the_initial_weights(run):
+    chosen, prepared = run.settings(), task(run.name)
+    found = encode(prepared, encoder(), data_dir() / "features")
+    grid = Grid(encoder().feature_shape, chosen.grid, chosen.seed)
+    grid.add_head(prepared.name, len(prepared.classes))
+    for row in run.report()["finalists"]:
+        trained = train_path(
+            grid, prepared.name, ModulePath.parse(row["path"]), found.train(), found.validation(), chosen.training, 0
+        )
+        assert trained.log_likelihood == row["validation_log_likelihood"]
+        assert trained.best_epoch == row["epochs"]
 
 
 def test_training_curve_is_that_of_the_expert(run):

@@ -44,6 +44,7 @@ class Planned:
 
     def __init__(self, plan: dict[str, int]) -> None:
         self.tasks = list(NAMES)
+        self.stream: list[int] = []  # what was routed, in order
         self.plan = {
             row.numpy().tobytes(): plan[name]
             for name in NAMES
@@ -52,12 +53,14 @@ class Planned:
 
     def route(self, pooled: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
         sent = np.array([self.plan[row.numpy().tobytes()] for row in pooled])
+        self.stream += sent.tolist()
         return sent, np.where(sent == UNKNOWN, 2.0, 0.5)
 
 
 def planned(monkeypatch, **plan: int) -> dict[str, Any]:
-    monkeypatch.setattr(joint, "Router", lambda territories: Planned(plan))
-    return evaluate()
+    router = Planned(plan)
+    monkeypatch.setattr(joint, "Router", lambda territories: router)
+    return {**evaluate(), "stream": router.stream}
 
 
 def right(rates: dict[str, Any]) -> int:
@@ -152,6 +155,12 @@ def test_perfect_routing_is_the_oracle(monkeypatch):
         assert row["lost_by_routing"] == {"images": 0, "of_them_unknown": 0}
     assert report["routing"]["accuracy"] == 1
     assert report["routing"]["unknown"] == 0
+
+
+def test_the_stream_is_mixed(monkeypatch):
+    stream = planned(monkeypatch, stripes=0, blobs=1)["stream"]
+    assert sorted(stream) == [0] * 24 + [1] * 24
+    assert 5 < sum(stream[:24]) < 19
 
 
 def test_all_unknown_is_all_wrong(monkeypatch):

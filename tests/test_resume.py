@@ -71,7 +71,7 @@ CHAINS = {
         "shared",
         [
             ("pathsearch.fitness:SharedWeights.score", 1),  # in the first generation
-            ("pathsearch.evolve:write_table", 2),  # a generation saved, not yet logged
+            ("pathsearch.evolve:write_table", 3),  # the last generation saved, not yet logged
             ("pathsearch.baselines:train", 3),  # in the last trainings
             ("pathsearch.evolve:write_json", 2),  # the report is ready, not yet written
         ],
@@ -115,8 +115,8 @@ def test_killed_at_random_moments_and_resumed(tmp_path, mode, seed):
     rng, kills = random.Random(seed), 0
     while not run_of(tmp_path).finished:
         process = start(command, ["evolve", *arguments(tmp_path, mode), "--resume"], tmp_path)
-        # from the first import to the end of the run; later each time, so that it ends
-        process.join(rng.uniform(0, 1.5) + 0.3 * kills)
+        # from its first moments to its end; later each time, so that it gets there
+        process.join(rng.uniform(0, 0.6) + 0.3 * kills)
         if process.is_alive():
             process.kill()
             process.join()

@@ -150,6 +150,14 @@ def test_of_several_claims_the_denser_wins():
     assert both.route(torch.tensor([[5.5], [0.0], [40.0]]))[0].tolist() == [1, 0, UNKNOWN]
 
 
+def test_a_task_that_rejects_an_image_does_not_keep_it_from_others():
+    eye = torch.eye(1).double()
+    wide = Territory(torch.tensor([[0.0]]).double(), eye / 10, 2 * np.log(10), 9.0)
+    narrow = Territory(torch.tensor([[5.0]]).double(), eye, 0.0, 1.0)
+    # at 7 the narrow one is denser, -0.5 · 2² against -0.5 · (0.7² + 4.6), but lies 2² beyond its threshold of 1
+    assert Router({"wide": wide, "narrow": narrow}).route(torch.tensor([[7.0]]))[0].tolist() == [0]
+
+
 @settings(max_examples=40)
 @given(data=st.data())
 def test_routing_commutes_with_the_order_of_a_batch(router, data):
