@@ -20,7 +20,7 @@ from pathsearch.terminal import Terminal
 
 IMAGE_SIZE = 64  # pixels; VGG-16 encodes some 80 such images a second on two cores
 SEARCH = SearchSettings(population=32, generations=12, steps=25, warmup=50)  # small data: half of the usual
-TRAINING = TrainingSettings(epochs=25, patience=6, finalists=4, random_paths=3)
+TRAINING = TrainingSettings(epochs=15, finalists=3, random_paths=2)
 
 
 def run_demo(out: Path, seed: int, device: torch.device, terminal: Terminal) -> dict[str, Any]:
