@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-quick lint clean
+.PHONY: help demo test test-quick lint bench clean
 
 help:
 	@sed -n '/^# make/s/^# //p' Makefile
@@ -33,6 +33,10 @@ lint: $(READY)
 
 test: lint
 	$(BIN)/python -m pytest
+
+# make bench   one pass against the loop over paths, as ratios; writes runs/benchmarks/
+bench: $(READY)
+	$(BIN)/python -m tests.benchmarks.bench_population
 
 # make clean   remove the environment and caches, not data or runs
 clean:
