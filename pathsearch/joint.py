@@ -95,8 +95,7 @@ def _check_unchanged(run: Run, expert: Expert, task: Task, encoder: Encoder) -> 
             f"run {run.name}: its encoder had {report['encoder']['weights']}, the same settings now give "
             f"{encoder.weights_label}; put the old weights back, or evolve again"
         )
-    same_split = report.get("manifest_sha256", task.digest) == task.digest
-    if not same_split or expert.facts.classes != list(task.classes):
+    if run.settings().data != task.fingerprint or expert.facts.classes != list(task.classes):
         raise PathsearchError(
             f"run {run.name}: task {task.name!r} was prepared differently since, so that images of its test split "
             "may have trained the expert; evolve again, or prepare the task as before"

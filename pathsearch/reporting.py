@@ -66,7 +66,7 @@ def _circumstances(outcome: Outcome) -> dict[str, Any]:
         "task": task.name,
         "split": task.split_name,
         "split_in_words": task.split_in_words,
-        "manifest_sha256": task.digest,
+        "data": outcome.settings.data,
         "encoder": {**outcome.encoder.identity, "key": outcome.encoder.key},
         "seed": outcome.settings.seed,
         "views": f"{training.views} a training image" + (f": {AUGMENTATION}" if training.views > 1 else ""),

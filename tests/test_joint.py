@@ -277,6 +277,15 @@ def test_classes_in_another_order_are_refused(tmp_path):
         evaluate([finished("blobs")], data=tmp_path)
 
 
+def test_other_images_under_the_same_manifest_are_refused(tmp_path):
+    prepared = prepare(tmp_path, "blobs")
+    info_file = prepared.task_dir / "task.json"
+    info = json.loads(info_file.read_text())
+    info_file.write_text(json.dumps({**info, "images_sha256": "0" * 64}))
+    with refused("task 'blobs' was prepared differently since"):
+        evaluate([finished("blobs")], data=tmp_path)
+
+
 def test_a_task_that_is_gone_prints_how_to_prepare_it(tmp_path):
     with refused("task 'blobs' is not prepared in .*run: pathsearch prepare"):
         evaluate([finished("blobs")], data=tmp_path)
