@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from pathsearch.grid import Grid
@@ -22,8 +24,15 @@ from pathsearch.path import Path
 class LayerPlan:
     """One layer's work: which module runs on which distinct inputs, and which outputs are summed."""
 
-    calls: tuple[tuple[int, Tensor | None], ...]  # (module, rows of the input; None for all of them)
-    terms: tuple[Tensor, ...]  # for the 1st, 2nd … active module: row of its output, one entry a distinct sum
+    calls: tuple[tuple[int, int], ...]  # (module, number of inputs it runs on), one call a module
+    inputs: Tensor | None  # row of the input of every (input, module) pair, in the order of the calls; None: only one
+    terms: Tensor  # rows of the pairs' outputs that are summed, one sum after another
+    starts: Tensor  # where each sum's terms begin
+
+    def to(self, device: torch.device) -> LayerPlan:
+        """The same with its index tensors on `device`."""
+        inputs = None if self.inputs is None else self.inputs.to(device)
+        return LayerPlan(self.calls, inputs, self.terms.to(device), self.starts.to(device))
 
 
 @dataclass(frozen=True)
@@ -36,13 +45,7 @@ class Plan:
 
     def to(self, device: torch.device) -> Plan:
         """The same plan with its index tensors on `device`."""
-        layers = tuple(
-            LayerPlan(
-                tuple((module, None if rows is None else rows.to(device)) for module, rows in layer.calls),
-                tuple(term.to(device) for term in layer.terms),
-            )
-            for layer in self.layers
-        )
+        layers = tuple(layer.to(device) for layer in self.layers)
         return Plan(layers, self.sums.to(device), self.widest)
 
 
@@ -60,22 +63,20 @@ def plan(paths: Sequence[Path]) -> Plan:
             next_prefix.append(sums.setdefault((row, active), len(sums)))
             for module in active:
                 users.setdefault(module, {})[row] = None
-        output_row: dict[tuple[int, int], int] = {}
-        calls: list[tuple[int, Tensor | None]] = []
-        for module in sorted(users):
-            rows = sorted(users[module])
-            for row in rows:
-                output_row[module, row] = len(output_row)
-            calls.append((module, None if len(rows) == n_inputs else torch.tensor(rows)))
-        nothing = len(output_row)  # a row of zeros, for sums of fewer terms
-        most = max(len(active) for _, active in sums)
-        terms = tuple(
-            torch.tensor([output_row[active[k], row] if k < len(active) else nothing for row, active in sums])
-            for k in range(most)
+        pairs = [(module, row) for module in sorted(users) for row in sorted(users[module])]
+        output_row = {pair: place for place, pair in enumerate(pairs)}
+        terms = [output_row[module, row] for row, active in sums for module in active]
+        starts = list(accumulate((len(active) for _, active in sums), initial=0))[:-1]
+        layers.append(
+            LayerPlan(
+                tuple((module, len(users[module])) for module in sorted(users)),
+                torch.tensor([row for _, row in pairs]) if n_inputs > 1 else None,
+                torch.tensor(terms),
+                torch.tensor(starts),
+            )
         )
-        layers.append(LayerPlan(tuple(calls), terms))
         prefix_of, n_inputs = next_prefix, len(sums)
-        widest = max(widest, len(output_row) + len(sums))
+        widest = max(widest, len(pairs) + len(sums))
     return Plan(tuple(layers), torch.tensor(prefix_of), widest)
 
 
@@ -95,17 +96,20 @@ def forward(grid: Grid, task: str, plan: Plan, x: Tensor, masks: Sequence[Tensor
     batch = x.shape[0]
     state = x[None]  # (distinct inputs, B, *shape)
     for number, layer in enumerate(plan.layers):
-        outputs = []
-        for index, rows in layer.calls:
-            chosen = state if rows is None else state.index_select(0, rows)
-            output = grid.module(number, index)(chosen.flatten(0, 1))
-            outputs.append(output.unflatten(0, (-1, batch)))
-        outputs.append(torch.zeros_like(outputs[-1][:1]))
-        stacked = torch.cat(outputs)  # (pairs + 1, B, *shape)
-        total = stacked.index_select(0, layer.terms[0])
-        for term in layer.terms[1:]:
-            total = total + stacked.index_select(0, term)
-        state = normalise(total.flatten(0, 1)).unflatten(0, (-1, batch))
+        # 1. one gather for all modules: a gather of its own for each would cost a whole gradient buffer each
+        counts = [count for _, count in layer.calls]
+        feeds = [state] * len(counts) if layer.inputs is None else state.index_select(0, layer.inputs).split(counts)
+        # 2. every module once, on all its inputs as one batch
+        outputs = torch.cat(
+            [
+                grid.module(number, module)(feed.flatten(0, 1))
+                for (module, _), feed in zip(layer.calls, feeds, strict=True)
+            ]
+        )  # (pairs * B, *shape)
+        # 3. the sums: a bag of outputs each, without a copy of any term
+        shape = outputs.shape[1:]
+        sums = F.embedding_bag(layer.terms, outputs.view(-1, batch * shape.numel()), layer.starts, mode="sum")
+        state = normalise(sums.view(-1, *shape)).unflatten(0, (-1, batch))
         if masks is not None:
             state = state * masks[number]
     logits = grid.heads[task](state.flatten(0, 1)).unflatten(0, (-1, batch))
