@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -75,9 +75,7 @@ class SharedWeights:
         self.train_split, self.validation = train, validation
         self.class_weights = _loss_weights(grid, task, train, settings)
         self.trainable = {name: p for name, p in grid.named_parameters() if p.requires_grad and _of(task, name)}
-        self.optimiser = torch.optim.AdamW(
-            self.trainable.values(), lr=settings.learning_rate, weight_decay=settings.weight_decay
-        )
+        self.optimiser = adamw(self.trainable.values(), settings.learning_rate, settings.weight_decay)
 
     def train(self, paths: Sequence[Path], generation: int) -> Progress:
         """Train the grid for one generation's minibatches along all `paths` in one pass."""
@@ -145,8 +143,7 @@ class SharedWeights:
             if name.startswith("optimiser."):
                 parameter, _, key = name[len("optimiser.") :].rpartition(":")
                 owner = self.trainable[parameter]
-                where = value.device if key == "step" else owner.device  # AdamW counts its steps on the CPU
-                self.optimiser.state[owner][key] = value.to(where, copy=True)
+                self.optimiser.state[owner][key] = value.to(owner.device, copy=True)
 
 
 class FreshWeights:
@@ -183,8 +180,7 @@ class FreshWeights:
         """Train a copy of each path, all in one pass, and score them."""
         copies = Copies(self.grid, self.task, paths)
         trainable = [p for p in copies.parameters() if p.requires_grad]
-        rate, decay = self.settings.learning_rate, self.settings.weight_decay
-        optimiser = torch.optim.AdamW(trainable, lr=rate, weight_decay=decay)
+        optimiser = adamw(trainable, self.settings.learning_rate, self.settings.weight_decay)
         size, steps = self.settings.batch_size, self.settings.steps
         streams, order = torch_stream(self.seed, "masks"), torch_stream(self.seed, "batches")
         device = device_of(self.grid)
@@ -245,6 +241,11 @@ def grid_classes(grid: Grid, task: str) -> int:
 def device_of(network: nn.Module) -> torch.device:
     """Where a network's parameters are."""
     return next(network.parameters()).device
+
+
+def adamw(parameters: Iterable[nn.Parameter], rate: float, decay: float) -> torch.optim.AdamW:
+    """The optimiser of searches and last trainings; fused: a loop over the tensors takes 7 to 10 times as long."""
+    return torch.optim.AdamW(parameters, lr=rate, weight_decay=decay, fused=True)
 
 
 def class_weights(labels: Tensor, n_classes: int) -> Tensor:

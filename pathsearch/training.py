@@ -17,6 +17,7 @@ from pathsearch.config import TrainingSettings
 from pathsearch.features import Split
 from pathsearch.fitness import (
     NonFiniteFitness,
+    adamw,
     class_weights,
     device_of,
     log_probabilities,
@@ -131,7 +132,7 @@ def _epochs(
     """Train for up to `n_epochs`, at whose end the rate is zero, and yield after each."""
     # 1. optimiser over what may change, a rate that falls along a cosine, a running average of the weights
     trainable = [p for p in network.parameters() if p.requires_grad]
-    optimiser = torch.optim.AdamW(trainable, lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    optimiser = adamw(trainable, settings.learning_rate, settings.weight_decay)
     steps = math.ceil(len(data) / settings.batch_size)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, n_epochs * steps)
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(settings.average))
