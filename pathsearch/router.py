@@ -126,10 +126,20 @@ class Router:
             (n,) index into `tasks`, or `UNKNOWN`; and (n,) the distance to that task over its threshold, so that
             values above 1 are unknown.
         """
+        sent, ratios = self.send(pooled)
+        return sent.numpy(), ratios.numpy()
+
+    def send(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the same as `route`, in tensors: what the exported model computes too."""
         densities = torch.stack([t.log_density(pooled) for t in self.territories.values()], dim=1)
         ratios = torch.stack([t.distance(pooled) / t.threshold for t in self.territories.values()], dim=1)
         inside = ratios <= 1
         # among the tasks within whose threshold it lies the densest; an image that is in none is unknown
         nearest = torch.where(inside | ~inside.any(1, keepdim=True), densities, -torch.inf).argmax(1)
         chosen = ratios.gather(1, nearest[:, None])[:, 0]
-        return torch.where(chosen > 1, UNKNOWN, nearest).numpy(), chosen.numpy()
+        return torch.where(chosen > 1, UNKNOWN, nearest), chosen
+
+
+def pooled(maps: Tensor) -> Tensor:
+    """(B, C) mean over positions: the router's view of feature maps (B, C, H, W)."""
+    return maps.float().mean((2, 3))
