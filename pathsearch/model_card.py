@@ -67,7 +67,7 @@ def _encoder(model: Model, preparation: Preparation) -> str:
 
 
 def _numbers(reports: Sequence[dict[str, Any]], joint: dict[str, Any] | None) -> str:
-    parts = ["On test images, read once after everything was fixed; in brackets 95 % intervals."]
+    parts = ["On test images, which each run read once, at its end, with everything fixed; in brackets 95 % intervals."]
     for report in reports:
         rows = [
             f"**{report['task']}**, split {report['split']}, n = {report['test']['n']:,}, seed {report['seed']}:\n",

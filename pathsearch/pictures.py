@@ -36,11 +36,10 @@ class Preparation:
     def of(cls, tasks: Sequence[Task]) -> Preparation:
         """The preparation of prepared tasks; looks at the head of every image file."""
         sizes = [task.info.get("image_size") for task in tasks]
-        if None in sizes:
+        if not all(sizes):
             return cls((), False)
-        return cls(
-            tuple(sorted({int(side) for side in sizes})), all(_is_grey(file) for task in tasks for file in task.files())
-        )
+        grey = all(_is_grey(file) for task in tasks for file in task.files())
+        return cls(tuple(sorted({int(side) for side in sizes if side})), grey)
 
     def pixels(self, picture: Picture, image_size: int) -> Tensor:
         """(3, S, S) uint8 of one picture; a prepared image comes out as training and tests saw it.
