@@ -68,7 +68,7 @@ class HeatFiles:
             return source.with_name(source.name + HEAT)
         name, number = source.name, 1
         while name.lower() in self.taken:
-            number += 1
             name = f"{source.name}~{number}"
+            number += 1
         self.taken.add(name.lower())
         return self.folder / (name + HEAT)
