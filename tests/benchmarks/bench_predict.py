@@ -4,12 +4,13 @@
 
 The encoder's own rate is that of calling it on batches that lie decoded in memory. The two take turns, in slices of
 the same folder, so that a machine whose speed drifts slows both. Each image of the folder is a grey PNG at the size
-of a prepared task. Weights are random: no answer means anything here, every step is done.
+of a prepared task. Weights and paths are random: no answer means anything here, every step is done.
 """
 
 from __future__ import annotations
 
 import argparse
+import random
 import resource
 import sys
 import tempfile
@@ -54,7 +55,7 @@ def made_up(settings: EncoderSettings) -> Predictor:
     for seed, task in enumerate(TASKS):
         grid = Grid(encoder.feature_shape, GridSettings(), seed)
         grid.add_head(task, 3)
-        path = grid.space.full_path()
+        path = grid.space.random_path(random.Random(seed))
         kinds = [[grid.specifications[n][i] for i in layer] for n, layer in enumerate(path.layers)]
         shapes = [list(shape) for shape in grid.shapes]
         facts = ExpertFacts(task, ["a", "b", "c"], str(path), kinds, shapes, encoder.identity, None, "random", seed)
