@@ -43,10 +43,10 @@ def read_image(picture: Picture, mode: str | None, image_size: int | None = None
     Raises:
         BadData: the file does not decode.
     """
-    if isinstance(picture, np.ndarray):
-        image = Image.fromarray(picture)
+    if isinstance(picture, Path):
+        image = _decode(picture, image_size)
     else:
-        image = picture if isinstance(picture, Image.Image) else _decode(picture, image_size)
+        image = Image.fromarray(picture) if isinstance(picture, np.ndarray) else ImageOps.exif_transpose(picture)
     if image.mode in DEEP_MODES:
         image = _eight_bits(image, picture)
     image = image.convert(mode or ("L" if image.mode in GREY_MODES else "RGB"))

@@ -203,7 +203,8 @@ def main() -> None:
         app()
     except SystemExit as end:
         if end.code == 130:  # Typer's answer to Ctrl-C
-            errors.print("interrupted; `pathsearch evolve … --resume` goes on where it stopped")
+            on = "" if "predict" in sys.argv else "; `pathsearch evolve … --resume` goes on where it stopped"
+            errors.print(f"interrupted{on}")
         raise
     except Exception as error:
         if show_all:

@@ -156,6 +156,9 @@ def test_raw_images_are_prepared_as_the_tasks_were(tmp_path):
         (expected,) = load_images([file], 40)
         assert torch.equal(preparation.pixels(raw[file.stem], 40), expected)
         assert torch.equal(preparation.pixels(file, 40), expected)
+        with Image.open(raw[file.stem]) as opened:  # lies on its side as well
+            if opened.format == "PNG":  # a JPEG file, unlike an opened image, is decoded at a fraction of its size
+                assert torch.equal(preparation.pixels(opened, 40), expected)
 
 
 def test_a_prepared_image_of_any_of_the_sizes_stays_as_it_is():

@@ -12,9 +12,10 @@ from __future__ import annotations
 import argparse
 import random
 import resource
-import sys
+import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,6 +35,7 @@ from pathsearch.router import Router, Territory, pooled
 from tests.benchmarks.table import device, publish
 
 TASKS = ("first", "second")
+SLICE = 100  # images between two turns
 
 
 def draw(folder: Path, n: int, size: int) -> None:
@@ -66,10 +68,19 @@ def made_up(settings: EncoderSettings) -> Predictor:
     return Predictor(model, Preparation((settings.image_size,), grey=True))
 
 
-def peak() -> float:
-    """Largest resident memory so far, MiB."""
-    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return largest / (2**20 if sys.platform == "darwin" else 2**10)
+def resident() -> float:
+    """Resident memory now, MiB; where the system does not tell, the largest so far."""
+    pages = Path("/proc/self/statm")
+    if pages.exists():
+        return int(pages.read_text().split()[1]) * resource.getpagesize() / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def timed(work: Callable[[], None]) -> tuple[float, float]:
+    """Seconds by the clock and of all processors."""
+    clock, cpu = time.perf_counter(), time.process_time()
+    work()
+    return time.perf_counter() - clock, time.process_time() - cpu
 
 
 def main() -> None:
@@ -78,39 +89,51 @@ def main() -> None:
     parser.add_argument("--encoder", default="squeezenet1_1")
     parser.add_argument("--image-size", type=int, default=224)
     given = parser.parse_args()
-    n, slices = (400, 4) if given.quick else (2000, 10)
+    n = 400 if given.quick else 2000
     predictor = made_up(EncoderSettings(given.encoder, "random", given.image_size))
     encoder, size = predictor.model.encoder, batch_size(given.image_size)
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        draw(folder, n, given.image_size)
+        draw(Path(name), n, given.image_size)
         files = list(image_files([name], ()))
         decoded = torch.stack([predictor.pixels(file) for file in files[: 2 * size]])
-        seconds, rows, after_first = {"encoder": 0.0, "predict": 0.0}, [], 0.0
-        list(predictor.stream(files[: 2 * size]))  # both warm
-        for number, part in enumerate(np.array_split(np.arange(n), slices)):
-            started = time.perf_counter()
+
+        def encode(part: list[Path]) -> None:
             for start in range(0, len(part), size):
                 at = start % (2 * size)
                 encoder(decoded[at : at + min(size, len(part) - start)])
-            between = time.perf_counter()
-            answered = sum(1 for _ in predictor.stream(files[i] for i in part))
-            ended = time.perf_counter()
-            assert answered == len(part)
-            own, ours = between - started, ended - between
-            seconds["encoder"] += own
-            seconds["predict"] += ours
-            after_first = after_first or peak()
-            rows.append({"slice": number, "encoder, images/s": answered / own, "predict, images/s": answered / ours})
-        before_long = peak()
-        assert sum(1 for _ in predictor.stream(files)) == n  # once more, the folder in one stream
-    rows.append({"slice": "all", **{f"{key}, images/s": n / seconds[key] for key in seconds}})
+
+        def predict(part: list[Path]) -> None:
+            assert sum(1 for _ in predictor.stream(part)) == len(part)
+
+        encode(files[:size]), predict(files[: 2 * size])  # both warm
+        rows = []
+        for number, at in enumerate(range(0, n, SLICE)):
+            part, took = files[at : at + SLICE], {}
+            for work in (encode, predict) if number % 2 else (predict, encode):
+                took[work.__name__] = timed(lambda work=work, part=part: work(part))
+            (own, own_cpu), (ours, ours_cpu) = took["encode"], took["predict"]
+            rows.append(
+                {
+                    "slice": number,
+                    "encoder, images/s": len(part) / own,
+                    "predict, images/s": len(part) / ours,
+                    "predict over encoder": own / ours,
+                    "in processor time": own_cpu / ours_cpu,
+                }
+            )
+        memory = []
+        for number, _ in enumerate(predictor.stream(image_files([name], ()))):  # once more, as one stream
+            if number % SLICE == SLICE - 1:
+                memory.append(resident())
+    rates = {key: len(rows) / sum(1 / row[key] for row in rows) for key in list(rows[0])[1:3]}
     notes = {
         "images": n,
-        "predict over encoder": seconds["encoder"] / seconds["predict"],
-        "peak memory after the first slice, MiB": after_first,
-        "growth over the other slices, MiB": before_long - after_first,
-        "growth over the folder in one stream, MiB": peak() - before_long,
+        **rates,
+        "predict over encoder, all images": rates["predict, images/s"] / rates["encoder, images/s"],
+        "predict over encoder, median of slices": statistics.median(row["predict over encoder"] for row in rows),
+        "in processor time, median of slices": statistics.median(row["in processor time"] for row in rows),
+        f"resident memory after {SLICE} images of one stream, MiB": memory[0],
+        f"most it grew until image {n}, MiB": max(memory) - memory[0],
     }
     publish(f"predict-{given.encoder}-{given.image_size}", rows, notes)
 
