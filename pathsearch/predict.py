@@ -78,10 +78,13 @@ class Predictor:
         return self.preparation.pixels(picture, self.model.encoder.settings.image_size)
 
     def _answered(self, batch: list[tuple[str | int, Tensor | Failure]]) -> Iterator[Answer | Failure]:
-        whole = {source_at: one for source_at, (_, one) in enumerate(batch) if isinstance(one, Tensor)}
+        whole = {i: one for i, (_, one) in enumerate(batch) if isinstance(one, Tensor)}
         answers: dict[int, Answer] = {}
         if whole:
-            said = self.model.answer(torch.stack(list(whole.values())), [batch[i][0] for i in whole])
+            images = torch.stack(
+                [one.permute(1, 2, 0) for one in whole.values()]
+            )  # as they lie in memory: a plain copy
+            said = self.model.answer(images.permute(0, 3, 1, 2), [batch[i][0] for i in whole])
             answers = dict(zip(whole, said, strict=True))
         for i, (_, one) in enumerate(batch):
             yield one if isinstance(one, Failure) else answers[i]
