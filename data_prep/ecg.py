@@ -98,6 +98,7 @@ def prepare_ecg(
                 "channel": CHANNEL,
                 "symbols": {label: list(symbols) for label, symbols in wanted.items()},
                 "samples_per_second": beats.rates,
+                "mirror": False,  # time has a direction
             },
             notes=[*beats.notes, *_left_out(len(beats.records) - len(kept))],
         )

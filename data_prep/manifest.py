@@ -67,6 +67,11 @@ class Task:
         """Short digest of manifest and images together: equal for equal data, labels and splits."""
         return f"{self.digest[:16]}-{self.images_digest[:16]}"
 
+    @property
+    def mirror(self) -> bool:
+        """Whether an image's mirror image is still one of its class; not so where time runs to the right."""
+        return bool(self.info["options"].get("mirror", True))
+
     def rows(self, split: str) -> np.ndarray:
         """Row numbers of `split` in the table, ascending, int64."""
         if split not in SPLITS:
@@ -109,7 +114,8 @@ def save_task(
             `groups_apart: False` says that this split knowingly puts one group into several splits.
         source: where the raw data is from, in words.
         licence: of the raw data.
-        options: how the images were prepared; `image_size` among them.
+        options: how the images were prepared; `image_size` among them, `mirror: False` where mirror images
+            would not be of their class.
         notes: what a reader should know, such as records that were left out.
 
     Raises:

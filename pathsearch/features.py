@@ -26,7 +26,8 @@ from pathsearch.streams import derive
 
 Progress = Callable[[int, int], None]
 CHUNK_BATCHES = 8  # batches between two saves of a growing array: what a kill can cost
-AUGMENTATION = "horizontal flip (half of the views), scale 0.9 to 1.1, rotation up to 0.1 degrees"  # the paper's
+MIRROR = "horizontal flip (half of the views), "
+AUGMENTATION = "scale 0.9 to 1.1, rotation up to 0.1 degrees"  # the paper's, with the flip where a task allows it
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,7 @@ def encode(
     """
     files = task.files()
     own = {"encoder": encoder.key, "manifest": task.digest, "images": _images_digest(files)}
-    own["augmentation"] = AUGMENTATION
+    own["augmentation"] = augmentation(task)
     key = hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()
     folder = cache_dir / f"{task.name}-{key[:16]}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -164,7 +165,7 @@ def encode(
         missing = [view for view in range(n_views) if not _is_whole(folder / f"view{view}.npy")]
         to_do, done = sum(len(wanted[view]) for view in missing), 0
         for view in missing:
-            for rows in _encode_view(folder / f"view{view}.npy", wanted[view], view, encoder):
+            for rows in _encode_view(folder / f"view{view}.npy", wanted[view], view, encoder, task.mirror):
                 done += rows
                 if progress:
                     progress(done, to_do)
@@ -188,7 +189,7 @@ def _is_whole(file: Path) -> bool:
     return file.is_file() and digest_file.is_file() and digest_file.read_text().strip() == file_sha256(file)
 
 
-def _encode_view(file: Path, images: list[Path], view: int, encoder: Encoder) -> Iterator[int]:
+def _encode_view(file: Path, images: list[Path], view: int, encoder: Encoder, mirror: bool) -> Iterator[int]:
     """Fill `file` with one view of `images`, yielding the number of rows as they are done.
 
     The array grows under another name, with a note of the rows that are safely on disk; it takes its own name
@@ -207,7 +208,7 @@ def _encode_view(file: Path, images: list[Path], view: int, encoder: Encoder) ->
     starts = range(done, len(images), size)
 
     def load(start: int) -> Tensor:
-        return load_images(images[start : start + size], encoder.settings.image_size, view, start)
+        return load_images(images[start : start + size], encoder.settings.image_size, view, start, mirror)
 
     with ThreadPoolExecutor(1) as pool:  # the next batch is decoded while this one is computed
         coming = pool.submit(load, starts[0]) if starts else None
@@ -234,12 +235,12 @@ def batch_size(image_size: int) -> int:
     return max(8, min(128, 128 * 64**2 // image_size**2))
 
 
-def load_images(files: list[Path], image_size: int, view: int = 0, first: int = 0) -> Tensor:
+def load_images(files: list[Path], image_size: int, view: int = 0, first: int = 0, mirror: bool = True) -> Tensor:
     """Decode images as (B, 3, S, S) uint8; `view` > 0 augments, by the view's and the image's own number."""
-    return torch.stack([_load_image(file, image_size, view, first + i) for i, file in enumerate(files)])
+    return torch.stack([_load_image(file, image_size, view, first + i, mirror) for i, file in enumerate(files)])
 
 
-def _load_image(file: Path, size: int, view: int, number: int) -> Tensor:
+def _load_image(file: Path, size: int, view: int, number: int, mirror: bool) -> Tensor:
     try:
         with Image.open(file) as opened:
             image = opened.convert("RGB")
@@ -249,7 +250,7 @@ def _load_image(file: Path, size: int, view: int, number: int) -> Tensor:
         ) from None
     image = square(image, size)
     if view:
-        image = augment(image, random.Random(derive(0, "view", view, number)))
+        image = augment(image, random.Random(derive(0, "view", view, number)), mirror)
     return pixels(image)
 
 
@@ -263,9 +264,14 @@ def pixels(image: Image.Image) -> Tensor:
     return torch.from_numpy(np.array(image)).permute(2, 0, 1)
 
 
-def augment(image: Image.Image, rng: random.Random) -> Image.Image:
-    """Return the image flipped, scaled about its centre and rotated as `AUGMENTATION` says."""
-    flip = -1.0 if rng.random() < 0.5 else 1.0
+def augmentation(task: Task) -> str:
+    """What `augment` does to a task's images, in words."""
+    return (MIRROR if task.mirror else "") + AUGMENTATION
+
+
+def augment(image: Image.Image, rng: random.Random, mirror: bool = True) -> Image.Image:
+    """Return the image flipped if it may be, scaled about its centre and rotated as `augmentation` says."""
+    flip = -1.0 if rng.random() < 0.5 and mirror else 1.0
     scale, angle = rng.uniform(0.9, 1.1), math.radians(rng.uniform(-0.1, 0.1))
     cos, sin = math.cos(angle) / scale, math.sin(angle) / scale
     cx, cy = image.width / 2, image.height / 2  # Pillow counts from the corner of the first pixel, not its centre

@@ -14,7 +14,7 @@ from pathsearch.config import RunSettings
 from pathsearch.decision import decide, fix_threshold
 from pathsearch.encoder import Encoder
 from pathsearch.expert import Expert
-from pathsearch.features import AUGMENTATION, Features, Split
+from pathsearch.features import Features, Split, augmentation
 from pathsearch.finalists import standard_error
 from pathsearch.fitness import log_probabilities
 from pathsearch.grid import Grid, count
@@ -69,7 +69,7 @@ def _circumstances(outcome: Outcome) -> dict[str, Any]:
         "data": outcome.settings.data,
         "encoder": {**outcome.encoder.identity, "key": outcome.encoder.key},
         "seed": outcome.settings.seed,
-        "views": f"{training.views} a training image" + (f": {AUGMENTATION}" if training.views > 1 else ""),
+        "views": f"{training.views} a training image" + (f": {augmentation(task)}" if training.views > 1 else ""),
         "refit": joined if training.refit else "none",
         "threshold": {"rule": training.threshold, "value": outcome.expert.facts.threshold},
         "images_encoded_now": outcome.features.encoded,

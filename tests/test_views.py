@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -60,6 +61,15 @@ def test_flip_mirrors_exactly(size):
     image = asymmetric(size)
     assert np.array_equal(np.array(augment(image, Planned())), np.array(image))
     assert np.array_equal(np.array(augment(image, Planned(flip=True))), np.array(image)[:, ::-1])
+
+
+def test_a_task_whose_images_have_a_direction_is_never_mirrored():
+    image = asymmetric(32)
+    assert np.array_equal(np.array(augment(image, Planned(flip=True), mirror=False)), np.array(image))
+    blobs = task("blobs")
+    ecg = replace(blobs, info={**blobs.info, "options": {"mirror": False}})
+    assert "flip" in features.augmentation(blobs)
+    assert features.augmentation(ecg) == features.AUGMENTATION
 
 
 def centre_and_area(image: Image.Image) -> tuple[float, float, float]:
