@@ -34,9 +34,10 @@ lint: $(READY)
 test: lint
 	$(BIN)/python -m pytest
 
-# make bench   one pass against the loop over paths, as ratios; writes runs/benchmarks/
+# make bench   one pass against the loop over paths, predict against its encoder; writes runs/benchmarks/
 bench: $(READY)
 	$(BIN)/python -m tests.benchmarks.bench_population
+	$(BIN)/python -m tests.benchmarks.bench_predict
 
 # make clean   remove the environment and caches, not data or runs
 clean:

@@ -14,6 +14,7 @@ from PIL import Image, ImageOps
 from data_prep.construction import Progress
 from data_prep.errors import BadData, PathsearchError
 
+Picture = Path | np.ndarray | Image.Image
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
 GREY_MODES = ("1", "L", "LA", "La")
 DEEP_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")  # more than eight bits of grey
@@ -29,11 +30,11 @@ def check_image_size(image_size: int) -> None:
         raise PathsearchError(f"--image-size: expected 8 to 1024 pixels, got {image_size}; 64, 128 and 224 are usual")
 
 
-def read_image(picture: Path | np.ndarray, mode: str | None, image_size: int | None = None) -> Image.Image:
+def read_image(picture: Picture, mode: str | None, image_size: int | None = None) -> Image.Image:
     """An image in memory, mode "L" or "RGB", resized to a square.
 
     Args:
-        picture: an image file, or a uint8 array H×W or H×W×3.
+        picture: an image file, a Pillow image, or a uint8 array H×W or H×W×3.
         mode: "L" or "RGB" to force it; None keeps what the file has, grey or colour. A transparent
             layer is dropped. Grey of more than eight bits is scaled to 0…255 by the image's own range.
         image_size: side of the result; None keeps the size. Width and height are scaled each for
@@ -42,7 +43,10 @@ def read_image(picture: Path | np.ndarray, mode: str | None, image_size: int | N
     Raises:
         BadData: the file does not decode.
     """
-    image = Image.fromarray(picture) if isinstance(picture, np.ndarray) else _decode(picture, image_size)
+    if isinstance(picture, Path):
+        image = _decode(picture, image_size)
+    else:
+        image = Image.fromarray(picture) if isinstance(picture, np.ndarray) else ImageOps.exif_transpose(picture)
     if image.mode in DEEP_MODES:
         image = _eight_bits(image, picture)
     image = image.convert(mode or ("L" if image.mode in GREY_MODES else "RGB"))
@@ -112,7 +116,7 @@ def _decode(file: Path, image_size: int | None) -> Image.Image:
         ) from error
 
 
-def _eight_bits(image: Image.Image, picture: Path | np.ndarray) -> Image.Image:
+def _eight_bits(image: Image.Image, picture: Picture) -> Image.Image:
     pixels = np.asarray(image).astype(np.float64)
     if not np.isfinite(pixels).all():
         raise BadData(f"{picture}: expected finite pixels, got NaN or infinity; replace or remove it")

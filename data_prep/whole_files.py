@@ -1,9 +1,11 @@
-"""Files that appear whole or not at all: write aside, sync, rename."""
+"""Files that appear whole or not at all (write aside, sync, rename), and the digest that says so later."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,6 +34,27 @@ def appears_whole(file: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
+@contextmanager
+def folder_appears_whole(folder: Path) -> Iterator[Path]:
+    """Yield an empty folder beside `folder`; it takes the name `folder` only if the block ends well.
+
+    What had the name before is removed then. A kill between the two renames leaves it beside, as `.NAME.….old`.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
+    old = part.with_suffix(".old")
+    try:
+        yield part
+        part.chmod(0o755)
+        if folder.exists():
+            folder.rename(old)
+        part.rename(folder)
+        sync_dir(folder.parent)
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
 def sync_dir(folder: Path) -> None:
     """Make a rename in `folder` survive a power cut, where the system can do that."""
     if os.name != "posix":
@@ -41,6 +64,15 @@ def sync_dir(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def file_sha256(file: Path) -> str:
+    """SHA-256 of a file, hex, read in blocks."""
+    with file.open("rb") as stream:
+        sha = hashlib.sha256()
+        while block := stream.read(1 << 22):
+            sha.update(block)
+    return sha.hexdigest()
 
 
 def write_text(file: Path, text: str) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from data_prep.errors import PathsearchError
 from pathsearch.cli_prepare import DataDir, Json, Seed, prepare_app
+from pathsearch.cli_use import use_app
 from pathsearch.terminal import Terminal, errors
 
 # Torch takes seconds to import: each command imports what it needs, so that --help answers at once.
@@ -25,6 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(prepare_app, name="prepare")
+app.add_typer(use_app)
 
 RunsDir = Annotated[Path, typer.Option(help="Where runs are kept.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, or auto: cuda where there is one.")]
@@ -70,7 +72,7 @@ def evolve(
     from data_prep.manifest import load_task
     from pathsearch import config, figures
     from pathsearch.decision import check_rule
-    from pathsearch.encoder import Encoder
+    from pathsearch.encoder import Encoder, choose_device
     from pathsearch.evolve import evolve as evolve_task
     from pathsearch.heritage import Heritage
     from pathsearch.runs import Run
@@ -129,6 +131,7 @@ def joint_eval(
 ) -> None:
     """Mix all tasks' test images, route them without their labels, and report accuracy, recall and confusion."""
     from pathsearch import figures, joint
+    from pathsearch.encoder import choose_device
     from pathsearch.runs import find_run, newest_finished
 
     terminal = Terminal(as_json)
@@ -169,6 +172,7 @@ def demo(
 ) -> None:
     """Generate small ECG records and X-ray-like images, and run the whole flow on them: a few minutes."""
     from pathsearch.demo import run_demo
+    from pathsearch.encoder import choose_device
 
     terminal = Terminal(as_json)
     terminal.emit(run_demo(out, seed, choose_device(device), terminal))
@@ -190,19 +194,6 @@ def doctor(data_dir: DataDir = Path("data"), runs_dir: RunsDir = Path("runs"), a
         raise typer.Exit(1)
 
 
-def choose_device(name: str) -> Any:
-    """The torch device called `name`; `auto` takes CUDA where there is one."""
-    import torch
-
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name not in ("cpu", "cuda") or (name == "cuda" and not torch.cuda.is_available()):
-        raise PathsearchError(
-            f"--device: expected cpu, auto, or cuda where present; got {name!r}; see pathsearch doctor"
-        )
-    return torch.device(name)
-
-
 def main() -> None:
     """Run the command line: 0 when all went well, 2 and one line for a mistake, 1 for a fault of ours."""
     show_all = "--traceback" in sys.argv
@@ -212,7 +203,8 @@ def main() -> None:
         app()
     except SystemExit as end:
         if end.code == 130:  # Typer's answer to Ctrl-C
-            errors.print("interrupted; `pathsearch evolve … --resume` goes on where it stopped")
+            on = "" if "predict" in sys.argv else "; `pathsearch evolve … --resume` goes on where it stopped"
+            errors.print(f"interrupted{on}")
         raise
     except Exception as error:
         if show_all:

@@ -94,17 +94,37 @@ class Encoder:
         Raises:
             PathsearchError: a feature is not finite in float16.
         """
-        x = images.to(self.device, memory_format=torch.channels_last, non_blocking=True).float()
-        maps = self.trunk((x - self._mean) / self._std)
-        if maps.shape[-1] > self.settings.map_size:
-            maps = F.adaptive_avg_pool2d(maps, self.settings.map_size)
-        half = maps.half()
+        half = self.averaged(self.maps(images)).half()
         if not torch.isfinite(half).all():
             raise PathsearchError(
                 f"encoder {self.settings.name} ({self.weights_label}): features are not finite in float16; "
                 "are the weights those of this architecture?"
             )
         return half.contiguous().cpu()
+
+    @torch.no_grad()
+    def maps(self, images: Tensor) -> Tensor:
+        """(B, C, H, W) float32 on the encoder's device: the trunk's own last maps, before they are averaged."""
+        x = images.to(self.device, memory_format=torch.channels_last, non_blocking=True).float()
+        return self.trunk(self.normalised(x))
+
+    def normalised(self, images: Tensor) -> Tensor:
+        """Pixels of 0…255, float32, as the trunk wants them: of ImageNet's mean and spread."""
+        return (images - self._mean) / self._std
+
+    def averaged(self, maps: Tensor) -> Tensor:
+        """Maps averaged down to at most `map_size` positions a side; differentiable."""
+        if maps.shape[-1] > self.settings.map_size:
+            return F.adaptive_avg_pool2d(maps, self.settings.map_size)
+        return maps
+
+    def state(self) -> dict[str, Tensor]:
+        """The trunk's tensors under torchvision's names, as the settings' `weights` read them from a file."""
+        model = _architecture(self.settings.name)
+        names = {id(tensor): name for name, tensor in model.state_dict(keep_vars=True).items()}
+        own = self.trunk.network.state_dict()
+        trunk = _trunk(model, self.settings.name).state_dict(keep_vars=True)
+        return {names[id(tensor)]: own[key].cpu().contiguous() for key, tensor in trunk.items()}
 
 
 class Frozen(nn.Module):
@@ -135,6 +155,17 @@ def digest(network: nn.Module) -> str:
         sha.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}".encode())
         sha.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return sha.hexdigest()
+
+
+def choose_device(name: str) -> torch.device:
+    """The torch device called `name`; `auto` takes CUDA where there is one."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name not in ("cpu", "cuda") or (name == "cuda" and not torch.cuda.is_available()):
+        raise PathsearchError(
+            f"--device: expected cpu, auto, or cuda where present; got {name!r}; see pathsearch doctor"
+        )
+    return torch.device(name)
 
 
 def _architecture(name: str) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path as FilePath
@@ -15,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from data_prep.errors import PathsearchError
-from data_prep.whole_files import appears_whole
+from data_prep.whole_files import appears_whole, file_sha256
 from pathsearch import modules
 from pathsearch.decision import decide
 from pathsearch.encoder import frozen
@@ -50,6 +49,10 @@ class Expert(nn.Module):
         self.network = frozen(network)
         self.standardise = standardise
 
+    def forward(self, maps: Tensor) -> Tensor:  # (B, C, H, W) -> (B, K)
+        """Class logits, differentiable; see `logits`."""
+        return self.network(self.standardise(maps))
+
     @torch.inference_mode()
     def logits(self, maps: Tensor) -> Tensor:
         """(B, K) logits of raw encoder maps (B, C, H, W), float16 or float32."""
@@ -59,7 +62,7 @@ class Expert(nn.Module):
                 f"{tuple(maps.shape[1:])}; encode with {self.facts.encoder['name']} at "
                 f"{self.facts.encoder['image_size']} px"
             )
-        return self.network(self.standardise(maps))
+        return self(maps)
 
     def probabilities(self, maps: Tensor) -> np.ndarray:
         """(B, K) float64 class probabilities."""
@@ -131,8 +134,3 @@ def _rebuild(facts: ExpertFacts) -> PathNetwork:
         for kinds, shape_in, shape_out in zip(facts.specifications, shapes[:-1], shapes[1:], strict=True)
     ]
     return PathNetwork(layers, modules.build("linear", shapes[-1], (len(facts.classes),), nothing))
-
-
-def file_sha256(file: FilePath) -> str:
-    """SHA-256 of a file, hex."""
-    return hashlib.sha256(file.read_bytes()).hexdigest()

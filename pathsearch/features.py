@@ -20,7 +20,7 @@ from torch import Tensor
 
 from data_prep.errors import PathsearchError
 from data_prep.manifest import Task
-from data_prep.whole_files import sync_dir, write_json, write_text
+from data_prep.whole_files import file_sha256, sync_dir, write_json, write_text
 from pathsearch.encoder import Encoder
 from pathsearch.streams import derive
 
@@ -186,15 +186,7 @@ def _images_digest(files: list[Path]) -> str:
 
 def _is_whole(file: Path) -> bool:
     digest_file = file.with_suffix(".sha256")
-    return file.is_file() and digest_file.is_file() and digest_file.read_text().strip() == _file_digest(file)
-
-
-def _file_digest(file: Path) -> str:
-    with file.open("rb") as stream:
-        sha = hashlib.sha256()
-        while block := stream.read(1 << 22):
-            sha.update(block)
-    return sha.hexdigest()
+    return file.is_file() and digest_file.is_file() and digest_file.read_text().strip() == file_sha256(file)
 
 
 def _encode_view(file: Path, images: list[Path], view: int, encoder: Encoder, mirror: bool) -> Iterator[int]:
@@ -234,7 +226,7 @@ def _encode_view(file: Path, images: list[Path], view: int, encoder: Encoder, mi
     file.with_suffix(".sha256").unlink(missing_ok=True)
     part.replace(file)
     sync_dir(file.parent)
-    write_text(file.with_suffix(".sha256"), _file_digest(file) + "\n")
+    write_text(file.with_suffix(".sha256"), file_sha256(file) + "\n")
     note.unlink(missing_ok=True)
 
 
@@ -256,10 +248,19 @@ def _load_image(file: Path, size: int, view: int, number: int, mirror: bool) -> 
         raise PathsearchError(
             f"image {file}: does not decode ({error}); replace it or prepare the task again"
         ) from None
-    if image.size != (size, size):
-        image = image.resize((size, size), Image.Resampling.BILINEAR)
+    image = square(image, size)
     if view:
         image = augment(image, random.Random(derive(0, "view", view, number)), mirror)
+    return pixels(image)
+
+
+def square(image: Image.Image, size: int) -> Image.Image:
+    """Return the image at the encoder's size; its proportions are not kept."""
+    return image if image.size == (size, size) else image.resize((size, size), Image.Resampling.BILINEAR)
+
+
+def pixels(image: Image.Image) -> Tensor:
+    """(3, H, W) uint8 of an RGB image."""
     return torch.from_numpy(np.array(image)).permute(2, 0, 1)
 
 

@@ -10,16 +10,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from data_prep.errors import PathsearchError
-from data_prep.manifest import Task, load_task
+from data_prep.manifest import load_task
 from data_prep.whole_files import write_json
-from pathsearch.encoder import Encoder
 from pathsearch.expert import Expert
 from pathsearch.features import Split, encode
 from pathsearch.metrics import UNKNOWN, evaluate, wilson
-from pathsearch.router import FALSE_REJECTION, Router, Territory
+from pathsearch.model import Model, check_unchanged
+from pathsearch.router import FALSE_REJECTION, Router, pooled
 from pathsearch.runs import Run
 from pathsearch.teller import Teller
 
@@ -68,16 +66,15 @@ def joint_evaluate(
         PathsearchError: runs of one task twice, of different encoders, or unfinished; an encoder or a task that
             is not what it was.
     """
-    experts = _load_experts(runs)
-    router = Router({task: Territory.load(run.router_file) for task, run in zip(experts, runs, strict=True)})
-    encoder = Encoder(runs[0].settings().encoder, device)
+    model = Model.of(runs, device)
+    experts, encoder = model.experts, model.encoder
     tests: dict[str, Split] = {}
     for run, (name, expert) in zip(runs, experts.items(), strict=True):
         task = load_task(data_dir, name)
-        _check_unchanged(run, expert, task, encoder)
+        check_unchanged(run, expert, task, encoder)
         tell.stage("encode", 0)
         tests[name] = encode(task, encoder, cache_dir, 1, tell.count).test()
-    answers = answer(tests, experts, router, seed, tell)
+    answers = answer(tests, experts, model.router, seed, tell)
     report = _report(tests, experts, answers, seed)
     report["runs"] = {task: run.name for task, run in zip(experts, runs, strict=True)}
     report["splits"] = {task: run.report()["split_in_words"] for task, run in zip(experts, runs, strict=True)}
@@ -85,41 +82,6 @@ def joint_evaluate(
     report["seed"] = seed
     report["false_rejection_on_validation"] = FALSE_REJECTION
     return report
-
-
-def _check_unchanged(run: Run, expert: Expert, task: Task, encoder: Encoder) -> None:
-    """Refuse a run whose encoder weights or task are no longer those that its expert was made with."""
-    report = run.report()
-    if encoder.key != report["encoder"]["key"]:
-        raise PathsearchError(
-            f"run {run.name}: its encoder had {report['encoder']['weights']}, the same settings now give "
-            f"{encoder.weights_label}; put the old weights back, or evolve again"
-        )
-    if run.settings().data != task.fingerprint or expert.facts.classes != list(task.classes):
-        raise PathsearchError(
-            f"run {run.name}: task {task.name!r} was prepared differently since, so that images of its test split "
-            "may have trained the expert; evolve again, or prepare the task as before"
-        )
-
-
-def _load_experts(runs: Sequence[Run]) -> dict[str, Expert]:
-    experts: dict[str, Expert] = {}
-    for run in runs:
-        if not run.finished:
-            raise PathsearchError(f"run {run.name}: not finished; go on with it: pathsearch evolve … --resume")
-        expert = Expert.load(run.expert_file)
-        if expert.facts.task in experts:
-            raise PathsearchError(f"run {run.name}: task {expert.facts.task!r} is named twice; give one run a task")
-        experts[expert.facts.task] = expert
-    keys = {run.name: run.report()["encoder"]["key"] for run in runs}
-    if len(set(keys.values())) > 1:
-        about = "; ".join(
-            f"{run.name}: {e['name']}, {e['weights']}, {e['image_size']} px"
-            for run in runs
-            for e in [run.report()["encoder"]]
-        )
-        raise PathsearchError(f"joint-eval: expected runs that share one encoder, got {about}; evolve them alike")
-    return experts
 
 
 def answer(
@@ -169,11 +131,6 @@ def answer(
         done += len(chunk)
         tell.advance(done)
     return Answers(routed, probabilities, predictions, oracle)
-
-
-def pooled(maps: Tensor) -> Tensor:
-    """(B, C) mean over positions: the router's view of feature maps (B, C, H, W)."""
-    return maps.float().mean((2, 3))
 
 
 def _report(tests: dict[str, Split], experts: dict[str, Expert], answers: Answers, seed: int) -> dict[str, Any]:

@@ -80,9 +80,9 @@ class Territory:
         offsets = pooled.double()[:, None] - self.means  # (n, K, C)
         return (offsets @ self.whiten).square().sum(-1).min(1).values
 
-    def log_density(self, pooled: Tensor) -> Tensor:
-        """(n,) log density under the nearest class's Gaussian, up to a constant that all tasks share."""
-        return -0.5 * (self.distance(pooled) + self.log_det)
+    def log_density(self, distance: Tensor) -> Tensor:
+        """(n,) log density at a `distance` from the nearest class mean, up to a constant that all tasks share."""
+        return -0.5 * (distance + self.log_det)
 
     def save(self, file: Path) -> None:
         """Write it whole."""
@@ -126,10 +126,21 @@ class Router:
             (n,) index into `tasks`, or `UNKNOWN`; and (n,) the distance to that task over its threshold, so that
             values above 1 are unknown.
         """
-        densities = torch.stack([t.log_density(pooled) for t in self.territories.values()], dim=1)
-        ratios = torch.stack([t.distance(pooled) / t.threshold for t in self.territories.values()], dim=1)
+        sent, ratios = self.send(pooled)
+        return sent.numpy(), ratios.numpy()
+
+    def send(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the same as `route`, in tensors: what the exported model computes too."""
+        each = [(t, t.distance(pooled)) for t in self.territories.values()]
+        densities = torch.stack([t.log_density(distance) for t, distance in each], dim=1)
+        ratios = torch.stack([distance / t.threshold for t, distance in each], dim=1)
         inside = ratios <= 1
         # among the tasks within whose threshold it lies the densest; an image that is in none is unknown
         nearest = torch.where(inside | ~inside.any(1, keepdim=True), densities, -torch.inf).argmax(1)
         chosen = ratios.gather(1, nearest[:, None])[:, 0]
-        return torch.where(chosen > 1, UNKNOWN, nearest).numpy(), chosen.numpy()
+        return torch.where(chosen > 1, UNKNOWN, nearest), chosen
+
+
+def pooled(maps: Tensor) -> Tensor:
+    """(B, C) mean over positions: the router's view of feature maps (B, C, H, W)."""
+    return maps.float().mean((2, 3))

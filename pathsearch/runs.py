@@ -183,6 +183,17 @@ def newest_finished(runs_dir: Path) -> list[Run]:
     return [newest[task] for task in sorted(newest)]
 
 
+def joint_report(runs: Sequence[Run]) -> dict[str, Any] | None:
+    """The newest joint evaluation, beside them, of exactly these runs as they are; None if there is none."""
+    names = {run.report()["task"]: run.name for run in runs}
+    made = max(run.report_file.stat().st_mtime for run in runs)
+    files = {file for run in runs for file in run.folder.absolute().parent.glob("joint-*/report.json")}
+    for file in sorted(files, key=lambda file: file.stat().st_mtime, reverse=True):
+        if file.stat().st_mtime >= made and (report := read_json(file)).get("runs") == names:
+            return report
+    return None
+
+
 def environment() -> dict[str, Any]:
     """What a run was made with: versions, processor, threads."""
     return {

@@ -157,6 +157,17 @@ def test_an_interrupt_says_how_to_go_on(monkeypatch, capsys):
     assert "--resume` goes on where it stopped" in err
 
 
+def test_an_interrupted_predict_has_nothing_to_resume(monkeypatch, capsys):
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pathsearch.bundle.load", interrupted)
+    code, out, err = run_main(monkeypatch, capsys, "predict", "model", "image.png")
+    assert (code, out) == (130, "")
+    assert "interrupted" in err
+    assert "--resume" not in err
+
+
 def test_a_taken_run_is_refused_and_overwritten_on_demand(tmp_path):
     old = copied(finished("blobs"), tmp_path)
     old.folder.rename(tmp_path / "blobs-random-s0")

@@ -59,7 +59,7 @@ class Planned:
 
 def planned(monkeypatch, **plan: int) -> dict[str, Any]:
     router = Planned(plan)
-    monkeypatch.setattr(joint, "Router", lambda territories: router)
+    monkeypatch.setattr("pathsearch.model.Router", lambda territories: router)
     return {**evaluate(), "stream": router.stream}
 
 

@@ -1,0 +1,58 @@
+"""Answers as rows of CSV or JSON lines, each written as soon as it is known."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any, TextIO
+
+from data_prep.errors import PathsearchError
+from pathsearch.model import Answer
+from pathsearch.predict import Failure
+
+FORMATS = ("csv", "jsonl")
+COLUMNS = ("file", "task", "class", "probability", "distance", "unknown", "error")
+
+
+class Rows:
+    """Writes one row an image; `heat_map` is a column only where there are heat maps."""
+
+    def __init__(self, stream: TextIO, kind: str, with_heat: bool) -> None:
+        self.stream, self.kind = stream, kind
+        self.columns = (*COLUMNS[:-1], "heat_map", COLUMNS[-1]) if with_heat else COLUMNS
+        self.writer = csv.DictWriter(stream, self.columns, lineterminator="\n", extrasaction="ignore")
+        if kind == "csv":
+            self.writer.writeheader()
+
+    def write(self, answer: Answer | Failure, heat_map: Path | None = None) -> None:
+        """Write one row and push it out."""
+        row = _row(answer) | ({"heat_map": str(heat_map)} if heat_map else {})
+        if self.kind == "csv":
+            self.writer.writerow({key: str(v).lower() if isinstance(v, bool) else v for key, v in row.items()})
+        else:
+            known = [name for name in (*self.columns, "probabilities") if name in row]
+            self.stream.write(json.dumps({name: row[name] for name in known}, allow_nan=False) + "\n")
+        self.stream.flush()
+
+
+def check_format(kind: str) -> None:
+    """Refuse a format that is not one of ours."""
+    if kind not in FORMATS:
+        raise PathsearchError(f"--format: expected {' or '.join(FORMATS)}, got {kind!r}")
+
+
+def _row(answer: Answer | Failure) -> dict[str, Any]:
+    if isinstance(answer, Failure):
+        empty = dict.fromkeys(COLUMNS[1:-1])
+        return {"file": str(answer.source), **empty, "error": answer.error}
+    return {
+        "file": str(answer.source),
+        "task": answer.task,
+        "class": answer.label,
+        "probability": None if answer.probability is None else float(f"{answer.probability:.6g}"),
+        "distance": float(f"{answer.distance:.6g}"),
+        "unknown": answer.unknown,
+        "error": None,
+        "probabilities": {name: float(f"{p:.6g}") for name, p in answer.probabilities.items()},
+    }

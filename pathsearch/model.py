@@ -1,0 +1,120 @@
+"""One model of several finished runs: their encoder, router and experts, and what it says to images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from data_prep.errors import PathsearchError
+from data_prep.manifest import Task
+from pathsearch.encoder import Encoder
+from pathsearch.expert import Expert
+from pathsearch.router import Router, Territory, pooled
+from pathsearch.runs import Run
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the model says to one image.
+
+    Attributes:
+        source: the image's file, or its number among the images given.
+        task: the task that it was routed to; None if it is unknown.
+        label: the class; None if it is unknown.
+        probability: the expert's, of that class; None if it is unknown. Where a threshold decides, it may be
+            below a half.
+        distance: to the nearest task's images over that task's threshold: above 1, the image is unknown.
+        unknown: it looks like no task's images.
+        probabilities: of every class of the task; empty if it is unknown.
+    """
+
+    source: str | int
+    task: str | None
+    label: str | None
+    probability: float | None
+    distance: float
+    unknown: bool
+    probabilities: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Model:
+    """An encoder, a router over tasks and the expert of each task, by name."""
+
+    encoder: Encoder
+    experts: dict[str, Expert]
+    router: Router
+
+    @classmethod
+    def of(cls, runs: Sequence[Run], device: torch.device) -> Model:
+        """The model of finished runs.
+
+        Raises:
+            PathsearchError: runs of one task twice, of different encoders, or unfinished.
+        """
+        experts = _load_experts(runs)
+        territories = {task: Territory.load(run.router_file) for task, run in zip(experts, runs, strict=True)}
+        return cls(Encoder(runs[0].settings().encoder, device), experts, Router(territories))
+
+    def answer(self, images: Tensor, sources: Sequence[str | int]) -> list[Answer]:
+        """Route each image to its task's expert.
+
+        Args:
+            images: (B, 3, S, S) uint8.
+            sources: B names, which the answers carry.
+
+        Raises:
+            PathsearchError: the encoder's features are not finite.
+        """
+        maps = self.encoder(images)
+        sent, distances = self.router.route(pooled(maps))
+        answers = [Answer(s, None, None, None, float(d), True, {}) for s, d in zip(sources, distances, strict=True)]
+        for number, task in enumerate(self.router.tasks):
+            here = (sent == number).nonzero()[0]
+            if not len(here):
+                continue
+            expert = self.experts[task]
+            probabilities = expert.probabilities(maps[torch.from_numpy(here)])
+            classes = expert.facts.classes
+            for i, row, k in zip(here, probabilities, expert.classify(probabilities), strict=True):
+                each = dict(zip(classes, row.tolist(), strict=True))
+                answers[i] = Answer(sources[i], task, classes[k], each[classes[k]], answers[i].distance, False, each)
+        return answers
+
+
+def check_unchanged(run: Run, expert: Expert, task: Task, encoder: Encoder) -> None:
+    """Refuse a run whose encoder weights or task are no longer those that its expert was made with."""
+    report = run.report()
+    if encoder.key != report["encoder"]["key"]:
+        raise PathsearchError(
+            f"run {run.name}: its encoder had {report['encoder']['weights']}, the same settings now give "
+            f"{encoder.weights_label}; put the old weights back, or evolve again"
+        )
+    if run.settings().data != task.fingerprint or expert.facts.classes != list(task.classes):
+        raise PathsearchError(
+            f"run {run.name}: task {task.name!r} was prepared differently since, so that images of its test split "
+            "may have trained the expert; evolve again, or prepare the task as before"
+        )
+
+
+def _load_experts(runs: Sequence[Run]) -> dict[str, Expert]:
+    experts: dict[str, Expert] = {}
+    for run in runs:
+        if not run.finished:
+            raise PathsearchError(f"run {run.name}: not finished; go on with it: pathsearch evolve … --resume")
+        expert = Expert.load(run.expert_file)
+        if expert.facts.task in experts:
+            raise PathsearchError(f"run {run.name}: task {expert.facts.task!r} is named twice; give one run a task")
+        experts[expert.facts.task] = expert
+    keys = {run.name: run.report()["encoder"]["key"] for run in runs}
+    if len(set(keys.values())) > 1:
+        about = "; ".join(
+            f"{run.name}: {e['name']}, {e['weights']}, {e['image_size']} px"
+            for run in runs
+            for e in [run.report()["encoder"]]
+        )
+        raise PathsearchError(f"runs: expected runs that share one encoder, got {about}; evolve them alike")
+    return experts
