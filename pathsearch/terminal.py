@@ -13,6 +13,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+IMBALANCED = 3  # times as many images: above, a path can score well and miss most of the smallest class
+
 errors = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
@@ -152,6 +154,13 @@ class Terminal:
         self.say(f"split  {task.split_in_words}")
         for note in task.info["notes"]:
             self.say(f"note   {note}")
+        ratio = task.info["imbalance"]
+        self.say(f"class  the largest has {ratio:.1f} times the training images of the smallest")
+        if ratio > IMBALANCED:
+            self.say(
+                "       a search for accuracy may neglect the small ones; to weigh classes alike, evolve with: "
+                "--fitness balanced_accuracy --set search.balance=true --set training.balance=true"
+            )
 
 
 def rate(value: float | None) -> str:
