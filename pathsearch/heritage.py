@@ -78,10 +78,13 @@ class Heritage:
             grid.freeze(path)
             grid.heads[facts.task].requires_grad_(False)
 
+    def paths(self) -> dict[str, Path]:
+        """Paths of the earlier experts by task, oldest first."""
+        return {one.expert.facts.task: Path.parse(one.expert.facts.path) for one in self.ancestors}
+
     def occupied(self, grid: Grid) -> list[list[int]]:
         """Modules on earlier experts' paths, by layer."""
-        paths = [Path.parse(ancestor.expert.facts.path) for ancestor in self.ancestors]
-        return [sorted({i for path in paths for i in path.layers[n]}) for n in range(len(grid.layers))]
+        return [sorted({i for path in self.paths().values() for i in path.layers[n]}) for n in range(len(grid.layers))]
 
     @torch.no_grad()
     def verify(self, grid: Grid, split: Split) -> list[dict[str, Any]]:

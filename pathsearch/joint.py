@@ -16,9 +16,10 @@ from data_prep.errors import PathsearchError
 from data_prep.manifest import Task, load_task
 from data_prep.whole_files import write_json
 from pathsearch.encoder import Encoder
-from pathsearch.expert import Expert
+from pathsearch.expert import Expert, file_sha256
 from pathsearch.features import Split, encode
 from pathsearch.metrics import UNKNOWN, evaluate, wilson
+from pathsearch.reuse import matrix
 from pathsearch.router import FALSE_REJECTION, Router, Territory
 from pathsearch.runs import Run
 from pathsearch.teller import Teller
@@ -81,6 +82,9 @@ def joint_evaluate(
     report = _report(tests, experts, answers, seed)
     report["runs"] = {task: run.name for task, run in zip(experts, runs, strict=True)}
     report["splits"] = {task: run.report()["split_in_words"] for task, run in zip(experts, runs, strict=True)}
+    reports = {task: run.report() for task, run in zip(experts, runs, strict=True)}
+    digests = {task: file_sha256(run.expert_file) for task, run in zip(experts, runs, strict=True)}
+    report["reuse"] = matrix(reports, digests)
     report["encoder"] = {**encoder.identity, "key": encoder.key}
     report["seed"] = seed
     report["false_rejection_on_validation"] = FALSE_REJECTION
