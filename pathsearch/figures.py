@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from data_prep.errors import PathsearchError
+from pathsearch.figure_calibration import rejection
 from pathsearch.figure_confusion import confusion
 from pathsearch.figure_grid import path_on_grid
 from pathsearch.figure_paths import paths_on_grid, reuse
@@ -57,7 +58,7 @@ def plot_run(run_dir: Path) -> list[Path]:
 
 
 def plot_joint(joint_dir: Path) -> list[Path]:
-    """Every figure of a joint evaluation: confusion_joint, routing, joint_accuracy, reuse; see `plot_run`."""
+    """Every figure of a joint evaluation: confusion_joint, routing, joint_accuracy, reuse, rejection."""
     return _plot(joint_dir, JOINT_FIGURES)
 
 
@@ -309,4 +310,5 @@ JOINT_FIGURES: list[tuple[str, str, Drawing]] = [
     ("routing", "report.json", routing),
     ("joint_accuracy", "report.json", joint_accuracy),
     ("reuse", "report.json", reuse),
+    ("rejection", "report.json", rejection),
 ]

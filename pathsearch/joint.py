@@ -15,12 +15,13 @@ from torch import Tensor
 from data_prep.errors import PathsearchError
 from data_prep.manifest import Task, load_task
 from data_prep.whole_files import write_json
+from pathsearch.calibration import calibration
 from pathsearch.encoder import Encoder
 from pathsearch.expert import Expert, file_sha256
 from pathsearch.features import Split, encode
 from pathsearch.metrics import UNKNOWN, evaluate, wilson
 from pathsearch.reuse import matrix
-from pathsearch.router import FALSE_REJECTION, Router, Territory
+from pathsearch.router import FALSE_REJECTION, Router, Territory, check_rate
 from pathsearch.runs import Run
 from pathsearch.teller import Teller
 
@@ -51,6 +52,7 @@ def joint_evaluate(
     device: torch.device,
     seed: int,
     tell: Teller,
+    false_rejection: float = FALSE_REJECTION,
 ) -> dict[str, Any]:
     """Answer the mixed test images of several finished runs and report routed beside oracle-routed results.
 
@@ -61,6 +63,7 @@ def joint_evaluate(
         device: of the encoder, if anything must still be encoded.
         seed: of the order of the mixture (which changes no answer) and of the bootstrap.
         tell: progress.
+        false_rejection: share of each task's own validation images that the router may call unknown.
 
     Returns:
         The report; nothing is fitted or chosen here.
@@ -70,7 +73,8 @@ def joint_evaluate(
             is not what it was.
     """
     experts = _load_experts(runs)
-    router = Router({task: Territory.load(run.router_file) for task, run in zip(experts, runs, strict=True)})
+    territories = {task: _territory(run, false_rejection) for task, run in zip(experts, runs, strict=True)}
+    router = Router(territories)
     encoder = Encoder(runs[0].settings().encoder, device)
     tests: dict[str, Split] = {}
     for run, (name, expert) in zip(runs, experts.items(), strict=True):
@@ -87,8 +91,15 @@ def joint_evaluate(
     report["reuse"] = matrix(reports, digests)
     report["encoder"] = {**encoder.identity, "key": encoder.key}
     report["seed"] = seed
-    report["false_rejection_on_validation"] = FALSE_REJECTION
+    report["false_rejection_on_validation"] = false_rejection
+    report["calibration"] = calibration(territories, {task: test.pooled() for task, test in tests.items()})
     return report
+
+
+def _territory(run: Run, false_rejection: float) -> Territory:
+    check_rate(false_rejection)
+    territory = Territory.load(run.router_file)  # its threshold is for FALSE_REJECTION
+    return territory if false_rejection == FALSE_REJECTION else territory.at(false_rejection)
 
 
 def _check_unchanged(run: Run, expert: Expert, task: Task, encoder: Encoder) -> None:
@@ -242,9 +253,15 @@ def _routing(names: list[str], answers: Answers) -> dict[str, Any]:
         "accuracy_unknown_wrong": right / n,
         "unknown": n - n_known,
         "unknown_share": (n - n_known) / n,
+        "rejected": {name: _rejected(answers.routed[name]) for name in names},
         "columns": [*names, "unknown"],
         "confusion": _counts(truth, sent, len(names)),
     }
+
+
+def _rejected(routed: np.ndarray) -> dict[str, Any]:
+    n, unknown = len(routed), int((routed == UNKNOWN).sum())
+    return {"share": unknown / n if n else None, "ci95": list(wilson(unknown, n)) if n else None}
 
 
 def _counts(truth: np.ndarray, said: np.ndarray, k: int) -> list[list[int]]:

@@ -143,8 +143,8 @@ class Terminal:
         self.results.print(table)
         self.say(
             f"Routing accuracy {rate(routing['accuracy'])} over the images that were routed; {routing['unknown']} of "
-            f"{routing['n']} answered unknown (threshold set for {report['false_rejection_on_validation']:.0%} of "
-            "validation images)."
+            f"{routing['n']} answered unknown (threshold set for {100 * report['false_rejection_on_validation']:g} % "
+            "of validation images)."
         )
 
     def task_lines(self, task: Any) -> None:
