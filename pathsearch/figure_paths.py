@@ -118,7 +118,7 @@ def reuse(report_file: Path) -> Figure | None:
     table = read_json(report_file).get("reuse")
     if not table:
         return None
-    parameters, modules = np.array(table["parameters"]), np.array(table["modules"])
+    parameters, modules = np.array(table["parameters"]), np.array(table["modules"], dtype=object)
     tasks, owners = table["tasks"], table["owners"]
     if parameters.shape != (len(tasks), len(owners)) or modules.shape != parameters.shape:
         raise ValueError(f"a reuse matrix of shape {list(parameters.shape)} for {len(tasks)} tasks")
@@ -128,7 +128,9 @@ def reuse(report_file: Path) -> Figure | None:
     axes.pcolormesh(share, cmap="Blues", vmin=0, vmax=110, edgecolors="white", linewidth=0.8)
     for (row, column), count in np.ndenumerate(parameters):
         used = modules[row, column]
-        text = f"{compact(count)}\n{used} module{'' if used == 1 else 's'}" if count else "0"
+        text = compact(count)
+        if count and used is not None:
+            text += f"\n{used} module{'' if used == 1 else 's'}"
         colour = "white" if share[row, column] > 60 else "black" if count else GREY
         axes.text(column + 0.5, row + 0.5, text, ha="center", va="center", color=colour, fontsize=SMALL)
     axes.set_xticks(np.arange(len(owners)) + 0.5, [tidy(name, 12) for name in owners])

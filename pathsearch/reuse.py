@@ -69,16 +69,18 @@ def matrix(reports: Mapping[str, Mapping[str, Any]], digests: Mapping[str, str])
     Returns:
         `tasks`; `owners`, these and, where there are, "others": earlier tasks that do not take part; `parameters`
         and `modules`, rows the users and columns the owners. The diagonal holds a task's own, its head included in
-        the parameters.
+        the parameters; its modules are None where an older report does not say.
     """
     tasks = list(reports)
     if not any(report.get("reuse") for report in reports.values()):
         return None
-    tables = {kind: [[0] * (len(tasks) + 1) for _ in tasks] for kind in ("parameters", "modules")}
+    tables: dict[str, list[list[Any]]] = {
+        kind: [[0] * (len(tasks) + 1) for _ in tasks] for kind in ("parameters", "modules")
+    }
     for row, report in enumerate(reports.values()):
         carried = {one["task"]: one["file_sha256_after"] for one in report["earlier_experts"]}
         tables["parameters"][row][row] = report["parameters"].get("own", report["parameters"]["expert"])
-        tables["modules"][row][row] = report["parameters"].get("own_modules", 0)
+        tables["modules"][row][row] = report["parameters"].get("own_modules")  # None: an older report
         for owner, counts in report.get("reuse", {}).items():
             here = owner in tasks and carried.get(owner) == digests[owner]
             column = tasks.index(owner) if here else len(tasks)

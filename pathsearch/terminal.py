@@ -111,6 +111,8 @@ class Terminal:
         self.results.print(table)
         for line in report["verdict"]:
             self.say(line)
+        for owner, counts in report.get("reuse", {}).items():
+            self.say(f"reused of {owner}: {counts['modules']} modules, {counts['parameters']:,} parameters")
 
     def joint_table(self, report: dict[str, Any]) -> None:
         """Routed beside oracle-routed, task by task and overall."""

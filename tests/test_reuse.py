@@ -77,6 +77,9 @@ def test_matrix_tells_an_expert_from_a_namesake():
     other = matrix({"a": old, "b": new}, {"a": "another", "b": "y"})
     assert (other["owners"], other["parameters"]) == (["a", "b", "others"], [[9, 0, 0], [0, 3, 6]])
     assert matrix({"a": old}, {"a": "x"}) is None
+    before = {"parameters": {"expert": 9}, "earlier_experts": []}  # as reports were
+    found = matrix({"a": before, "b": new}, {"a": "x", "b": "y"})
+    assert (found["parameters"], found["modules"]) == ([[9, 0], [6, 3]], [[None, 0], [2, 1]])
 
 
 # --- four tasks on one grid -----------------------------------------------------------------------------------------
