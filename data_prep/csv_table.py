@@ -22,6 +22,7 @@ def prepare_csv(
     image_size: int = 128,
     seed: int = 0,
     classes: str | None = None,
+    duplicates: str = "refuse",
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Task:
@@ -38,6 +39,8 @@ def prepare_csv(
         image_size: side of the square images in pixels.
         seed: of the split.
         classes: class names in order, with commas between them; sorted labels by default.
+        duplicates: of images that are, pixel for pixel, in two splits: `refuse`, `move` all copies into one
+            split, or `report` them only.
         overwrite: replace a finished task of this name.
         progress: told `(done, total)` as images are written.
 
@@ -67,6 +70,7 @@ def prepare_csv(
         seed=seed,
         source=words,
         licence=licence,
+        duplicates=duplicates,
         overwrite=overwrite,
         progress=progress,
     )

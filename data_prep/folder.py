@@ -21,6 +21,7 @@ def prepare_folder(
     image_size: int = 128,
     seed: int = 0,
     groups: str | None = None,
+    duplicates: str = "refuse",
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Task:
@@ -38,6 +39,8 @@ def prepare_folder(
         seed: of the split.
         groups: a regular expression with one group, searched in each file name: what it finds is the
             group (such as the patient). A file without a match is a group of its own.
+        duplicates: of images that are, pixel for pixel, in two splits: `refuse`, `move` all copies into one
+            split, or `report` them only.
         overwrite: replace a finished task of this name.
         progress: told `(done, total)` as images are written.
 
@@ -76,6 +79,7 @@ def prepare_folder(
         licence=licence,
         options={"groups": groups},
         notes=notes,
+        duplicates=duplicates,
         overwrite=overwrite,
         progress=progress,
     )

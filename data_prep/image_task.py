@@ -12,6 +12,7 @@ import pandas as pd
 
 from data_prep.construction import Progress, task_under_construction
 from data_prep.images import check_image_size, file_names, read_image, write_images
+from data_prep.leakage import check_action, keep_apart
 from data_prep.manifest import Task, load_task, save_task
 from data_prep.splits import assign
 from data_prep.table_checks import check_classes, check_table
@@ -50,6 +51,7 @@ def prepare_images(
     mode: str | None = None,
     options: Mapping[str, Any] | None = None,
     notes: Sequence[str] = (),
+    duplicates: str = "refuse",
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Task:
@@ -69,11 +71,14 @@ def prepare_images(
         mode: "L" or "RGB" to force it; None keeps grey grey and colour colour.
         options: further facts on the preparation for `task.json`.
         notes: for the reader of `task.json`.
+        duplicates: of images that are, pixel for pixel, in two splits: `refuse`, `move` all copies into one
+            split, or `report` them only.
         overwrite: replace a finished task of this name.
         progress: told `(done, total)` as images are written.
     """
     if image_size is not None:
         check_image_size(image_size)
+    check_action(duplicates)
     labels, groups = [image.label for image in images], [image.group for image in images]
     given = [image.given for image in images]
     where = f"task {name!r}"
@@ -85,20 +90,24 @@ def prepare_images(
         table = pd.DataFrame({"file": files, "label": labels, "split": parts, "group": groups})
         # Before the long part, not only in save_task: a bad table should not cost minutes.
         check_table(table, classes, where, groups_apart=facts["groups_apart"])
-        write_images(
+        prints = write_images(
             [part / file for file in files],
             lambda number: read_image(images[number].picture, mode, image_size),
             progress,
         )
+        apart = keep_apart(table, prints, facts, duplicates, where)
+        for file in apart.removed:
+            (part / file).unlink()
         save_task(
             part,
             name=name,
             classes=classes,
-            table=table,
+            table=apart.table,
             split=facts,
             source=source,
             licence=licence,
             options={"image_size": image_size, "mode": mode or "as in the source", **(options or {})},
-            notes=notes,
+            notes=[*notes, *apart.notes],
+            leakage=apart.facts,
         )
     return load_task(Path(data_dir), name)

@@ -11,11 +11,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
+from data_prep import dicom
 from data_prep.construction import Progress
 from data_prep.errors import BadData, PathsearchError
+from data_prep.fingerprints import Fingerprint, fingerprint
 
 Picture = Path | np.ndarray | Image.Image
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm", *dicom.SUFFIXES)
 GREY_MODES = ("1", "L", "LA", "La")
 DEEP_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")  # more than eight bits of grey
 
@@ -36,14 +38,19 @@ def read_image(picture: Picture, mode: str | None, image_size: int | None = None
     Args:
         picture: an image file, a Pillow image, or a uint8 array H×W or H×W×3.
         mode: "L" or "RGB" to force it; None keeps what the file has, grey or colour. A transparent
-            layer is dropped. Grey of more than eight bits is scaled to 0…255 by the image's own range.
+            layer is dropped. Grey of more than eight bits (PNG, TIFF, DICOM; whole numbers or fractions) is scaled
+            to 0…255 by the image's own least and greatest value, never clipped: scanners use 10 to 16 of 16 bits
+            and seldom say which. So one pixel that is far too bright darkens the rest. Colour of 16 bits keeps
+            its upper eight.
         image_size: side of the result; None keeps the size. Width and height are scaled each for
             itself: the whole picture is kept, its proportions are not.
 
     Raises:
         BadData: the file does not decode.
     """
-    if isinstance(picture, Path):
+    if isinstance(picture, Path) and dicom.is_dicom(picture):
+        image = Image.fromarray(_narrow(dicom.read_dicom(picture)))
+    elif isinstance(picture, Path):
         image = _decode(picture, image_size)
     else:
         image = Image.fromarray(picture) if isinstance(picture, np.ndarray) else ImageOps.exif_transpose(picture)
@@ -55,29 +62,39 @@ def read_image(picture: Picture, mode: str | None, image_size: int | None = None
     return image
 
 
-def write_images(files: Sequence[Path], make: Callable[[int], Image.Image], progress: Progress | None = None) -> None:
+def write_images(
+    files: Sequence[Path], make: Callable[[int], Image.Image], progress: Progress | None = None
+) -> list[Fingerprint]:
     """Save `make(i)` as `files[i]` for every i, in a few threads; Pillow decodes and resizes outside the GIL.
 
     Args:
         files: PNG files to write; their folders are made.
         make: the image of one number. Its errors stop the work.
         progress: told how many are done, in order.
+
+    Returns:
+        What tells the images apart, in their order.
     """
     for folder in {file.parent for file in files}:
         folder.mkdir(parents=True, exist_ok=True)
 
-    def write(number: int) -> None:
-        make(number).save(files[number], "PNG")
+    def write(number: int) -> Fingerprint:
+        image = make(number)
+        image.save(files[number], "PNG")
+        return fingerprint(image)
 
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as threads:
         jobs = threads.map(write, range(len(files)))
+        prints = []
         try:
-            for done, _ in enumerate(jobs, start=1):
+            for done, one in enumerate(jobs, start=1):
+                prints.append(one)
                 if progress is not None:
                     progress(done, len(files))
         except BaseException:
             threads.shutdown(wait=True, cancel_futures=True)  # do not draw the rest before failing
             raise
+    return prints
 
 
 def file_names(labels: Sequence[str], stems: Sequence[str]) -> list[str]:
@@ -114,6 +131,11 @@ def _decode(file: Path, image_size: int | None) -> Image.Image:
         raise BadData(
             f"{file}: expected an image, got a file that does not decode ({reason}); replace or remove it"
         ) from error
+
+
+def _narrow(pixels: np.ndarray) -> np.ndarray:
+    """Fractions as float32, the only ones that Pillow holds."""
+    return pixels.astype(np.float32) if pixels.dtype == np.float64 else pixels
 
 
 def _eight_bits(image: Image.Image, picture: Picture) -> Image.Image:

@@ -100,6 +100,7 @@ def save_task(
     licence: str,
     options: Mapping[str, Any],
     notes: Sequence[str],
+    leakage: Mapping[str, Any] | None = None,
 ) -> Task:
     """Write `manifest.csv`, then `task.json`, for images that already lie in `task_dir`.
 
@@ -117,6 +118,7 @@ def save_task(
         options: how the images were prepared; `image_size` among them, `mirror: False` where mirror images
             would not be of their class.
         notes: what a reader should know, such as records that were left out.
+        leakage: what was found of images in two splits.
 
     Raises:
         BadData: the table is not a manifest, or an image is missing.
@@ -132,12 +134,14 @@ def save_task(
         "name": name,
         "classes": list(classes),
         "counts": _counts(table, classes),
+        "imbalance": imbalance(table, classes),
         "source": source,
         "licence": licence,
         "split": dict(split),
         "image_size": options.get("image_size"),
         "options": dict(options),
         "notes": list(notes),
+        "leakage": dict(leakage) if leakage is not None else None,
         "manifest_sha256": _sha256(task_dir / "manifest.csv"),
         "images_sha256": _images_sha256(table, task_dir),
     }
@@ -219,6 +223,12 @@ def _check_files_exist(table: pd.DataFrame, task_dir: Path, where: str) -> None:
 def _counts(table: pd.DataFrame, classes: Sequence[str]) -> dict[str, dict[str, int]]:
     seen = table.groupby(["split", "label"]).size().to_dict()
     return {split: {name: int(seen.get((split, name), 0)) for name in classes} for split in SPLITS}
+
+
+def imbalance(table: pd.DataFrame, classes: Sequence[str]) -> float:
+    """How many times as many training images the largest class has as the smallest; at least 1."""
+    sizes = table[table["split"] == "train"]["label"].value_counts()
+    return float(max(sizes[name] for name in classes) / min(sizes[name] for name in classes))
 
 
 def _sha256(file: Path) -> str:

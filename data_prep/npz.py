@@ -23,6 +23,7 @@ def prepare_npz(
     image_size: int | None = None,
     seed: int = 0,
     classes: str | None = None,
+    duplicates: str = "report",
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Task:
@@ -37,6 +38,9 @@ def prepare_npz(
             since an encoder resizes anyway.
         seed: of the split.
         classes: names of labels 0, 1, … with commas between them; by default "0", "1", ….
+        duplicates: of images that are, pixel for pixel, in two splits: `refuse`, `move` all copies into one
+            split, or `report` them only, which is the default here, because
+            these files are published with their splits: numbers on them compare only if both stay as they are.
         overwrite: replace a finished task of this name.
         progress: told `(done, total)` as images are written.
 
@@ -69,6 +73,7 @@ def prepare_npz(
         seed=seed,
         source=words,
         licence=licence,
+        duplicates=duplicates,
         overwrite=overwrite,
         progress=progress,
     )

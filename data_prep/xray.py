@@ -26,6 +26,7 @@ def prepare_pneumonia(
     split: str = "official",
     image_size: int = 128,
     seed: int = 0,
+    duplicates: str = "refuse",
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Task:
@@ -41,6 +42,8 @@ def prepare_pneumonia(
         split: `official`, `patient` or `random`.
         image_size: side of the square images in pixels.
         seed: of the split.
+        duplicates: of images that are, pixel for pixel, in two splits: `refuse`, `move` all copies into one
+            split, or `report` them only.
         overwrite: replace a finished task of this name.
         progress: told `(done, total)` as images are written.
 
@@ -78,6 +81,7 @@ def prepare_pneumonia(
         licence=licence,
         mode="L",
         notes=[*_person_notes(tree.images, split), *ignored_notes(tree)],
+        duplicates=duplicates,
         overwrite=overwrite,
         progress=progress,
     )

@@ -123,6 +123,9 @@ def joint_eval(
     runs: Annotated[
         list[str] | None, typer.Argument(help="Finished runs; by default the newest of each task on one encoder.")
     ] = None,
+    false_rejection: Annotated[
+        float, typer.Option(help="Share of each task's validation images that may be answered unknown.")
+    ] = 0.01,
     data_dir: DataDir = Path("data"),
     runs_dir: RunsDir = Path("runs"),
     seed: Seed = 0,
@@ -137,7 +140,8 @@ def joint_eval(
     terminal = Terminal(as_json)
     chosen = [find_run(runs_dir, name) for name in runs] if runs else newest_finished(runs_dir)
     with terminal.progress():
-        report = joint.joint_evaluate(chosen, data_dir, data_dir / "features", choose_device(device), seed, terminal)
+        where, cache = choose_device(device), data_dir / "features"
+        report = joint.joint_evaluate(chosen, data_dir, cache, where, seed, terminal, false_rejection)
     folder = joint.save(report, runs_dir)
     drawn = figures.plot_joint(folder)
     terminal.joint_table(report)

@@ -20,6 +20,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON
 Name = Annotated[str, typer.Option(help="Name of the task.")]
 ImageSize = Annotated[int, typer.Option(help="Pixels a side of the prepared images; 64 is fast, 224 is ImageNet's.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a prepared task of this name.")]
+Duplicates = Annotated[
+    str, typer.Option(help="Images in two splits, pixel for pixel: refuse, move into one split, or report.")
+]
 Classes = Annotated[str | None, typer.Option(help="Class names in order, with commas.")]
 
 
@@ -43,6 +46,7 @@ def ecg(
     classes: Annotated[str, typer.Option(help="Annotation symbols with commas, aami, or n-v-a-l-r.")] = "A,L,R",
     half_window: Annotated[int, typer.Option(help="Samples before and after the R peak.")] = 128,
     image_size: ImageSize = 128,
+    duplicates: Duplicates = "report",
     overwrite: Overwrite = False,
     data_dir: DataDir = Path("data"),
     seed: Seed = 0,
@@ -51,7 +55,7 @@ def ecg(
     """Draw the beats of WFDB records, channel MLII, as images."""
     from data_prep.ecg import prepare_ecg
 
-    options = {"name": name, "split": split, "classes": classes, "half_window": half_window}
+    options = {"name": name, "duplicates": duplicates, "split": split, "classes": classes, "half_window": half_window}
     _prepare(as_json, prepare_ecg, source, data_dir, **options, image_size=image_size, seed=seed, overwrite=overwrite)
 
 
@@ -61,6 +65,7 @@ def pneumonia(
     name: Name = "pneumonia",
     split: Annotated[str, typer.Option(help="official, patient or random.")] = "official",
     image_size: ImageSize = 128,
+    duplicates: Duplicates = "refuse",
     overwrite: Overwrite = False,
     data_dir: DataDir = Path("data"),
     seed: Seed = 0,
@@ -69,7 +74,7 @@ def pneumonia(
     """Chest X-rays in Kaggle's layout; the official test split is never touched."""
     from data_prep.xray import prepare_pneumonia
 
-    options = {"name": name, "split": split, "image_size": image_size}
+    options = {"name": name, "duplicates": duplicates, "split": split, "image_size": image_size}
     _prepare(as_json, prepare_pneumonia, source, data_dir, **options, seed=seed, overwrite=overwrite)
 
 
@@ -82,6 +87,7 @@ def folder(
         str | None, typer.Option(help="Regular expression whose one group finds the patient in a file name.")
     ] = None,
     image_size: ImageSize = 128,
+    duplicates: Duplicates = "refuse",
     overwrite: Overwrite = False,
     data_dir: DataDir = Path("data"),
     seed: Seed = 0,
@@ -90,7 +96,7 @@ def folder(
     """Any folder of images sorted into one folder a class."""
     from data_prep.folder import prepare_folder
 
-    options = {"name": name, "split": split, "groups": groups, "image_size": image_size}
+    options = {"name": name, "duplicates": duplicates, "split": split, "groups": groups, "image_size": image_size}
     _prepare(as_json, prepare_folder, source, data_dir, **options, seed=seed, overwrite=overwrite)
 
 
@@ -101,6 +107,7 @@ def csv(
     split: Annotated[str | None, typer.Option(help="official, patient or random; what the columns allow.")] = None,
     classes: Classes = None,
     image_size: ImageSize = 128,
+    duplicates: Duplicates = "refuse",
     overwrite: Overwrite = False,
     data_dir: DataDir = Path("data"),
     seed: Seed = 0,
@@ -109,7 +116,7 @@ def csv(
     """A table of image files and labels: the manifest's own columns."""
     from data_prep.csv_table import prepare_csv
 
-    options = {"name": name, "split": split, "classes": classes, "image_size": image_size}
+    options = {"name": name, "duplicates": duplicates, "split": split, "classes": classes, "image_size": image_size}
     _prepare(as_json, prepare_csv, source, data_dir, **options, seed=seed, overwrite=overwrite)
 
 
@@ -120,6 +127,7 @@ def npz(
     split: Annotated[str | None, typer.Option(help="official or random.")] = None,
     classes: Classes = None,
     image_size: Annotated[int | None, typer.Option(help="Pixels a side; the file's own by default.")] = None,
+    duplicates: Duplicates = "report",
     overwrite: Overwrite = False,
     data_dir: DataDir = Path("data"),
     seed: Seed = 0,
@@ -128,5 +136,5 @@ def npz(
     """An array file in MedMNIST's layout."""
     from data_prep.npz import prepare_npz
 
-    options = {"name": name, "split": split, "classes": classes, "image_size": image_size}
+    options = {"name": name, "duplicates": duplicates, "split": split, "classes": classes, "image_size": image_size}
     _prepare(as_json, prepare_npz, source, data_dir, **options, seed=seed, overwrite=overwrite)

@@ -127,7 +127,9 @@ def evolve(
 
     # 7. the test images, read once, for the expert and its baselines
     tell.stage("test", 0)
-    outcome = Outcome(task, encoder, settings, features, grid, state, candidates, results, chosen, rivals, expert)
+    outcome = Outcome(
+        task, encoder, settings, features, grid, state, candidates, results, chosen, rivals, expert, heritage
+    )
     result = report(outcome)
     result["earlier_experts"] = heritage.verify(grid, validation)
     clock.lap("test")
@@ -215,6 +217,7 @@ def _write_path(run: Run, grid: Grid, path: Path, task: Task, heritage: Heritage
             "modules": grid.specifications,
             "module_parameters": grid.module_parameters(),
             "frozen": heritage.occupied(grid),
+            "paths": {name: one.layers for name, one in {**heritage.paths(), task.name: path}.items()},
             "parameters": grid.count_parameters(path, task.name),
             "full_grid_parameters": grid.count_parameters(grid.space.full_path(), task.name),
         },

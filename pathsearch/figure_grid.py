@@ -53,7 +53,7 @@ def path_on_grid(path_file: Path) -> Figure:
     active: list[list[int]] = card["layers"]
     frozen: list[list[int]] = card.get("frozen") or [[] for _ in modules]
     free = [[i for i, size in enumerate(sizes) if size == 0] for sizes in card["module_parameters"]]
-    _check(modules, active, frozen, card["module_parameters"])
+    check_grid(modules, active, frozen, card["module_parameters"])
 
     height = ROW * max(map(len, modules))
     figure = canvas(PAGE, height + 0.85)
@@ -64,10 +64,10 @@ def path_on_grid(path_file: Path) -> Figure:
     gap = min(GAP[0] / len(modules), GAP[1])
     wide = (PAGE - 2 * (END + EDGE) - (len(modules) + 1) * gap) / len(modules)
     letters = max(len(kind) for kinds in modules for kind in kinds) + 3  # with the index before it
-    size = float(np.clip(_size(wide, letters), 4.5, 6.5))
+    size = float(np.clip(fitting(wide, letters), 4.5, 6.5))
     middle = height / 2
     source = (EDGE + END, middle)  # where the lines into a layer begin
-    _box(axes, EDGE, middle, END, "encoder", 6.5, tall=0.42, **END_BOX)
+    box(axes, EDGE, middle, END, "encoder", 6.5, tall=0.42, **END_BOX)
     for layer, kinds in enumerate(modules):
         left = EDGE + END + gap + layer * (wide + gap)
         total = (left + wide + gap / 2, middle)
@@ -79,16 +79,16 @@ def path_on_grid(path_file: Path) -> Figure:
                 **(FROZEN if module in frozen[layer] else {}),
                 **(FREE if module in free[layer] else {}),
             }
-            name = tidy(f"{module}  {kind}", int(letters * _size(wide, letters) / size))
-            _box(axes, left, y, wide, name, size, pale=look["edgecolor"] == PLAIN["edgecolor"], **look)
+            name = tidy(f"{module}  {kind}", int(letters * fitting(wide, letters) / size))
+            box(axes, left, y, wide, name, size, pale=look["edgecolor"] == PLAIN["edgecolor"], **look)
             if module in active[layer]:
-                _line(axes, source, (left, y))
-                _line(axes, (left + wide, y), total)
+                line(axes, source, (left, y))
+                line(axes, (left + wide, y), total)
         axes.add_patch(Circle(total, 0.075, facecolor="white", edgecolor=BLUE, linewidth=0.8, zorder=3))
         axes.text(*total, "+", ha="center", va="center_baseline", fontsize=SMALL, color=BLUE, zorder=4)
         source = (total[0] + 0.075, middle)
-    _line(axes, source, (PAGE - EDGE - END, middle))
-    _box(axes, PAGE - EDGE - END, middle, END, f"{tidy(card['task'], 12)}\nhead", 6.5, tall=0.42, **END_BOX)
+    line(axes, source, (PAGE - EDGE - END, middle))
+    box(axes, PAGE - EDGE - END, middle, END, f"{tidy(card['task'], 12)}\nhead", 6.5, tall=0.42, **END_BOX)
 
     keys = [("on the path", ACTIVE), ("not on the path", PLAIN)]
     keys += [("frozen: of a finished expert", {**PLAIN, **FROZEN})] if any(frozen) else []
@@ -100,7 +100,7 @@ def path_on_grid(path_file: Path) -> Figure:
     return figure
 
 
-def _check(modules: list[list[str]], *others: list[list[int]]) -> None:
+def check_grid(modules: list[list[str]], *others: list[list[int]]) -> None:
     """Refuse indices outside the grid, and lists that are not one a layer."""
     active, frozen, sizes = others
     if not modules or any(len(lists) != len(modules) for lists in others):
@@ -112,12 +112,12 @@ def _check(modules: list[list[str]], *others: list[list[int]]) -> None:
             raise ValueError(f"{fault} in layer {layer + 1} of {len(kinds)} modules")
 
 
-def _size(width: float, letters: int) -> float:
+def fitting(width: float, letters: int) -> float:
     """Points at which so many letters fill a box `width` inches wide; DejaVu Sans averages 0.6 em."""
     return 0.95 * width * 72 / (0.6 * letters)
 
 
-def _box(
+def box(
     axes: Axes,
     x: float,
     y: float,
@@ -136,5 +136,7 @@ def _box(
     label.set(color=GREY if pale else BLACK, bbox=halo if "hatch" in look else None)
 
 
-def _line(axes: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
-    axes.plot(*zip(start, end, strict=True), color=BLUE, linewidth=0.9, zorder=1, solid_capstyle="round")
+def line(axes: Axes, start: tuple[float, float], end: tuple[float, float], **look: Any) -> None:
+    """A thin line under everything else."""
+    look = {"color": BLUE, "linewidth": 0.9, "zorder": 1, "solid_capstyle": "round", **look}
+    axes.plot(*zip(start, end, strict=True), **look)

@@ -23,6 +23,7 @@ SMALL = 7  # points, for captions and legends
 
 # Okabe and Ito 2008: told apart with any colour vision. Each role keeps its colour in all figures.
 BLACK, BLUE, ORANGE, GREEN, VERMILLION = "#000000", "#0072B2", "#E69F00", "#009E73", "#D55E00"
+SKY, PURPLE = "#56B4E9", "#CC79A7"
 GREY, PALE = "#767676", "#E4E4E4"
 
 STYLE: dict[str, Any] = {

@@ -13,8 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from data_prep.errors import PathsearchError
+from pathsearch.figure_calibration import rejection
 from pathsearch.figure_confusion import confusion
 from pathsearch.figure_grid import path_on_grid
+from pathsearch.figure_paths import paths_on_grid, reuse
 from pathsearch.figure_style import (
     BLACK,
     BLUE,
@@ -45,7 +47,7 @@ def plot_run(run_dir: Path) -> list[Path]:
         run_dir: holds any of log.csv, training.csv, path.json, report.json; the figures go beside them.
 
     Returns:
-        The files written, NAME.png and NAME.svg, for NAME fitness_curve, training_curve, path_on_grid,
+        The files written, NAME.png and NAME.svg, for NAME fitness_curve, training_curve, path_on_grid, paths,
         confusion_validation, confusion_test, baselines, finalists.
 
     Raises:
@@ -56,7 +58,7 @@ def plot_run(run_dir: Path) -> list[Path]:
 
 
 def plot_joint(joint_dir: Path) -> list[Path]:
-    """Every figure of a joint evaluation: confusion_joint, routing, joint_accuracy; see `plot_run`."""
+    """Every figure of a joint evaluation: confusion_joint, routing, joint_accuracy, reuse, rejection."""
     return _plot(joint_dir, JOINT_FIGURES)
 
 
@@ -297,6 +299,7 @@ RUN_FIGURES: list[tuple[str, str, Drawing]] = [  # name, file it is made from, d
     ("fitness_curve", "log.csv", fitness_curve),
     ("training_curve", "training.csv", training_curve),
     ("path_on_grid", "path.json", path_on_grid),
+    ("paths", "path.json", paths_on_grid),
     ("confusion_validation", "report.json", partial(run_confusion, "validation")),
     ("confusion_test", "report.json", partial(run_confusion, "test")),
     ("baselines", "report.json", baselines),
@@ -306,4 +309,6 @@ JOINT_FIGURES: list[tuple[str, str, Drawing]] = [
     ("confusion_joint", "report.json", joint_confusion),
     ("routing", "report.json", routing),
     ("joint_accuracy", "report.json", joint_accuracy),
+    ("reuse", "report.json", reuse),
+    ("rejection", "report.json", rejection),
 ]

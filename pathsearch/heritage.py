@@ -9,8 +9,9 @@ from typing import Any
 import torch
 
 from data_prep.errors import PathsearchError
+from data_prep.whole_files import file_sha256
 from pathsearch.encoder import Encoder
-from pathsearch.expert import Expert, file_sha256
+from pathsearch.expert import Expert
 from pathsearch.features import Split
 from pathsearch.grid import Grid
 from pathsearch.path import Path
@@ -78,10 +79,13 @@ class Heritage:
             grid.freeze(path)
             grid.heads[facts.task].requires_grad_(False)
 
+    def paths(self) -> dict[str, Path]:
+        """Paths of the earlier experts by task, oldest first."""
+        return {one.expert.facts.task: Path.parse(one.expert.facts.path) for one in self.ancestors}
+
     def occupied(self, grid: Grid) -> list[list[int]]:
         """Modules on earlier experts' paths, by layer."""
-        paths = [Path.parse(ancestor.expert.facts.path) for ancestor in self.ancestors]
-        return [sorted({i for path in paths for i in path.layers[n]}) for n in range(len(grid.layers))]
+        return [sorted({i for path in self.paths().values() for i in path.layers[n]}) for n in range(len(grid.layers))]
 
     @torch.no_grad()
     def verify(self, grid: Grid, split: Split) -> list[dict[str, Any]]:

@@ -12,11 +12,13 @@ import numpy as np
 import torch
 
 from data_prep.manifest import load_task
-from data_prep.whole_files import write_json
+from data_prep.whole_files import file_sha256, write_json
+from pathsearch.calibration import calibration
 from pathsearch.expert import Expert
 from pathsearch.features import Split, encode
 from pathsearch.metrics import UNKNOWN, evaluate, wilson
 from pathsearch.model import Model, check_unchanged
+from pathsearch.reuse import matrix
 from pathsearch.router import FALSE_REJECTION, Router, pooled
 from pathsearch.runs import Run
 from pathsearch.teller import Teller
@@ -48,6 +50,7 @@ def joint_evaluate(
     device: torch.device,
     seed: int,
     tell: Teller,
+    false_rejection: float = FALSE_REJECTION,
 ) -> dict[str, Any]:
     """Answer the mixed test images of several finished runs and report routed beside oracle-routed results.
 
@@ -58,6 +61,7 @@ def joint_evaluate(
         device: of the encoder, if anything must still be encoded.
         seed: of the order of the mixture (which changes no answer) and of the bootstrap.
         tell: progress.
+        false_rejection: share of each task's own validation images that the router may call unknown.
 
     Returns:
         The report; nothing is fitted or chosen here.
@@ -66,7 +70,7 @@ def joint_evaluate(
         PathsearchError: runs of one task twice, of different encoders, or unfinished; an encoder or a task that
             is not what it was.
     """
-    model = Model.of(runs, device)
+    model = Model.of(runs, device, false_rejection)
     experts, encoder = model.experts, model.encoder
     tests: dict[str, Split] = {}
     for run, (name, expert) in zip(runs, experts.items(), strict=True):
@@ -78,9 +82,13 @@ def joint_evaluate(
     report = _report(tests, experts, answers, seed)
     report["runs"] = {task: run.name for task, run in zip(experts, runs, strict=True)}
     report["splits"] = {task: run.report()["split_in_words"] for task, run in zip(experts, runs, strict=True)}
+    reports = {task: run.report() for task, run in zip(experts, runs, strict=True)}
+    digests = {task: file_sha256(run.expert_file) for task, run in zip(experts, runs, strict=True)}
+    report["reuse"] = matrix(reports, digests)
     report["encoder"] = {**encoder.identity, "key": encoder.key}
     report["seed"] = seed
-    report["false_rejection_on_validation"] = FALSE_REJECTION
+    report["false_rejection_on_validation"] = false_rejection
+    report["calibration"] = calibration(model.router.territories, {task: test.pooled() for task, test in tests.items()})
     return report
 
 
@@ -195,9 +203,15 @@ def _routing(names: list[str], answers: Answers) -> dict[str, Any]:
         "accuracy_unknown_wrong": right / n,
         "unknown": n - n_known,
         "unknown_share": (n - n_known) / n,
+        "rejected": {name: _rejected(answers.routed[name]) for name in names},
         "columns": [*names, "unknown"],
         "confusion": _counts(truth, sent, len(names)),
     }
+
+
+def _rejected(routed: np.ndarray) -> dict[str, Any]:
+    n, unknown = len(routed), int((routed == UNKNOWN).sum())
+    return {"share": unknown / n if n else None, "ci95": list(wilson(unknown, n)) if n else None}
 
 
 def _counts(truth: np.ndarray, said: np.ndarray, k: int) -> list[list[int]]:

@@ -12,7 +12,7 @@ from data_prep.errors import PathsearchError
 from data_prep.manifest import Task
 from pathsearch.encoder import Encoder
 from pathsearch.expert import Expert
-from pathsearch.router import Router, Territory, pooled
+from pathsearch.router import FALSE_REJECTION, Router, Territory, check_rate, pooled
 from pathsearch.runs import Run
 
 
@@ -49,14 +49,15 @@ class Model:
     router: Router
 
     @classmethod
-    def of(cls, runs: Sequence[Run], device: torch.device) -> Model:
-        """The model of finished runs.
+    def of(cls, runs: Sequence[Run], device: torch.device, false_rejection: float = FALSE_REJECTION) -> Model:
+        """The model of finished runs, whose router takes for unknown a share `false_rejection` of each task's images.
 
         Raises:
-            PathsearchError: runs of one task twice, of different encoders, or unfinished.
+            PathsearchError: runs of one task twice, of different encoders, or unfinished; a share outside ]0, 1[.
         """
+        check_rate(false_rejection)
         experts = _load_experts(runs)
-        territories = {task: Territory.load(run.router_file) for task, run in zip(experts, runs, strict=True)}
+        territories = {task: _territory(run, false_rejection) for task, run in zip(experts, runs, strict=True)}
         return cls(Encoder(runs[0].settings().encoder, device), experts, Router(territories))
 
     def answer(self, images: Tensor, sources: Sequence[str | int]) -> list[Answer]:
@@ -98,6 +99,11 @@ def check_unchanged(run: Run, expert: Expert, task: Task, encoder: Encoder) -> N
             f"run {run.name}: task {task.name!r} was prepared differently since, so that images of its test split "
             "may have trained the expert; evolve again, or prepare the task as before"
         )
+
+
+def _territory(run: Run, false_rejection: float) -> Territory:
+    territory = Territory.load(run.router_file)  # its threshold is for FALSE_REJECTION
+    return territory if false_rejection == FALSE_REJECTION else territory.at(false_rejection)
 
 
 def _load_experts(runs: Sequence[Run]) -> dict[str, Expert]:

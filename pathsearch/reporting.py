@@ -18,7 +18,9 @@ from pathsearch.features import Features, Split, augmentation
 from pathsearch.finalists import standard_error
 from pathsearch.fitness import log_probabilities
 from pathsearch.grid import Grid, count
+from pathsearch.heritage import Heritage
 from pathsearch.path import Path
+from pathsearch.reuse import of_run
 from pathsearch.search import SearchState
 from pathsearch.training import Trained
 
@@ -38,6 +40,7 @@ class Outcome:
     chosen: int  # which of them became the expert
     rivals: dict[str, list[tuple[str, Trained]]]  # baselines by name
     expert: Expert
+    heritage: Heritage  # earlier experts on the grid
 
 
 def report(outcome: Outcome) -> dict[str, Any]:
@@ -61,6 +64,8 @@ def _circumstances(outcome: Outcome) -> dict[str, Any]:
     task, grid, training = outcome.task, outcome.grid, outcome.settings.training
     full = grid.count_parameters(grid.space.full_path(), task.name)
     own = outcome.expert.n_parameters()
+    paths = {**outcome.heritage.paths(), task.name: Path.parse(outcome.expert.facts.path)}
+    whose = of_run(paths, grid.module_parameters(), task.name, own)
     joined = "on training and validation images together, after path, epochs and threshold were fixed on validation"
     return {
         "task": task.name,
@@ -74,7 +79,8 @@ def _circumstances(outcome: Outcome) -> dict[str, Any]:
         "threshold": {"rule": training.threshold, "value": outcome.expert.facts.threshold},
         "images_encoded_now": outcome.features.encoded,
         "path": outcome.expert.facts.path,
-        "parameters": {"expert": own, "full_grid": full, "share": own / full},
+        "parameters": {"expert": own, "full_grid": full, "share": own / full, **whose["parameters"]},
+        "reuse": whose["reuse"],
         "search": {
             "stopped": outcome.state.stopped,
             "generations": len(outcome.state.log),

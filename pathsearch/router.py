@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,8 @@ from data_prep.whole_files import appears_whole
 UNKNOWN = -1
 FALSE_REJECTION = 0.01  # share of a task's own validation images beyond its threshold
 
+SPREAD_FLOOR = 0.05  # of the mean spread, as for the experts' features (`Standardiser`)
+
 
 @dataclass(frozen=True)
 class Territory:
@@ -29,12 +31,15 @@ class Territory:
         whiten: (C, C) with whiten @ whiten.T the inverse of the covariance around the class means.
         log_det: log determinant of the covariance.
         threshold: squared Mahalanobis distance beyond which an image is unknown, fixed on validation.
+        validation: (m,) distances of the validation images, ascending: a threshold for any rate, without images.
+            Empty in files of an earlier form.
     """
 
     means: Tensor
     whiten: Tensor
     log_det: float
     threshold: float
+    validation: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.float64))
 
     @classmethod
     def fit(
@@ -54,12 +59,14 @@ class Territory:
 
         Source: Lee et al. 2018 (arXiv:1807.03888): class means, one covariance, Mahalanobis distance. We differ:
         a covariance a task, shrunk by OAS (Chen et al. 2010), so that no other task's images are needed and
-        adding a task moves no other's threshold.
+        adding a task moves no other's threshold; spreads below a twentieth of the mean count as that.
         """
         x = pooled.double()
         means = torch.stack([x[labels == k].mean(0) for k in labels.unique()])
         residuals = torch.cat([x[labels == k] - means[i] for i, k in enumerate(labels.unique())])
-        scale = residuals.std(0).clamp_min(1e-12)
+        spread = residuals.std(0)
+        # a feature that is dead in one task would otherwise outweigh all others as soon as it stirs
+        scale = spread.clamp_min(max(SPREAD_FLOOR * float(spread.mean()), 1e-12))
         shrunk = torch.from_numpy(OAS(assume_centered=True).fit((residuals / scale).numpy()).covariance_)
         values, vectors = torch.linalg.eigh(shrunk)
         values = values.clamp_min(1e-6 * float(values.max()))
@@ -67,13 +74,23 @@ class Territory:
         whiten = whiten.contiguous()  # as it is when loaded: with another layout, distances differ by a rounding
         log_det = float(values.log().sum() + 2 * scale.log().sum())
         unfixed = cls(means, whiten, log_det, float("inf"))
-        distances = unfixed.distance(validation)
-        return cls(
-            means,
-            whiten,
-            log_det,
-            float(torch.quantile(distances, 1 - false_rejection, interpolation="higher")),
-        )
+        distances = unfixed.distance(validation).sort().values
+        return replace(unfixed, validation=distances).at(false_rejection)
+
+    def at(self, false_rejection: float) -> Territory:
+        """The same territory with the threshold that this share of the validation images exceeds, at most.
+
+        Raises:
+            PathsearchError: no share below 1, or the file it came from did not keep the validation distances.
+        """
+        check_rate(false_rejection)
+        if not len(self.validation):
+            raise PathsearchError(
+                "router: expected a file with validation distances, which another --false-rejection needs, got one of "
+                "an earlier form; evolve the task again, or leave the rate as it is"
+            )
+        beyond = int(false_rejection * len(self.validation) + 1e-9)  # 0.29 · 100 is 28.999999999999996
+        return replace(self, threshold=float(self.validation[len(self.validation) - 1 - beyond]))
 
     def distance(self, pooled: Tensor) -> Tensor:
         """(n,) squared Mahalanobis distance to the nearest class mean."""
@@ -88,16 +105,26 @@ class Territory:
         """Write it whole."""
         numbers = torch.tensor([self.log_det, self.threshold], dtype=torch.float64)
         with appears_whole(file) as part:
-            save_file({"means": self.means, "whiten": self.whiten, "numbers": numbers}, part)
+            tensors = {"means": self.means, "whiten": self.whiten, "numbers": numbers, "validation": self.validation}
+            save_file(tensors, part)
 
     @classmethod
     def load(cls, file: Path) -> Territory:
         """Read it back; raise `PathsearchError` if the file is missing or damaged."""
         try:
             tensors = load_file(file)
-            return cls(tensors["means"], tensors["whiten"], *tensors["numbers"].tolist())
+            found = cls(tensors["means"], tensors["whiten"], *tensors["numbers"].tolist())
+            return replace(found, validation=tensors["validation"]) if "validation" in tensors else found
         except (OSError, SafetensorError, KeyError) as error:
             raise PathsearchError(f"router file {file}: cannot be read ({error}); has its run finished?") from None
+
+
+def check_rate(false_rejection: float) -> None:
+    """Refuse what is no share of validation images."""
+    if not 0 <= false_rejection < 1:
+        raise PathsearchError(
+            f"--false-rejection: expected a share from 0 to below 1, such as 0.01, got {false_rejection}"
+        )
 
 
 class Router:

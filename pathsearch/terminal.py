@@ -13,6 +13,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+IMBALANCED = 3  # times as many images: above, a path can score well and miss most of the smallest class
+
 errors = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
@@ -109,6 +111,8 @@ class Terminal:
         self.results.print(table)
         for line in report["verdict"]:
             self.say(line)
+        for owner, counts in report.get("reuse", {}).items():
+            self.say(f"reused of {owner}: {counts['modules']} modules, {counts['parameters']:,} parameters")
 
     def joint_table(self, report: dict[str, Any]) -> None:
         """Routed beside oracle-routed, task by task and overall."""
@@ -141,8 +145,8 @@ class Terminal:
         self.results.print(table)
         self.say(
             f"Routing accuracy {rate(routing['accuracy'])} over the images that were routed; {routing['unknown']} of "
-            f"{routing['n']} answered unknown (threshold set for {report['false_rejection_on_validation']:.0%} of "
-            "validation images)."
+            f"{routing['n']} answered unknown (threshold set for {100 * report['false_rejection_on_validation']:g} % "
+            "of validation images)."
         )
 
     def task_lines(self, task: Any) -> None:
@@ -152,6 +156,13 @@ class Terminal:
         self.say(f"split  {task.split_in_words}")
         for note in task.info["notes"]:
             self.say(f"note   {note}")
+        ratio = task.info["imbalance"]
+        self.say(f"class  the largest has {ratio:.1f} times the training images of the smallest")
+        if ratio > IMBALANCED:
+            self.say(
+                "       a search for accuracy may neglect the small ones; to weigh classes alike, evolve with: "
+                "--fitness balanced_accuracy --set search.balance=true --set training.balance=true"
+            )
 
 
 def rate(value: float | None) -> str:

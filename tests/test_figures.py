@@ -20,9 +20,9 @@ from pathsearch.figure_style import compact, styled, tidy
 from pathsearch.figures import plot_joint, plot_run
 from pathsearch.metrics import evaluate
 
-RUN = ["fitness_curve", "training_curve", "path_on_grid", "confusion_validation", "confusion_test"]
+RUN = ["fitness_curve", "training_curve", "path_on_grid", "paths", "confusion_validation", "confusion_test"]
 RUN += ["baselines", "finalists"]
-JOINT = ["confusion_joint", "routing", "joint_accuracy"]
+JOINT = ["confusion_joint", "routing", "joint_accuracy", "reuse", "rejection"]
 EPOCH = "epoch,train_loss,train_accuracy,val_loss,val_accuracy"
 LONG = [f"a rather long class name of kind {i}" for i in range(10)]
 
@@ -58,6 +58,7 @@ def write_run(folder: Path, classes: Sequence[str] = ("A", "L", "R"), task: str 
         "layers": [[0, 2]] * n_layers,
         "modules": [kinds] * n_layers,
         "module_parameters": [[400, 900, 0]] * n_layers,
+        "paths": {"the eldest of them all": [[1]] * n_layers, "second": [[0, 1]] * n_layers, task: [[0, 2]] * n_layers},
         "frozen": [[1]] + [[]] * (n_layers - 1),
         "parameters": 12_345,
         "full_grid_parameters": 2_000_000,
@@ -100,6 +101,21 @@ def write_joint(folder: Path):
             "confusion": [[57, 1, 2], [0, 60, 0]],
         },
         "confusion": {"rows": rows, "columns": overall["columns"], "counts": overall["confusion"]},
+        "reuse": {
+            "tasks": list(classes),
+            "owners": [*classes, "others"],
+            "parameters": [[41_200, 0, 0], [12_000, 1_300_000, 17]],
+            "modules": [[5, 0, 0], [2, 1, 1]],
+        },
+        "calibration": {
+            "ecg": {
+                "n_test": 300,
+                "promised": [0.005, 0.01, 0.1],
+                "observed": [0.0, 0.02, 0.3],
+                "ci95": [[0.0, 0.01], [0.01, 0.04], [0.25, 0.35]],
+            },
+            "pneumonia": None,
+        },
     }
     (folder / "report.json").write_text(json.dumps(report))
 
@@ -231,8 +247,12 @@ def test_absent_files_and_sections_are_skipped(tmp_path: Path):
         tmp_path / "report.json",
         {"baselines": {}, "finalists": [], "test": evaluate([], np.zeros((0, 2)), "ab")},
     )
+    edit(tmp_path / "path.json", {"paths": {"ecg": [[0, 2]] * 3}})  # alone on its grid
     names = {file.stem for file in plot_run(tmp_path)}
     assert names == {"training_curve", "path_on_grid", "confusion_validation"}
+    write_joint(tmp_path)
+    edit(tmp_path / "report.json", {"reuse": None, "calibration": {"ecg": None}})
+    assert {"reuse", "rejection"}.isdisjoint(file.stem for file in plot_joint(tmp_path))
 
 
 def test_edges_of_the_numbers(tmp_path: Path):
@@ -243,7 +263,7 @@ def test_edges_of_the_numbers(tmp_path: Path):
     only = [{"path": "2", "parameters": 0, "validation_accuracy": 1.0, "standard_error": 0.0, "chosen": True}]
     others = {"random_path": {"test": {"accuracy": 1.0, "accuracy_sd": None}}}
     edit(tmp_path / "report.json", {"finalists": only, "baselines": others})
-    assert len(plot_run(tmp_path)) == 14
+    assert len(plot_run(tmp_path)) == 2 * len(RUN)
 
 
 def test_no_folder(tmp_path: Path):

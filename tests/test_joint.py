@@ -42,8 +42,9 @@ def report() -> dict[str, Any]:
 class Planned:
     """A router that sends every image of a task where it is told to, whatever the image."""
 
-    def __init__(self, plan: dict[str, int]) -> None:
+    def __init__(self, plan: dict[str, int], territories: dict[str, Any]) -> None:
         self.tasks = list(NAMES)
+        self.territories = territories
         self.stream: list[int] = []  # what was routed, in order
         self.plan = {
             row.numpy().tobytes(): plan[name]
@@ -58,9 +59,14 @@ class Planned:
 
 
 def planned(monkeypatch, **plan: int) -> dict[str, Any]:
-    router = Planned(plan)
-    monkeypatch.setattr("pathsearch.model.Router", lambda territories: router)
-    return {**evaluate(), "stream": router.stream}
+    routers: list[Planned] = []
+
+    def stand_in(territories: dict[str, Any]) -> Planned:
+        routers.append(Planned(plan, territories))
+        return routers[-1]
+
+    monkeypatch.setattr("pathsearch.model.Router", stand_in)
+    return {**evaluate(), "stream": routers[-1].stream}
 
 
 def right(rates: dict[str, Any]) -> int:

@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 from scipy.spatial.distance import mahalanobis
 from sklearn.covariance import OAS
 from small_world import data_dir, encoder, finished, refused, task
@@ -201,3 +202,50 @@ def test_different_widths_and_no_task_are_refused():
         Router({"a": territory(0), "b": Territory.fit(torch.randn(20, 2), torch.arange(20) % 2, torch.randn(5, 2))})
     with refused("expected at least one task, got none; name a finished run"):
         Router({})
+
+
+# --- another rate ---------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=40)
+@given(m=st.integers(2, 300), share=st.sampled_from([0.0, 0.005, 0.01, 0.05, 0.29, 0.5]))
+def test_any_rate_can_be_chosen_later_without_images(m, share):
+    x, labels = cloud(0, 60 + m)
+    kept = Territory.fit(x[:60], labels[:60], x[60:]).at(share)
+    assert int((kept.distance(x[60:]) > kept.threshold).sum()) <= int(share * m + 1e-9)
+    assert kept.threshold == Territory.fit(x[:60], labels[:60], x[60:], share).threshold
+
+
+def test_a_higher_rate_never_claims_more():
+    thresholds = [territory(0).at(rate).threshold for rate in (0, 0.01, 0.05, 0.2)]
+    assert thresholds == sorted(thresholds, reverse=True)
+
+
+def test_a_file_of_the_earlier_form_keeps_its_threshold_and_refuses_another(tmp_path):
+    fitted = territory(0)
+    numbers = torch.tensor([fitted.log_det, fitted.threshold], dtype=torch.float64)
+    save_file({"means": fitted.means, "whiten": fitted.whiten, "numbers": numbers}, tmp_path / "r.safetensors")
+    old = Territory.load(tmp_path / "r.safetensors")
+    assert old.threshold == fitted.threshold
+    with refused("expected a file with validation distances, which another --false-rejection needs"):
+        old.at(0.05)
+
+
+@pytest.mark.parametrize("rate", [-0.1, 1.0, 5.0, float("nan")])
+def test_rates_that_are_no_share_are_refused(rate):
+    with refused("--false-rejection: expected a share from 0 to below 1, such as 0.01"):
+        territory(0).at(rate)
+
+
+def test_a_nearly_dead_feature_does_not_decide_alone():
+    x, labels = cloud(0)
+    quiet = x.clone()
+    quiet[:, 2] = 1e-9 * torch.randn(len(x), generator=torch.Generator().manual_seed(0))
+    fitted = Territory.fit(quiet[:150], labels[:150], quiet[150:])
+    stirred = quiet[150:].clone()
+    stirred[:, 2] = 1e-3  # a million times its spread, and nothing beside the others
+    inside = (fitted.distance(quiet[150:]) <= fitted.threshold).double().mean()
+    assert (fitted.distance(stirred) <= fitted.threshold).double().mean() >= inside - 0.02
+    loud = quiet[150:].clone()
+    loud[:, 2] = 100.0
+    assert (fitted.distance(loud) > fitted.threshold).all(), "a real change of it still counts"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
-from small_world import CPU, data_dir, finished
+from small_world import CPU, data_dir, finished, task
 
 from pathsearch import joint, terminal
 from pathsearch.teller import Silent
@@ -126,3 +127,12 @@ def test_on_a_terminal_there_are_bars(monkeypatch):
 def test_figures_are_named_once(capsys, tmp_path):
     Terminal().figures([tmp_path / "a.png", tmp_path / "a.svg"])
     assert capsys.readouterr().out == f"figure  {tmp_path / 'a.png'}  (and .svg)\n"
+
+
+@pytest.mark.parametrize(("ratio", "advised"), [(3.2, True), (3.0, False), (1.0, False)])
+def test_unequal_classes_come_with_advice(capsys, ratio, advised):
+    prepared = task("blobs")
+    Terminal().task_lines(replace(prepared, info={**prepared.info, "imbalance": ratio}))
+    out = capsys.readouterr().out
+    assert f"the largest has {ratio:.1f} times the training images of the smallest" in out
+    assert ("--fitness balanced_accuracy" in out) == advised

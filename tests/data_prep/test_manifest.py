@@ -252,3 +252,10 @@ def test_task_json_is_plain_json(tmp_path):
     save(tmp_path)
     info = json.loads((tmp_path / "pets" / "task.json").read_text())
     assert {"name", "classes", "counts", "source", "licence", "split", "options", "notes", "image_size"} <= set(info)
+
+
+def test_imbalance_is_of_the_training_images(tmp_path):
+    table = good_table(3)
+    drop = (table["split"] == "train") & (table["label"] == "dog") & (table["group"] != "traindog0")
+    assert save(tmp_path, table[~drop].reset_index(drop=True)).info["imbalance"] == 3.0  # 3 cats, 1 dog
+    assert save(tmp_path, name="even").info["imbalance"] == 1.0

@@ -1,0 +1,44 @@
+"""Is the share of rejected images what was promised? Asked of test images that nothing was fixed on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pathsearch.metrics import wilson
+from pathsearch.router import Territory
+
+RATES = (0.005, 0.01, 0.02, 0.05, 0.1)
+
+
+def calibration(territories: Mapping[str, Territory], tests: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Share of each task's test images beyond its own threshold, at several promised rates.
+
+    Args:
+        territories: of the tasks.
+        tests: (n, C) the router's view of each task's test images.
+
+    Returns:
+        For each task `n_validation`, `n_test`, `promised` rates, `observed` shares and their `ci95` (Wilson); None
+        for a task whose router file kept no validation distances, or without test images. Other tasks' territories
+        play no part here: an image that its own task rejects may still be claimed by another.
+    """
+    return {task: _of_task(territory, tests[task]) for task, territory in territories.items()}
+
+
+def _of_task(territory: Territory, test: Tensor) -> dict[str, Any] | None:
+    if not len(territory.validation) or not len(test):
+        return None
+    distances = territory.distance(test)
+    thresholds = torch.tensor([territory.at(rate).threshold for rate in RATES], dtype=torch.float64)
+    beyond = (distances[:, None] > thresholds).sum(0).tolist()
+    return {
+        "n_validation": len(territory.validation),
+        "n_test": len(test),
+        "promised": list(RATES),
+        "observed": [count / len(test) for count in beyond],
+        "ci95": [list(wilson(count, len(test))) for count in beyond],
+    }

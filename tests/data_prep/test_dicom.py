@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from data_prep.errors import BadData, PathsearchError
+from data_prep.folder import prepare_folder
+from data_prep.images import read_image
+
+pydicom = pytest.importorskip("pydicom")
+DEEP = np.array([[1000, 2000], [3000, 2000]], dtype=np.uint16)
+
+
+def write_dicom(file, pixels, kind="MONOCHROME2", **tags):
+    """A minimal secondary capture with these pixels."""
+    from pydicom.dataset import Dataset, FileMetaDataset
+    from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
+
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
+    meta.MediaStorageSOPInstanceUID = generate_uid()
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    data = Dataset()
+    data.file_meta = meta
+    data.SOPClassUID, data.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
+    bits = pixels.dtype.itemsize * 8
+    colour = kind == "RGB"
+    data.Rows, data.Columns = pixels.shape[-3:-1] if colour else pixels.shape[-2:]
+    data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = bits, bits, bits - 1, 0
+    data.SamplesPerPixel = 3 if colour else 1
+    data.PhotometricInterpretation = kind
+    if colour:
+        data.PlanarConfiguration = 0
+    for name, value in tags.items():
+        setattr(data, name, value)
+    data.PixelData = pixels.tobytes()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    data.save_as(file, enforce_file_format=True)
+    return file
+
+
+def shown(file):
+    return np.asarray(read_image(file, None)).tolist()
+
+
+def test_sixteen_bits_are_scaled_by_their_own_range(tmp_path):
+    assert shown(write_dicom(tmp_path / "x.dcm", DEEP)) == [[0, 128], [255, 128]]  # as in a PNG of 16 bits
+
+
+def test_high_is_dark_in_monochrome1(tmp_path):
+    # the range is turned round: (3000 - 2000) / 2000 · 255 = 127.5, rounded to even
+    assert shown(write_dicom(tmp_path / "x.dcm", DEEP, "MONOCHROME1")) == [[255, 128], [0, 128]]
+    eight = np.array([[10, 200]], dtype=np.uint8)
+    assert shown(write_dicom(tmp_path / "y.dcm", eight, "MONOCHROME1")) == [[245, 55]]
+    assert shown(write_dicom(tmp_path / "z.DICOM", eight)) == [[10, 200]], "eight bits stay as they are"
+
+
+def test_the_files_window_decides_what_is_seen(tmp_path):
+    # all below 1500 is black and all above 2500 white, whatever the picture's range
+    wide = np.array([[0, 1000, 2000], [2600, 9000, 60000]], dtype=np.uint16)
+    rows = shown(write_dicom(tmp_path / "x.dcm", wide, WindowCenter=2000, WindowWidth=1000))
+    assert rows[0][:2] == [0, 0]
+    assert rows[1] == [255, 255, 255]
+    assert 120 < rows[0][2] < 135
+    assert shown(write_dicom(tmp_path / "y.dcm", wide))[1][0] < 20, "without it, the bright pixel darkens the rest"
+
+
+def test_colour_stays_colour(tmp_path):
+    pixels = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
+    image = read_image(write_dicom(tmp_path / "x.dcm", pixels, "RGB"), None)
+    assert image.mode == "RGB"
+    assert np.array_equal(np.asarray(image), pixels)
+
+
+def test_a_folder_of_dicom_files_is_a_task(tmp_path):
+    rng = np.random.default_rng(0)
+    for number in range(24):
+        pixels = rng.integers(0, 4096, (20, 16), dtype=np.uint16)
+        write_dicom(tmp_path / "raw" / "ab"[number % 2] / f"{number}.dcm", pixels)
+    task = prepare_folder(tmp_path / "raw", tmp_path, name="ct", image_size=16)
+    assert len(task.table) == 24
+    with Image.open(task.files()[0]) as image:
+        assert (image.mode, image.size) == ("L", (16, 16))
+        assert image.getextrema()[1] > 200, "12 of 16 bits are scaled, not clipped and not dark"
+
+
+@pytest.mark.parametrize("spoil", [lambda data: b"", lambda data: b"no dicom", lambda data: data[:-3]])
+def test_damaged_files_are_named(tmp_path, spoil):
+    file = write_dicom(tmp_path / "x.dcm", DEEP)
+    file.write_bytes(spoil(file.read_bytes()))
+    with pytest.raises(BadData, match=r"x.dcm: expected a DICOM file with one picture, got") as caught:
+        read_image(file, None)
+    assert "\n" not in str(caught.value)
+
+
+def test_several_frames_are_refused(tmp_path):
+    file = write_dicom(tmp_path / "x.dcm", np.zeros((3, 4, 4), np.uint16), NumberOfFrames=3)
+    with pytest.raises(BadData, match=r"3 frames; save each as a file of its own"):
+        read_image(file, None)
+
+
+def test_without_pydicom_the_line_says_what_to_install(tmp_path, monkeypatch):
+    file = write_dicom(tmp_path / "x.dcm", DEEP)
+    monkeypatch.setitem(sys.modules, "pydicom", None)
+    with pytest.raises(PathsearchError, match=r"x.dcm: expected pydicom .*pip install 'pathsearch\[dicom\]'") as caught:
+        read_image(file, None)
+    assert "\n" not in str(caught.value)
