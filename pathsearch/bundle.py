@@ -117,7 +117,14 @@ def load(folder: Path, device: torch.device) -> Predictor:
             _verify(folder, name, sha)
         about, source = index["encoder"], index["encoder_weights"]
         weights = str(folder / TRUNK) if source == TRUNK else source
-        settings = EncoderSettings(about["name"], weights, about["image_size"], about["map_size"], index["random_seed"])
+        settings = EncoderSettings(
+            about["name"],
+            weights,
+            about["image_size"],
+            about["map_size"],
+            index["random_seed"],
+            about.get("precision", "float32"),
+        )
         preparation = Preparation(tuple(index["preparation"]["sizes"]), index["preparation"]["grey"])
         entries = {
             task: (entry["classes"], _inside(folder, entry["expert"]), _inside(folder, entry["router"]))

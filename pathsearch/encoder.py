@@ -65,7 +65,7 @@ class Encoder:
     @property
     def identity(self) -> dict[str, Any]:
         """What decides the features of an image; runs whose identities are equal share an encoder."""
-        return {
+        about = {
             "name": self.settings.name,
             "weights": self.weights_label,
             "weights_sha256": self.weights_sha256,
@@ -74,6 +74,7 @@ class Encoder:
             "preprocessing": "RGB / 255, bilinear resize, ImageNet mean and standard deviation",
             "feature_shape": list(self.feature_shape),
         }
+        return about if self.settings.precision == "float32" else {**about, "precision": self.settings.precision}
 
     @property
     def key(self) -> str:
@@ -105,8 +106,9 @@ class Encoder:
     @torch.no_grad()
     def maps(self, images: Tensor) -> Tensor:
         """(B, C, H, W) float32 on the encoder's device: the trunk's own last maps, before they are averaged."""
-        x = images.to(self.device, memory_format=torch.channels_last, non_blocking=True).float()
-        return self.trunk(self.normalised(x))
+        x = self.normalised(images.to(self.device, memory_format=torch.channels_last, non_blocking=True).float())
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bfloat16"):
+            return self.trunk(x).float()
 
     def normalised(self, images: Tensor) -> Tensor:
         """Pixels of 0…255, float32, as the trunk wants them: of ImageNet's mean and spread."""

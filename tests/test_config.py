@@ -75,6 +75,7 @@ def test_what_is_no_share_is_refused(part, name, bad):
     ("part", "name", "choices"),
     [
         (GridSettings, "modules", "mixed, paper"),
+        (EncoderSettings, "precision", "float32, bfloat16"),
         (SearchSettings, "preset", "generational, pathnet"),
         (SearchSettings, "weights", "shared, fresh"),
         (SearchSettings, "fitness", "accuracy, balanced_accuracy, auc"),

@@ -170,6 +170,18 @@ def test_larger_maps_are_averaged_down_and_smaller_ones_left():
     torch.testing.assert_close(down, F.adaptive_avg_pool2d(whole, 2), rtol=2e-3, atol=2e-3)
 
 
+@pytest.mark.parametrize("name", QUICK)
+def test_bfloat16_is_another_encoder_with_nearly_the_same_features(name):
+    exact, rough = random(name), random(name, precision="bfloat16")
+    assert exact.key != rough.key, "their features must never be mixed"
+    assert exact.weights_sha256 == rough.weights_sha256
+    assert "precision" not in exact.identity, "what was encoded in float32 stays valid"
+    one, other = (encoder(noise(4, 64)).flatten(1).float() for encoder in (exact, rough))
+    assert not torch.equal(one, other)
+    assert F.cosine_similarity(one, other).min() > 0.999
+    assert exact.maps(noise(1, 64)).dtype == rough.maps(noise(1, 64)).dtype == torch.float32
+
+
 def test_features_beyond_float16_are_refused(tmp_path):
     state = {name: tensor * 1e3 for name, tensor in full_model().features.state_dict().items()}
     save_file(state, tmp_path / "loud.safetensors")
