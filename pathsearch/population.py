@@ -13,7 +13,8 @@ from itertools import accumulate
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
 
 from pathsearch.grid import Grid
 from pathsearch.modules import normalise
@@ -99,13 +100,8 @@ def forward(grid: Grid, task: str, plan: Plan, x: Tensor, masks: Sequence[Tensor
         # 1. one gather for all modules: a gather of its own for each would cost a whole gradient buffer each
         counts = [count for _, count in layer.calls]
         feeds = [state] * len(counts) if layer.inputs is None else state.index_select(0, layer.inputs).split(counts)
-        # 2. every module once, on all its inputs as one batch
-        outputs = torch.cat(
-            [
-                grid.module(number, module)(feed.flatten(0, 1))
-                for (module, _), feed in zip(layer.calls, feeds, strict=True)
-            ]
-        )  # (pairs * B, *shape)
+        # 2. every module once, on all its inputs as one batch; twins on one input as one operation
+        outputs = torch.cat(_outputs(grid, number, [module for module, _ in layer.calls], feeds))  # (pairs * B, *shape)
         # 3. the sums: a bag of outputs each, without a copy of any term
         shape = outputs.shape[1:]
         sums = F.embedding_bag(layer.terms, outputs.view(-1, batch * shape.numel()), layer.starts, mode="sum")
@@ -114,3 +110,28 @@ def forward(grid: Grid, task: str, plan: Plan, x: Tensor, masks: Sequence[Tensor
             state = state * masks[number]
     logits = grid.heads[task](state.flatten(0, 1)).unflatten(0, (-1, batch))
     return logits.index_select(0, plan.sums)
+
+
+def _outputs(grid: Grid, number: int, called: Sequence[int], feeds: Sequence[Tensor]) -> list[Tensor]:
+    """What each called module of a layer says to its inputs, (its inputs * B, *shape) each, in order."""
+    if feeds[0] is not feeds[-1]:  # inputs of their own
+        return [grid.module(number, i)(feed.flatten(0, 1)) for i, feed in zip(called, feeds, strict=True)]
+    x = feeds[0].flatten(0, 1)
+    twins: dict[str, list[int]] = {}
+    for module in called:
+        twins.setdefault(grid.specifications[number][module], []).append(module)
+    found: dict[int, Tensor] = {}
+    for same in twins.values():
+        modules = [grid.module(number, i) for i in same]
+        found |= zip(same, together(modules, x) if len(same) > 1 else [modules[0](x)], strict=True)
+    return [found[module] for module in called]
+
+
+def together(twins: Sequence[nn.Module], x: Tensor) -> Sequence[Tensor]:
+    """Outputs of modules of one kind and shape for one input, as one operation on their stacked weights."""
+    names = [name for name, _ in twins[0].named_parameters()]
+    if not names:  # nothing tells them apart
+        return [twins[0](x)] * len(twins)
+    each = zip(*(module.parameters() for module in twins), strict=True)
+    weights = dict(zip(names, map(torch.stack, each), strict=True))
+    return vmap(lambda own: functional_call(twins[0], own, (x,)))(weights).unbind()

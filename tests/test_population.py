@@ -14,11 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from pathsearch import population
 from pathsearch.config import GridSettings
 from pathsearch.grid import Grid, dropout_masks, head_name
 from pathsearch.modules import KINDS
 from pathsearch.path import Path, mutate
-from pathsearch.population import forward, plan
+from pathsearch.population import forward, plan, together
 
 SHAPE, BATCH, CLASSES = (8, 2, 2), 5, 3
 HEAD = f"heads.{head_name('planted')}."
@@ -254,11 +255,24 @@ def distinct_pairs(paths: Sequence[Path]) -> Counter[tuple[int, int]]:
 def measured_work(grid: Grid, paths: Sequence[Path]) -> Counter[tuple[int, int]]:
     """Images that each module was really run on, in batches; the modules count for themselves."""
     seen: Counter[tuple[int, int]] = Counter()
+    place_of = {grid.module(n, m): (n, m) for n in range(len(grid.layers)) for m in range(grid.settings.n_modules)}
     hooks = []
+    real = population.together
+
+    def note_together(twins, x):  # one operation for several modules: each of them runs on x once
+        images, rest = divmod(len(x), BATCH)
+        assert rest == 0
+        for module in twins:
+            assert place_of[module] not in seen, "a module runs once a pass"
+            seen[place_of[module]] += images
+        return real(twins, x)
+
     for n in range(len(grid.layers)):
         for m in range(grid.settings.n_modules):
 
             def note(module, inputs, output, place=(n, m)):
+                if torch._C._functorch.is_batchedtensor(output):
+                    return  # it stands for all twins: `note_together` has counted them
                 images, rest = divmod(len(inputs[0]), BATCH)
                 assert rest == 0
                 assert place not in seen, "a module runs once a pass"
@@ -266,7 +280,8 @@ def measured_work(grid: Grid, paths: Sequence[Path]) -> Counter[tuple[int, int]]
 
             hooks.append(grid.module(n, m).register_forward_hook(note))
     try:
-        with torch.no_grad():
+        with torch.no_grad(), pytest.MonkeyPatch.context() as patch:
+            patch.setattr(population, "together", note_together)
             forward(grid, "planted", plan(paths), features())
     finally:
         for hook in hooks:
@@ -300,6 +315,28 @@ def test_widest_is_the_most_pairs_and_sums_of_a_layer(case):
         for layer in range(len(grid.layers))
     ]
     assert plan(paths).widest == max(per_layer)
+
+
+def test_twins_on_one_input_run_as_one_operation():
+    grid = grid_of("paper")
+    convolutions = 0
+
+    def count(*_: object) -> None:
+        nonlocal convolutions
+        convolutions += 1
+
+    hooks = [grid.module(0, m).register_forward_hook(count) for m in range(10)]
+    forward(grid, "planted", plan([Path.parse("0+3+7|1|2"), Path.parse("1+9|1|2")]), features())
+    for hook in hooks:
+        hook.remove()
+    assert convolutions == 1
+
+
+def test_twins_without_weights_are_one():
+    skips = [torch.nn.Flatten(), torch.nn.Flatten()]
+    one, other = together(skips, features())
+    assert torch.equal(one, features().flatten(1))
+    assert torch.equal(one, other)
 
 
 def test_a_converged_population_costs_less():

@@ -5,7 +5,11 @@
 The two ways take turns, so that a machine whose speed drifts slows both; what is printed is the ratio of
 their median times. A path-step is the forward and backward pass of one path on one minibatch, and the step of the
 optimiser that follows it: one for each path in the loop, as public PathNet code does it, one for all in the pass. The
-column "without update" leaves that step out on both sides.
+column "without update" leaves that step out on both sides. "arithmetic" is the loop's floating-point operations over
+the pass's: what sharing alone can give where both run at the processor's rate.
+
+Populations: random paths as the search draws them (1 to 3 modules a layer), the same with 3 modules in every layer
+(PathNet's fixed N), and converged ones.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
+from torch.utils.flop_counter import FlopCounterMode
 
 from pathsearch import population
 from pathsearch.config import GridSettings
@@ -34,6 +39,15 @@ FEATURES = (512, 2, 2)  # VGG-16 at 64 px
 
 def random_population(grid: Grid, size: int, rng: random.Random) -> list[Path]:
     return [grid.space.random_path(rng) for _ in range(size)]
+
+
+def full_population(grid: Grid, size: int, rng: random.Random) -> list[Path]:
+    """Random paths with as many modules in every layer as there may be."""
+    space = grid.space
+    return [
+        Path(tuple(tuple(sorted(rng.sample(range(space.n_modules), space.max_active))) for _ in range(space.n_layers)))
+        for _ in range(size)
+    ]
 
 
 def converged_population(grid: Grid, size: int, rng: random.Random) -> list[Path]:
@@ -90,6 +104,13 @@ def synchronise(x: torch.Tensor) -> None:
         torch.cuda.synchronize()
 
 
+def operations(step: Callable[[], None]) -> int:
+    """Floating-point operations of one call."""
+    with FlopCounterMode(display=False) as counter:
+        step()
+    return counter.get_total_flops()
+
+
 def in_turn(ways: Sequence[Callable[[], None]], rounds: int) -> list[float]:
     """Median seconds of each way, taking turns after one round that is not counted."""
     times: list[list[float]] = [[] for _ in ways]
@@ -102,6 +123,7 @@ def in_turn(ways: Sequence[Callable[[], None]], rounds: int) -> list[float]:
     return [statistics.median(kept) for kept in times]
 
 
+DRAWS = (("random", random_population), ("three active", full_population), ("converged", converged_population))
 WAYS = ((one_pass, True), (loop, True), (one_pass, False), (loop, False))
 
 
@@ -109,10 +131,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer sizes and rounds")
     quick = parser.parse_args().quick
-    sizes = (8, 64) if quick else (1, 8, 32, 64, 128, 256)
+    sizes = (8, 64, 256) if quick else (1, 8, 32, 64, 128, 256)
     rows = []
     for vocabulary in ("paper", "mixed"):
-        for kind, draw in (("random", random_population), ("converged", converged_population)):
+        for kind, draw in DRAWS:
             for size in sizes:
                 rng = random.Random(size)
                 grid = Grid(FEATURES, GridSettings(modules=vocabulary), 0).to(device())
@@ -125,6 +147,7 @@ def main() -> None:
                 grids = [copy.deepcopy(grid) for _ in range(4)]  # updates of one way must not steer another
                 ways = [make(g, paths, x, labels, u) for g, (make, u) in zip(grids, WAYS, strict=True)]
                 own, usual, own_gradient, usual_gradient = in_turn(ways, rounds)
+                arithmetic = operations(ways[3]) / operations(ways[2])
                 rows.append(
                     {
                         "modules": vocabulary,
@@ -132,6 +155,7 @@ def main() -> None:
                         "P": size,
                         "ratio": usual / own,
                         "without update": usual_gradient / own_gradient,
+                        "arithmetic": arithmetic,
                         "one pass, path-steps/s": size / own,
                         "loop, path-steps/s": size / usual,
                         "one pass, ms": 1e3 * own,
