@@ -34,10 +34,12 @@ lint: $(READY)
 test: lint
 	$(BIN)/python -m pytest
 
-# make bench   one pass against the loop over paths, predict against its encoder; writes runs/benchmarks/
+# make bench   what is fast and by how much, as ratios in one run (half an hour); tables, JSON and a figure in runs/benchmarks/
 bench: $(READY)
-	$(BIN)/python -m tests.benchmarks.bench_population
-	$(BIN)/python -m tests.benchmarks.bench_predict
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
+	for what in population search encoder quality predict; do \
+	  $(BIN)/python -m tests.benchmarks.bench_$$what || exit 1; done
+	$(BIN)/python -m tests.benchmarks.figure
 
 # make clean   remove the environment and caches, not data or runs
 clean:
