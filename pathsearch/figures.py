@@ -14,6 +14,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 
 from data_prep.errors import PathsearchError
 from pathsearch.figure_calibration import rejection
+from pathsearch.figure_compare import comparison
 from pathsearch.figure_confusion import confusion
 from pathsearch.figure_grid import path_on_grid
 from pathsearch.figure_paths import paths_on_grid, reuse
@@ -61,6 +62,11 @@ def plot_run(run_dir: Path) -> list[Path]:
 def plot_joint(joint_dir: Path) -> list[Path]:
     """Every figure of a joint evaluation: confusion_joint, routing, joint_accuracy, reuse, rejection."""
     return _plot(joint_dir, JOINT_FIGURES)
+
+
+def plot_comparison(folder: Path) -> list[Path]:
+    """The figure of a comparison of methods: comparison."""
+    return _plot(folder, COMPARISON_FIGURES)
 
 
 def _plot(folder: Path, figures: Sequence[tuple[str, str, Drawing]]) -> list[Path]:
@@ -314,3 +320,4 @@ JOINT_FIGURES: list[tuple[str, str, Drawing]] = [
     ("reuse", "report.json", reuse),
     ("rejection", "report.json", rejection),
 ]
+COMPARISON_FIGURES: list[tuple[str, str, Drawing]] = [("comparison", "report.json", comparison)]

@@ -10,6 +10,7 @@ import torch
 
 from data_prep.manifest import Task
 from pathsearch import metrics
+from pathsearch.choice import Choice
 from pathsearch.config import RunSettings
 from pathsearch.decision import decide, fix_threshold
 from pathsearch.encoder import Encoder
@@ -37,9 +38,7 @@ class Outcome:
     features: Features
     grid: Grid
     state: SearchState
-    candidates: list[Path]  # the finalists, by size
-    results: list[Trained]  # theirs
-    chosen: int  # which of them became the expert
+    choice: Choice  # the finalists, by size, and which of them became the expert
     rivals: dict[str, list[tuple[str, Trained]]]  # baselines by name
     expert: Expert
     heritage: Heritage  # earlier experts on the grid
@@ -121,9 +120,9 @@ def _finalists(outcome: Outcome, n: int) -> list[dict[str, Any]]:
             "validation_log_likelihood": result.log_likelihood,
             "standard_error": standard_error(result.accuracy, n),
             "epochs": result.best_epoch,
-            "chosen": i == outcome.chosen,
+            "chosen": i == outcome.choice.chosen,
         }
-        for i, (path, result) in enumerate(zip(outcome.candidates, outcome.results, strict=True))
+        for i, (path, result) in enumerate(zip(outcome.choice.candidates, outcome.choice.results, strict=True))
     ]
 
 
@@ -132,7 +131,7 @@ def _expert_said(outcome: Outcome, test: Split) -> _Said:
     expert = outcome.expert
     parts = torch.arange(len(test)).split(512)
     on_test = np.concatenate([expert.probabilities(test.raw(positions)) for positions in parts])
-    on_validation = _validation_probabilities(outcome.results[outcome.chosen])
+    on_validation = _validation_probabilities(outcome.choice.best)
     return _Said("expert", expert.n_parameters(), on_validation, on_test, expert.facts.threshold)
 
 

@@ -110,6 +110,22 @@ def over_seeds(own: Sequence[float], other: Sequence[float]) -> dict[str, Any]:
     return {**found, "wilcoxon_p": float(stats.wilcoxon(np.round(gaps, 12)).pvalue)}
 
 
+def rank_agreement(early: Sequence[Sequence[float]], late: Sequence[float]) -> dict[str, Any]:
+    """Whether an early score puts paths in the order of their last one.
+
+    Args:
+        early: of each path, one or more numbers, compared in turn as a tuple is: fitness, then likelihood.
+        late: of each path, a rate.
+
+    Returns:
+        `n`, Kendall's `tau` (b, which counts ties) in [-1, 1] and its `p`; None where one side is all ties.
+    """
+    order = sorted({tuple(score) for score in early})
+    tau, p = stats.kendalltau([order.index(tuple(score)) for score in early], late)
+    known = len(order) > 1 and len(set(late)) > 1
+    return {"n": len(late), "tau": float(tau) if known else None, "p": float(p) if known else None}
+
+
 def holm(p: Sequence[float]) -> list[float]:
     """The p values of several tests, made stricter for their number, in the same order.
 
