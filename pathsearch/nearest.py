@@ -54,5 +54,7 @@ def _fitted(known: Split, asked: Split, k: int) -> np.ndarray:
     """Shares of the classes among the k nearest, one more image of each class counted, so that none is zero."""
     model = make_pipeline(StandardScaler(), KNeighborsClassifier(k))
     model.fit(known.pooled().numpy(), known.labels.numpy())
+    if not len(asked):
+        return np.zeros((0, len(model.classes_)))
     shares = model.predict_proba(asked.pooled().numpy())
     return np.asarray((k * shares + 1) / (k + shares.shape[1]))

@@ -26,6 +26,7 @@ from pathsearch.rivals import METHODS, Arena
 from pathsearch.runs import all_runs, find_run
 from pathsearch.statistics import rank_agreement
 from pathsearch.teller import Silent
+from pathsearch.terminal import Terminal, spread
 
 SEEDS = 2
 
@@ -245,6 +246,7 @@ def test_neighbours_by_hand():
     assert facts["k"] == 5, "1, 3 and 5 are all right: the most neighbours"
     assert facts["parameters"] == 9, "with validation images, one number each"
     assert log_p.shape == (3, 2)
+    assert nearest.answers(known, asked, line([], []), 3, True).shape == (0, 2), "a task may have no test images"
 
 
 def test_rank_agreement_by_hand():
@@ -285,6 +287,16 @@ def test_the_verdict_says_what_is_not_beaten():
 
 def test_the_figure_is_drawn(done):
     assert [file.name for file in plot_comparison(done[0].folder)] == ["comparison.png", "comparison.svg"]
+
+
+def test_the_table_names_every_method_and_the_verdict(done, capsys):
+    Terminal().comparison_table(done[1])
+    out = capsys.readouterr().out
+    for row in done[1]["methods"].values():
+        assert row["name"].split()[0] in out
+    assert all(line in out for line in done[1]["verdict"])
+    assert spread({"mean": 0.9, "sd": 0.01}) == "0.9000 ± 0.0100"
+    assert spread({"mean": None, "sd": None}) == "–"
 
 
 def test_the_command(tmp_path):
