@@ -34,7 +34,7 @@ NAMES = {
     "random_search": "random search",
     "pathnet": "sequential PathNet",
     "random_paths": "random paths",
-    "ladder": "ladder of single modules",
+    "ladder": "ladder",
     "full_grid": "full grid",
     "linear_probe": "linear probe",
     "nearest": "nearest neighbours",
@@ -257,8 +257,9 @@ def verdict(report: dict[str, Any]) -> list[str]:
         test = (
             f"paired t-test p = {row['p_holm']:.2g} after Holm" if row["p_holm"] is not None else "no test over seeds"
         )
+        it = f"the {NAMES[method]}" if method in ("ladder", "full_grid", "linear_probe") else NAMES[method]
         lines.append(
-            f"The evolved path {relation} {NAMES[method]} on test: {_words(own)} against {_words(other)} ({test}); "
+            f"The evolved path {relation} {it} on test: {_words(own)} against {_words(other)} ({test}); "
             f"McNemar's test favours it on {images} of {seeds} seeds, the other on {worse}."
         )
     if seeds < FEWEST_SEEDS:

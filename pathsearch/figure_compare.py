@@ -52,7 +52,7 @@ def comparison(report_file: Path) -> Figure | None:
             continue
         size = np.array(row["parameters"]["each"], np.float64)
         accuracy = 100 * np.array(row["test"]["accuracy"]["each"], np.float64)
-        axes.plot(size, accuracy, marker, color=colour, markersize=3, alpha=0.45, linewidth=0, markeredgewidth=0)
+        axes.plot(size, accuracy, marker, color=colour, markersize=4, alpha=0.55, linewidth=0, markeredgewidth=0)
         x, y = np.exp(np.log(size).mean()), accuracy.mean()
         reach = accuracy.std(ddof=1) if len(size) > 1 else 0
         sizes = np.exp(np.log(size).std(ddof=1)) if len(size) > 1 else 1

@@ -158,18 +158,15 @@ class Terminal:
             ),
             caption=escape(f"split: {report['split_in_words']}"),
         )
-        for name in ("", "parameters", "validation", "test accuracy", "balanced", "AUC", "evolved − it", "p (Holm)"):
-            table.add_column(name, justify="left" if not name else "right")
+        for name in ("", "parameters", "val.", "test accuracy", "gain over", "p"):  # 80 characters wide
+            table.add_column(name, justify="left" if not name else "right", no_wrap=True)
         for method, row in report["methods"].items():
-            against = report["against"].get(method)
-            test = row["test"]
+            against, test = report["against"].get(method), row["test"]
             table.add_row(
                 row["name"],
                 f"{row['parameters']['mean']:,.0f}",
                 rate(row["validation"]["accuracy"]["mean"]),
                 spread(test["accuracy"]),
-                rate(test["balanced_accuracy"]["mean"]),
-                rate(test["auc"]["mean"]),
                 f"{against['difference']:+.4f}" if against and test["n"] else "",
                 f"{against['p_holm']:.2g}" if against and against["p_holm"] is not None else "",
             )
@@ -200,4 +197,4 @@ def rate(value: float | None) -> str:
 
 def spread(values: dict[str, Any]) -> str:
     """A mean with its standard deviation over seeds, where there is one."""
-    return rate(values["mean"]) + (f" ± {values['sd']:.4f}" if values["sd"] is not None else "")
+    return rate(values["mean"]) + (f" ±{values['sd']:.4f}" if values["sd"] is not None else "")

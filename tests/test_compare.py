@@ -275,12 +275,12 @@ def judged(difference: float, p: float | None, seeds: int = 5) -> str:
 
 
 def test_the_verdict_says_what_is_not_beaten():
-    assert "beats ladder of single modules on test: 0.9100 ± 0.0010" in judged(0.01, 0.02)
+    assert "beats the ladder on test: 0.9100 ± 0.0010" in judged(0.01, 0.02)
     assert "favours it on 5 of 5 seeds" in judged(0.01, 0.02)
-    assert "is above, but not beyond the luck of seeds, ladder" in judged(0.01, 0.2)
-    assert "does not beat ladder" in judged(-0.01, 0.2)
-    assert "does not beat ladder" in judged(0.0, None)
-    assert "is worse than ladder" in judged(-0.01, 0.02)
+    assert "is above, but not beyond the luck of seeds, the ladder" in judged(0.01, 0.2)
+    assert "does not beat the ladder" in judged(-0.01, 0.2)
+    assert "does not beat the ladder" in judged(0.0, None)
+    assert "is worse than the ladder" in judged(-0.01, 0.02)
     assert "3 seeds are too few" in judged(0.01, None, 3)
     assert "too few" not in judged(0.01, 0.02)
 
@@ -293,9 +293,10 @@ def test_the_table_names_every_method_and_the_verdict(done, capsys):
     Terminal().comparison_table(done[1])
     out = capsys.readouterr().out
     for row in done[1]["methods"].values():
-        assert row["name"].split()[0] in out
+        assert f"{row['name']} " in out
+    assert max(map(len, out.split("\n")[:14])) <= 80
     assert all(line in out for line in done[1]["verdict"])
-    assert spread({"mean": 0.9, "sd": 0.01}) == "0.9000 ± 0.0100"
+    assert spread({"mean": 0.9, "sd": 0.01}) == "0.9000 ±0.0100"
     assert spread({"mean": None, "sd": None}) == "–"
 
 
