@@ -22,13 +22,15 @@ def linear_probe(
     grid: Grid, n_classes: int, training: Split, validation: Split, settings: TrainingSettings, seed: int
 ) -> Trained:
     """One linear layer on the flattened features: the paper's "no path selection network"."""
-    width = prod(grid.shapes[0])
+    return _train(
+        lambda: probe_network(grid, n_classes, seed), [], training, validation, settings, derive(seed, "probe")
+    )
 
-    def fresh() -> PathNetwork:
-        layer = modules.build("linear", (width,), (n_classes,), torch_stream(seed, "probe"))
-        return PathNetwork([], nn.Sequential(nn.Flatten(), layer)).to(device_of(grid))
 
-    return _train(fresh, [], training, validation, settings, derive(seed, "probe"))
+def probe_network(grid: Grid, n_classes: int, seed: int) -> PathNetwork:
+    """The untrained linear probe of a grid's features."""
+    layer = modules.build("linear", (prod(grid.shapes[0]),), (n_classes,), torch_stream(seed, "probe"))
+    return PathNetwork([], nn.Sequential(nn.Flatten(), layer)).to(device_of(grid))
 
 
 def train_path(

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from data_prep.errors import PathsearchError
+from pathsearch.cli_compare import compare_app
 from pathsearch.cli_prepare import DataDir, Json, Seed, prepare_app
 from pathsearch.cli_use import use_app
 from pathsearch.terminal import Terminal, errors
@@ -27,6 +28,7 @@ app = typer.Typer(
 )
 app.add_typer(prepare_app, name="prepare")
 app.add_typer(use_app)
+app.add_typer(compare_app)
 
 RunsDir = Annotated[Path, typer.Option(help="Where runs are kept.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, or auto: cuda where there is one.")]
@@ -44,7 +46,9 @@ def evolve(
     ] = None,
     population: Annotated[int, typer.Option(help="Paths in a generation.")] = 64,
     generations: Annotated[int, typer.Option(help="Generations at most.")] = 30,
-    preset: Annotated[str, typer.Option(help="generational, or pathnet (pairs compete).")] = "generational",
+    preset: Annotated[
+        str, typer.Option(help="generational, pathnet (pairs compete), or random (no selection).")
+    ] = "generational",
     modules: Annotated[str, typer.Option(help="mixed kinds and sizes, or paper: identical modules.")] = "mixed",
     weights: Annotated[str, typer.Option(help="shared between paths, or fresh for each.")] = "shared",
     fitness: Annotated[str, typer.Option(help="accuracy, balanced_accuracy or auc (validation).")] = "accuracy",
@@ -152,17 +156,22 @@ def joint_eval(
 
 @app.command()
 def plot(
-    run: Annotated[str, typer.Argument(help="A run or a joint evaluation, by name or directory.")],
+    run: Annotated[str, typer.Argument(help="A run, a joint evaluation or a comparison, by name or directory.")],
     runs_dir: RunsDir = Path("runs"),
     as_json: Json = False,
 ) -> None:
     """Draw a run's figures again, from its files."""
     from pathsearch import figures
-    from pathsearch.runs import find_run
+    from pathsearch.runs import find_run, is_comparison
 
     terminal = Terminal(as_json)
-    joint_dir = next((d for d in (runs_dir / run, Path(run)) if d.name.startswith("joint-") and d.is_dir()), None)
-    drawn = figures.plot_joint(joint_dir) if joint_dir else figures.plot_run(find_run(runs_dir, run).folder)
+    folders = [folder for folder in (runs_dir / run, Path(run)) if folder.is_dir()]
+    joint_dir = next((folder for folder in folders if folder.name.startswith("joint-")), None)
+    compared = next(filter(is_comparison, folders), None)
+    if compared:
+        drawn = figures.plot_comparison(compared)
+    else:
+        drawn = figures.plot_joint(joint_dir) if joint_dir else figures.plot_run(find_run(runs_dir, run).folder)
     terminal.figures(drawn)
     terminal.emit({"figures": [str(file) for file in drawn]})
 
@@ -208,6 +217,7 @@ def main() -> None:
     except SystemExit as end:
         if end.code == 130:  # Typer's answer to Ctrl-C
             on = "" if "predict" in sys.argv else "; `pathsearch evolve … --resume` goes on where it stopped"
+            on = "; the same command goes on where it stopped" if "compare" in sys.argv else on
             errors.print(f"interrupted{on}")
         raise
     except Exception as error:

@@ -67,7 +67,7 @@ class SearchSettings:
 
     population: int = 64  # the paper's
     generations: int = 30  # curves of both tasks are flat by then
-    preset: str = "generational"  # `pathnet` for the paper's pairwise tournament
+    preset: str = "generational"  # `pathnet`: the paper's pairwise tournament; `random`: no selection, a control
     weights: str = "shared"  # one grid trained along all paths; `fresh`: every path from the same start
     fitness: str = "accuracy"  # on validation images; ties go to the higher likelihood
     pareto: bool = False  # parameters as a second objective (NSGA-II)
@@ -94,7 +94,7 @@ class SearchSettings:
             raise PathsearchError(f"crossover: expected a share in [0, 1], got {self.crossover}")
         if self.elite >= self.population:
             raise PathsearchError(f"elite: expected fewer than population={self.population}, got {self.elite}")
-        _one_of(self, "preset", "generational", "pathnet")
+        _one_of(self, "preset", "generational", "pathnet", "random")
         _one_of(self, "weights", "shared", "fresh")
         _one_of(self, "fitness", "accuracy", "balanced_accuracy", "auc")
 

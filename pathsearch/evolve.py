@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -13,13 +12,14 @@ import torch
 from data_prep.manifest import Task
 from data_prep.whole_files import write_json
 from pathsearch import baselines
+from pathsearch.choice import choose_path
 from pathsearch.config import RunSettings, TrainingSettings
 from pathsearch.decision import fix_threshold
 from pathsearch.encoder import Encoder
 from pathsearch.expert import Expert, ExpertFacts
 from pathsearch.features import Split, encode
-from pathsearch.finalists import choose_smallest, finalists
-from pathsearch.fitness import Evaluator, FreshWeights, SharedWeights, fitnesses
+from pathsearch.finalists import finalists
+from pathsearch.fitness import Evaluator, FreshWeights, SharedWeights
 from pathsearch.grid import Grid
 from pathsearch.heritage import Heritage
 from pathsearch.path import Path
@@ -94,17 +94,8 @@ def evolve(
         done += 1
         return baselines.train_path(grid, task.name, path, training, validation, last, settings.seed)
 
-    without_refit = replace(settings.training, refit=False)
-    results = [train_alone(path, f"finalist {path}", without_refit) for path in candidates]
-    scores = [
-        fitnesses(result.log_p[None], validation.labels, settings.search.fitness, [path])[0].score
-        for path, result in zip(candidates, results, strict=True)
-    ]
-    chosen = choose_smallest(scores, [size_of(path) for path in candidates], len(validation))
-    path = candidates[chosen]
-    best = baselines.refit_path(
-        results[chosen], grid, task.name, path, training, validation, settings.training, settings.seed
-    )
+    choice = choose_path(grid, task.name, candidates, training, validation, settings, train_alone)
+    path, best = choice.path, choice.best
     done += 1
     clock.lap("finalists")
 
@@ -127,9 +118,7 @@ def evolve(
 
     # 7. the test images, read once, for the expert and its baselines
     tell.stage("test", 0)
-    outcome = Outcome(
-        task, encoder, settings, features, grid, state, candidates, results, chosen, rivals, expert, heritage
-    )
+    outcome = Outcome(task, encoder, settings, features, grid, state, choice, rivals, expert, heritage)
     result = report(outcome)
     result["earlier_experts"] = heritage.verify(grid, validation)
     clock.lap("test")

@@ -14,9 +14,11 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 
 from data_prep.errors import PathsearchError
 from pathsearch.figure_calibration import rejection
+from pathsearch.figure_compare import comparison
 from pathsearch.figure_confusion import confusion
 from pathsearch.figure_grid import path_on_grid
 from pathsearch.figure_paths import paths_on_grid, reuse
+from pathsearch.figure_reliability import reliability
 from pathsearch.figure_style import (
     BLACK,
     BLUE,
@@ -48,7 +50,7 @@ def plot_run(run_dir: Path) -> list[Path]:
 
     Returns:
         The files written, NAME.png and NAME.svg, for NAME fitness_curve, training_curve, path_on_grid, paths,
-        confusion_validation, confusion_test, baselines, finalists.
+        confusion_validation, confusion_test, baselines, finalists, reliability.
 
     Raises:
         PathsearchError: `run_dir` is no folder, or an input file is malformed (names file and fault;
@@ -60,6 +62,11 @@ def plot_run(run_dir: Path) -> list[Path]:
 def plot_joint(joint_dir: Path) -> list[Path]:
     """Every figure of a joint evaluation: confusion_joint, routing, joint_accuracy, reuse, rejection."""
     return _plot(joint_dir, JOINT_FIGURES)
+
+
+def plot_comparison(folder: Path) -> list[Path]:
+    """The figure of a comparison of methods: comparison."""
+    return _plot(folder, COMPARISON_FIGURES)
 
 
 def _plot(folder: Path, figures: Sequence[tuple[str, str, Drawing]]) -> list[Path]:
@@ -304,6 +311,7 @@ RUN_FIGURES: list[tuple[str, str, Drawing]] = [  # name, file it is made from, d
     ("confusion_test", "report.json", partial(run_confusion, "test")),
     ("baselines", "report.json", baselines),
     ("finalists", "report.json", finalists),
+    ("reliability", "report.json", reliability),
 ]
 JOINT_FIGURES: list[tuple[str, str, Drawing]] = [
     ("confusion_joint", "report.json", joint_confusion),
@@ -312,3 +320,4 @@ JOINT_FIGURES: list[tuple[str, str, Drawing]] = [
     ("reuse", "report.json", reuse),
     ("rejection", "report.json", rejection),
 ]
+COMPARISON_FIGURES: list[tuple[str, str, Drawing]] = [("comparison", "report.json", comparison)]

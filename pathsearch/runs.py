@@ -154,7 +154,7 @@ def read_json(file: Path) -> dict[str, Any]:
 def find_run(runs_dir: Path, name: str) -> Run:
     """The run called `name` under `runs_dir`, or at the path `name`."""
     for folder in (runs_dir / name, Path(name)):
-        if (folder / "config.json").is_file():
+        if (folder / "config.json").is_file() and not is_comparison(folder):
             return Run(folder)
     there = ", ".join(run.name for run in all_runs(runs_dir)) or "none"
     raise PathsearchError(f"run {name}: not found in {runs_dir}; runs there: {there}")
@@ -162,7 +162,12 @@ def find_run(runs_dir: Path, name: str) -> Run:
 
 def all_runs(runs_dir: Path) -> list[Run]:
     """Every task run under `runs_dir`, finished or not, by name."""
-    return [Run(file.parent) for file in sorted(runs_dir.glob("*/config.json"))]
+    return [Run(file.parent) for file in sorted(runs_dir.glob("*/config.json")) if not is_comparison(file.parent)]
+
+
+def is_comparison(folder: Path) -> bool:
+    """Whether a directory is that of `pathsearch compare`, which is no run of one task's path."""
+    return (folder / "parts").is_dir()
 
 
 def newest_finished(runs_dir: Path) -> list[Run]:

@@ -145,6 +145,8 @@ def _toolbox(space: Space, settings: SearchSettings) -> Any:
         toolbox.register("breed", _breed_nsga2, toolbox=toolbox, settings=settings)
         if settings.population % 4:
             raise PathsearchError(f"population: NSGA-II expects a multiple of 4, got {settings.population}")
+    elif settings.preset == "random":
+        toolbox.register("breed", _breed_random, toolbox=toolbox, settings=settings)
     elif settings.preset == "pathnet":
         toolbox.register("breed", _breed_pathnet, toolbox=toolbox, settings=settings)
     else:
@@ -182,6 +184,17 @@ def _breed_pathnet(
         win, lose = (first, second) if population[first].fitness >= population[second].fitness else (second, first)
         children[lose] = toolbox.mutate(population[win].path, rng=rng)
     return [], children
+
+
+def _breed_random(
+    population: list[Individual],
+    parents: list[Individual],
+    rng: random.Random,
+    toolbox: Any,
+    settings: SearchSettings,
+) -> Breed:
+    """No selection: every generation is drawn anew. The control of all the others, with the same evaluations."""
+    return [], [toolbox.random_path(rng) for _ in range(settings.population)]
 
 
 def _breed_nsga2(

@@ -149,6 +149,31 @@ class Terminal:
             "of validation images)."
         )
 
+    def comparison_table(self, report: dict[str, Any]) -> None:
+        """Every method's mean and spread over seeds, and how it stands to the evolved path."""
+        about, seeds = report["encoder"], len(report["seeds"])
+        table = Table(
+            title=escape(
+                f"{report['task']}: {about['name']}, {about['weights']}, {about['image_size']} px, {seeds} seeds"
+            ),
+            caption=escape(f"split: {report['split_in_words']}"),
+        )
+        for name in ("", "parameters", "val.", "test accuracy", "gain over", "p"):  # 80 characters wide
+            table.add_column(name, justify="left" if not name else "right", no_wrap=True)
+        for method, row in report["methods"].items():
+            against, test = report["against"].get(method), row["test"]
+            table.add_row(
+                row["name"],
+                f"{row['parameters']['mean']:,.0f}",
+                rate(row["validation"]["accuracy"]["mean"]),
+                spread(test["accuracy"]),
+                f"{against['difference']:+.4f}" if against and test["n"] else "",
+                f"{against['p_holm']:.2g}" if against and against["p_holm"] is not None else "",
+            )
+        self.results.print(table)
+        for line in report["verdict"]:
+            self.say(line)
+
     def task_lines(self, task: Any) -> None:
         """What a preparation made."""
         for split, counts in task.info["counts"].items():
@@ -168,3 +193,8 @@ class Terminal:
 def rate(value: float | None) -> str:
     """A rate as printed in tables; a dash where it is undefined."""
     return "–" if value is None else f"{value:.4f}"
+
+
+def spread(values: dict[str, Any]) -> str:
+    """A mean with its standard deviation over seeds, where there is one."""
+    return rate(values["mean"]) + (f" ±{values['sd']:.4f}" if values["sd"] is not None else "")

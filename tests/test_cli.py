@@ -74,7 +74,7 @@ MISTAKES = {
     "evolve --task blobs --image-size 16": "image_size: expected at least 32, got 16",
     "evolve --task blobs --image-size 0": "image_size: expected at least 32, got 0",
     "evolve --task blobs --population 1": "population: expected at least 2, got 1",
-    "evolve --task blobs --preset best": "preset: expected one of generational, pathnet",
+    "evolve --task blobs --preset best": "preset: expected one of generational, pathnet, random",
     "evolve --task blobs --set training.epoch=3": "unknown setting 'training.epoch'; did you mean training.epochs",
     "evolve --task blobs --set training.epochs=many": "expected a value like",
     "evolve --task stripes --threshold balanced": "threshold balanced: expected two classes, got 3; use argmax",

@@ -76,7 +76,7 @@ def test_what_is_no_share_is_refused(part, name, bad):
     [
         (GridSettings, "modules", "mixed, paper"),
         (EncoderSettings, "precision", "float32, bfloat16"),
-        (SearchSettings, "preset", "generational, pathnet"),
+        (SearchSettings, "preset", "generational, pathnet, random"),
         (SearchSettings, "weights", "shared, fresh"),
         (SearchSettings, "fitness", "accuracy, balanced_accuracy, auc"),
     ],
@@ -288,7 +288,7 @@ def test_set_of_an_unknown_setting_is_refused(run, assignment, message):
     ("assignment", "message"),
     [
         ("training.dropout=1.5", r"dropout: expected a share in \[0, 1\), got 1\.5"),
-        ("search.preset=best", "preset: expected one of generational, pathnet; got 'best'"),
+        ("search.preset=best", "preset: expected one of generational, pathnet, random; got 'best'"),
         ("search.learning_rate=NaN", "learning_rate: expected at least 0, got nan"),
         ("grid.n_modules=0", "n_modules: expected at least 1, got 0"),
     ],

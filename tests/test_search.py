@@ -25,6 +25,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "generational": {},
     "pathnet": {"preset": "pathnet"},
     "pareto": {"pareto": True},
+    "random": {"preset": "random"},
 }
 every_way = pytest.mark.parametrize("way", WAYS)
 

@@ -83,7 +83,7 @@ def test_joint_table_says_how_many_were_unknown(capsys):
     out = capsys.readouterr().out
     for part in ("Joint test: squeezenet1_1", "stripes", "blobs", "overall", "oracle"):
         assert part in out
-    assert f"{report['routing']['unknown']} of 48 answered unknown (threshold set for 1% of validation images)" in out
+    assert f"{report['routing']['unknown']} of 48 answered unknown (threshold set for 1 % of validation images)" in out
     report["routing"]["accuracy"] = report["tasks"]["blobs"]["oracle"]["accuracy"] = None
     Terminal().joint_table(report)
     assert "–" in capsys.readouterr().out

@@ -1,0 +1,70 @@
+"""`pathsearch compare`: the evolved path beside its controls over several seeds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pathsearch.cli_prepare import DataDir, Json
+from pathsearch.terminal import Terminal
+
+compare_app = typer.Typer()  # its command stands among the others, see cli.py
+
+
+@compare_app.command()
+def compare(
+    task: Annotated[str, typer.Option(help="Name of a prepared task.")],
+    seeds: Annotated[int, typer.Option(help="Seeds 0 to K - 1; five or more allow a test over seeds.")] = 5,
+    encoder: Annotated[str, typer.Option(help="A torchvision trunk, as for evolve.")] = "vgg16",
+    encoder_weights: Annotated[str, typer.Option(help="imagenet, random, or a file, as for evolve.")] = "imagenet",
+    image_size: Annotated[
+        int | None, typer.Option(help="Pixels a side for the encoder; the task's own by default.")
+    ] = None,
+    threshold: Annotated[
+        str, typer.Option(help="Two classes: argmax, balanced, or sensitivity:0.95; fixed on validation.")
+    ] = "argmax",
+    views: Annotated[int, typer.Option(help="Views of each training image.")] = 1,
+    setting: Annotated[
+        list[str] | None, typer.Option("--set", help="Any other setting of evolve, as search.generations=10.")
+    ] = None,
+    data_dir: DataDir = Path("data"),
+    runs_dir: Annotated[Path, typer.Option(help="Where runs are kept.")] = Path("runs"),
+    device: Annotated[str, typer.Option(help="cpu, cuda, or auto: cuda where there is one.")] = "auto",
+    as_json: Json = False,
+) -> None:
+    """Does search pay? The evolved path beside its controls at equal budget, over several seeds.
+
+    The controls: random search, sequential PathNet, random paths, a ladder of single modules, full grid, linear probe,
+    nearest neighbours. Killed, the same command goes on; test images are read once, when all seeds are done.
+    """
+    from data_prep.manifest import load_task
+    from pathsearch import config, figures
+    from pathsearch.compare import Comparison
+    from pathsearch.compare import compare as compare_methods
+    from pathsearch.decision import check_rule
+    from pathsearch.encoder import Encoder, choose_device
+
+    terminal = Terminal(as_json)
+    prepared = load_task(data_dir, task)
+    size = max(prepared.info.get("image_size") or config.EncoderSettings.image_size, 32)
+    settings = config.RunSettings(
+        task=task,
+        split=prepared.split_name,
+        encoder=config.EncoderSettings(encoder, encoder_weights, size if image_size is None else image_size),
+        training=config.TrainingSettings(views=views, threshold=threshold),
+        data=prepared.fingerprint,
+    )
+    settings = config.with_settings(settings, setting or [])
+    check_rule(settings.training.threshold, len(prepared.classes))
+    where = choose_device(device)
+    trunk = Encoder(settings.encoder, where)
+    comparison = Comparison.of(runs_dir, settings, seeds, trunk)
+    with comparison.alone(), terminal.progress():
+        report = compare_methods(prepared, trunk, settings, seeds, comparison, data_dir / "features", where, terminal)
+    drawn = figures.plot_comparison(comparison.folder)
+    terminal.comparison_table(report)
+    terminal.say(f"report  {comparison.report_file}")
+    terminal.figures(drawn)
+    terminal.emit({**report, "folder": str(comparison.folder)})

@@ -1,0 +1,326 @@
+"""A comparison: every method fixed on validation before one look at the test images, resumable, honest in words."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from small_world import CPU, SIZE, data_dir, encoder, refused, settings, task
+from threadpoolctl import threadpool_limits
+
+from pathsearch import nearest, rivals
+from pathsearch.compare import Comparison, compare, verdict
+from pathsearch.config import GridSettings, RunSettings
+from pathsearch.features import Features, Split, Standardiser, encode
+from pathsearch.figures import plot_comparison
+from pathsearch.grid import Grid
+from pathsearch.path import Path as ModulePath
+from pathsearch.rivals import METHODS, Arena
+from pathsearch.runs import all_runs, find_run
+from pathsearch.statistics import rank_agreement
+from pathsearch.teller import Silent
+from pathsearch.terminal import Terminal, spread
+
+SEEDS = 2
+
+
+def chosen(**options: Any) -> RunSettings:
+    return replace(settings("blobs", generations=2, **options), data=task("blobs").fingerprint)
+
+
+def run(runs_dir: Path, of: RunSettings | None = None, seeds: int = SEEDS) -> tuple[Comparison, dict[str, Any]]:
+    of = of or chosen()
+    comparison = Comparison.of(runs_dir, of, seeds, encoder())
+    with comparison.alone(), threadpool_limits(1):
+        report = compare(task("blobs"), encoder(), of, seeds, comparison, data_dir() / "features", CPU, Silent())
+    return comparison, report
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory) -> tuple[Comparison, dict[str, Any]]:
+    return run(tmp_path_factory.mktemp("runs"))
+
+
+def arena(of: RunSettings | None = None) -> Arena:
+    found = encode(task("blobs"), encoder(), data_dir() / "features")
+    parts = (found.train(), found.validation())
+    return Arena(task("blobs"), encoder().feature_shape, of or chosen(), *parts, CPU, Silent())
+
+
+# --- the report -----------------------------------------------------------------------------------------------------
+
+
+def test_the_report_holds_every_method_at_every_seed(done):
+    comparison, report = done
+    assert json.loads(comparison.report_file.read_text()) == json.loads(json.dumps(report))
+    assert set(report["methods"]) == set(METHODS)
+    for method, row in report["methods"].items():
+        assert [one["seed"] for one in row["each"]] == [0, 1]
+        each = [one["test"]["accuracy"] for one in row["each"]]
+        assert row["test"]["accuracy"]["each"] == each
+        assert row["test"]["accuracy"]["mean"] == pytest.approx(np.mean(each))
+        assert row["test"]["accuracy"]["sd"] == pytest.approx(np.std(each, ddof=1))
+        if method == "evolved":
+            continue
+        against = report["against"][method]
+        gaps = [(one["b"] - one["c"]) / one["n"] for one in against["mcnemar"]]
+        assert against["difference"] == pytest.approx(np.mean(gaps))
+        assert against["p_holm"] is None, "two seeds allow no test"
+    assert any("2 seeds are too few for a test over seeds" in line for line in report["verdict"])
+    assert [one["n"] for one in report["rank_fidelity"]["each"]] == [
+        len(one["final"]) for one in report["rank_fidelity"]["each"]
+    ]
+
+
+def test_the_evolved_path_is_that_of_evolve(done, tmp_path):
+    from small_world import evolve
+
+    _, report = evolve(tmp_path / "r", chosen())
+    own = done[1]["methods"]["evolved"]["each"][0]
+    assert own["path"] == report["path"]
+    for part in ("validation", "test"):
+        assert own[part]["confusion"] == report[part]["confusion"]
+
+
+def test_budgets_are_equal(done):
+    # warm-up 4 + 2 generations of 4 minibatches = 12; 8 paths: one minibatch each for PathNet, 12 // 8 = 1 generation
+    report = done[1]
+    each = {name: row["each"][0] for name, row in report["methods"].items()}
+    assert report["budget"]["search_images"] == 12 * 32 == each["evolved"]["images"]["search"]
+    assert each["random_search"]["images"]["search"] == 12 * 32
+    assert each["pathnet"]["images"]["search"] == 8 * 32
+    assert each["random_search"]["evaluations"] == each["evolved"]["evaluations"] == 16
+    # 384 images are 1.33 trainings of 4 epochs of 72 images: two more than the finalists
+    assert report["budget"]["candidates_without_search"] == 2 + 2
+    for name in ("random_paths", "full_grid", "linear_probe"):
+        assert len(each[name]["candidates"]) == 4
+        assert each[name]["images"]["search"] == 0
+
+
+def test_the_same_rule_chooses_everywhere(done):
+    for method in ("evolved", "random_search", "pathnet", "random_paths", "ladder"):
+        for one in done[1]["methods"][method]["each"]:
+            best = max(row["validation_accuracy"] for row in one["candidates"])
+            bar = best - np.sqrt(best * (1 - best) / one["validation"]["n"])
+            good = [row["parameters"] for row in one["candidates"] if row["validation_accuracy"] >= bar]
+            assert one["candidates"][one["chosen"]]["parameters"] == one["parameters"] == min(good)
+
+
+# --- one look at the test, whole parts ------------------------------------------------------------------------------
+
+
+def test_the_test_is_read_once_after_all_parts_are_there(tmp_path, monkeypatch):
+    parts: list[int] = []
+    original: Callable[[Features], Split] = Features.test
+
+    def spy(self: Features) -> Split:
+        parts.append(len(list(tmp_path.glob("compare-*/parts/*.safetensors"))))
+        return original(self)
+
+    monkeypatch.setattr(Features, "test", spy)
+    comparison, first = run(tmp_path, seeds=1)
+    assert parts == [len(METHODS)]
+    assert run(tmp_path, seeds=1)[1] == json.loads(json.dumps(first)), "a finished one is read, not made again"
+    assert parts == [len(METHODS)]
+    comparison.report_file.unlink()
+    run(tmp_path, seeds=1)
+    assert len(parts) == 2, "the spy sees a second look"
+
+
+def test_an_interrupted_comparison_goes_on_to_the_same_report(done, tmp_path, monkeypatch):
+    comparison, report = done
+    made: list[tuple[str, int]] = []
+    folder = tmp_path / comparison.folder.name
+    shutil.copytree(comparison.folder, folder)
+    again = Comparison(folder)
+    again.report_file.unlink()
+    for lost in ((0, "pathnet"), (1, "nearest")):
+        again.part(*lost).unlink()
+    original = rivals.enter
+
+    def enter(arena: Arena, method: str, seed: int) -> rivals.Entry:
+        made.append((method, seed))
+        return original(arena, method, seed)
+
+    monkeypatch.setattr(rivals, "enter", enter)
+    found = run(tmp_path)[1]
+    assert made == [("pathnet", 0), ("nearest", 1)]
+
+    def timeless(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {k: timeless(v) for k, v in value.items() if k != "seconds"}
+        return [timeless(v) for v in value] if isinstance(value, list) else value
+
+    assert timeless(found) == timeless(report)
+
+
+def test_a_damaged_part_is_named(done, tmp_path):
+    comparison = Comparison(tmp_path / "c")
+    comparison.part(0, "ladder").parent.mkdir(parents=True)
+    comparison.part(0, "ladder").write_bytes(done[0].part(0, "ladder").read_bytes()[:100])
+    with refused(r"part .*s0-ladder.safetensors: cannot be read .*remove it to make it again"):
+        comparison.load(0, "ladder")
+    assert comparison.load(0, "evolved") is None
+
+
+def test_other_settings_get_another_directory(tmp_path):
+    one = chosen()
+    others = [(one, 3), (chosen(views=2), 2), (replace(one, data="other"), 2), (chosen(epochs=5), 2)]
+    names = {Comparison.of(tmp_path, of, seeds, encoder()).folder.name for of, seeds in [(one, 2), *others]}
+    assert len(names) == 5
+    assert Comparison.of(tmp_path, chosen(), 2, encoder()).folder.name in names, "the same settings find it again"
+    assert all(name.startswith("compare-blobs-random-") for name in names)
+    with refused("--seeds: expected at least 1, got 0"):
+        Comparison.of(tmp_path, chosen(), 0, encoder())
+
+
+def test_a_comparison_is_no_run(done):
+    folder = done[0].folder
+    assert all_runs(folder.parent) == []
+    with refused("run compare-.* not found"):
+        find_run(folder.parent, folder.name)
+
+
+def test_two_at_once_are_refused(done):
+    with done[0].alone(), refused("another process compares the same"), done[0].alone():
+        pass
+
+
+# --- the controls ---------------------------------------------------------------------------------------------------
+
+
+def test_rungs_rise_in_size():
+    grid = Grid((8, 2, 2), GridSettings(n_modules=6, width=8), seed=0)
+    grid.add_head("t", 2)
+    several = rivals.rungs(grid, 3)
+    sizes = [grid.count_parameters(path, "t") for path in several]
+    assert sizes == sorted(set(sizes))
+    ranked = [sorted(row) for row in grid.module_parameters()]
+    for path, place in ((several[0], 0), (several[-1], -1)):
+        assert [grid.module_parameters()[n][layer[0]] for n, layer in enumerate(path.layers)] == [
+            row[place] for row in ranked
+        ]
+    assert len(rivals.rungs(grid, 99)) == 6, "no more rungs than modules"
+    assert all(len(layer) == 1 for path in several for layer in path.layers)
+
+
+def test_the_first_restart_is_the_seed_itself():
+    found = rivals.enter(arena(), "full_grid", 0)
+    assert len(found.facts["candidates"]) == 4
+    assert ModulePath.parse(found.facts["path"]) == Grid(encoder().feature_shape, chosen().grid, 0).space.full_path()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_loaded_part_answers_validation_as_it_was_trained(done, method):
+    """Without a refit the fixed network is the one whose validation answers were kept."""
+    of = chosen(refit=False)
+    here = arena(of)
+    entry = rivals.enter(here, method, 1)
+    found = rivals.answers(here, entry, here.validation)
+    np.testing.assert_allclose(found, entry.log_p.double().exp().numpy(), atol=1e-6)
+
+
+def line(values: list[float], labels: list[int], name: str = "train") -> Split:
+    """Images whose one feature is a number."""
+    maps = np.array(values, np.float16)[:, None, None, None]
+    rows = (np.arange(len(values)),)
+    return Split(name, torch.tensor(labels), (maps,), rows, Standardiser(torch.zeros(1, 1, 1), torch.ones(1, 1, 1)))
+
+
+def test_neighbours_by_hand():
+    known = line([0, 1, 2, 10, 11, 12], [0, 0, 0, 1, 1, 1])
+    asked = line([1, 6.4, 11], [0, 1, 1], "val")
+    # k = 1: one vote and one image more of each class: (1 + 1) / 3 against 1 / 3
+    expected = [[2 / 3, 1 / 3], [1 / 3, 2 / 3], [1 / 3, 2 / 3]]
+    np.testing.assert_allclose(nearest.answers(known, asked, asked, 1, False), expected)
+    # k = 5: of the five nearest to 6.4 (2, 10, 1, 11, 12) three are of class 1: (2 + 1) / 7, (3 + 1) / 7
+    np.testing.assert_allclose(nearest.answers(known, asked, asked, 5, False)[1], [3 / 7, 4 / 7])
+    facts, log_p = nearest.choose(known, asked, replace(chosen(), task="t"))
+    assert facts["k"] == 5, "1, 3 and 5 are all right: the most neighbours"
+    assert facts["parameters"] == 9, "with validation images, one number each"
+    assert log_p.shape == (3, 2)
+    assert nearest.answers(known, asked, line([], []), 3, True).shape == (0, 2), "a task may have no test images"
+
+
+def test_rank_agreement_by_hand():
+    # 1 < 2 < 3 < 4 against 1, 3, 2, 4: five pairs of six agree, one does not: (5 - 1) / 6
+    found = rank_agreement([(0.1, 0), (0.2, 0), (0.3, 0), (0.4, 0)], [0.1, 0.3, 0.2, 0.4])
+    assert found["tau"] == pytest.approx(4 / 6)
+    assert rank_agreement([(0.1, -2), (0.1, -1)], [0.1, 0.2])["tau"] == pytest.approx(1), "likelihood breaks ties"
+    assert rank_agreement([(0.1, -2), (0.2, -1)], [0.1, 0.1])["tau"] is None
+
+
+# --- in words -------------------------------------------------------------------------------------------------------
+
+
+def judged(difference: float, p: float | None, seeds: int = 5) -> str:
+    def method(mean: float) -> dict[str, Any]:
+        return {"test": {"accuracy": {"mean": mean, "sd": 0.001}}}
+
+    test = [{"p": 0.01, "b": 9, "c": 1}] * (seeds if difference > 0 else 0)
+    report = {
+        "seeds": list(range(seeds)),
+        "methods": {"evolved": method(0.9 + difference), "ladder": method(0.9)},
+        "against": {"ladder": {"difference": difference, "p_holm": p, "mcnemar": test}},
+        "rank_fidelity": {"tau": {"mean": None}},
+    }
+    return " ".join(verdict(report))
+
+
+def test_the_verdict_says_what_is_not_beaten():
+    assert "beats the ladder on test: 0.9100 ± 0.0010" in judged(0.01, 0.02)
+    assert "favours it on 5 of 5 seeds" in judged(0.01, 0.02)
+    assert "is above, but not beyond the luck of seeds, the ladder" in judged(0.01, 0.2)
+    assert "does not beat the ladder" in judged(-0.01, 0.2)
+    assert "does not beat the ladder" in judged(0.0, None)
+    assert "is worse than the ladder" in judged(-0.01, 0.02)
+    assert "3 seeds are too few" in judged(0.01, None, 3)
+    assert "too few" not in judged(0.01, 0.02)
+
+
+def test_the_figure_is_drawn(done):
+    assert [file.name for file in plot_comparison(done[0].folder)] == ["comparison.png", "comparison.svg"]
+
+
+def test_the_table_names_every_method_and_the_verdict(done, capsys):
+    Terminal().comparison_table(done[1])
+    out = capsys.readouterr().out
+    for row in done[1]["methods"].values():
+        assert f"{row['name']} " in out
+    assert max(map(len, out.split("\n")[:14])) <= 80
+    assert all(line in out for line in done[1]["verdict"])
+    assert spread({"mean": 0.9, "sd": 0.01}) == "0.9000 ±0.0100"
+    assert spread({"mean": None, "sd": None}) == "–"
+
+
+def test_the_command(tmp_path):
+    from small_world import pathsearch
+
+    options = ["--encoder", "squeezenet1_1", "--encoder-weights", "random", "--image-size", SIZE, "--seeds", 1]
+    small = {
+        "grid.n_modules": 3, "grid.max_active": 1, "grid.width": 8, "search.population": 4, "search.generations": 1,
+        "search.steps": 2, "search.warmup": 1, "training.epochs": 2, "training.finalists": 1,
+    }  # fmt: skip
+    given = [word for key, value in small.items() for word in ("--set", f"{key}={value}")]
+    where = ["--data-dir", data_dir(), "--runs-dir", tmp_path, "--device", "cpu"]
+    command = ["compare", "--task", "blobs", *options, *given, *where, "--json"]
+    killed = pathsearch(*command, kill=("pathsearch.compare:Comparison.save", 4))
+    assert killed.code == -9
+    folder = next(tmp_path.glob("compare-*"))
+    assert len(list((folder / "parts").glob("*.safetensors"))) == 3
+    found = pathsearch(*command)
+    assert found.code == 0, found
+    report = json.loads(found.out)
+    assert report["folder"] == str(folder)
+    assert "nearest neighbours" in found.err
+    assert {"config.json", "env.json", "report.json", "comparison.png", "comparison.svg", "parts"} <= {
+        file.name for file in folder.iterdir()
+    }
+    assert pathsearch("plot", folder.name, "--runs-dir", tmp_path).code == 0
