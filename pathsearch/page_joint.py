@@ -53,7 +53,11 @@ def joint_page(source: Source) -> dict[str, Any]:
         "recalls": tables.recalls(overall, f"Recall of each class, routed; an unknown counts as missed. {mixed}"),
         "result_figures": source.figures("joint_accuracy"),
         "routing": tables.confusion(
-            routing["tasks"], [*routing["tasks"], "unknown"], routing["confusion"], f"Routing. {mixed}"
+            routing["tasks"],
+            [*routing["tasks"], "unknown"],
+            routing["confusion"],
+            f"Routing. {mixed}",
+            heads=("True task", "sent to"),
         ),
         "routing_figures": source.figures("routing", "rejection", "reuse"),
         "rejection": _rejection(report),

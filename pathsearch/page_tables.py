@@ -102,12 +102,18 @@ def recalls(part: Mapping[str, Any], caption: str) -> Table:
     return Table(caption, ["Class", "Images", "Recall", "95 % interval"], rows)
 
 
-def confusion(rows: Sequence[str], columns: Sequence[str], counts: Any, caption: str) -> Table | None:
+def confusion(
+    rows: Sequence[str],
+    columns: Sequence[str],
+    counts: Any,
+    caption: str,
+    heads: tuple[str, str] = ("True class", "said"),
+) -> Table | None:
     """A confusion table with sums; None where it is too wide to read."""
     if len(columns) > WIDEST:
         return None
     cells = [[name, *(f"{n:,}" for n in line), f"{sum(line):,}"] for name, line in zip(rows, counts, strict=True)]
-    return Table(caption, ["True class", *(f"said {name}" for name in columns), "All"], cells)
+    return Table(caption, [heads[0], *(f"{heads[1]} {name}" for name in columns), "All"], cells)
 
 
 def counted(about: Mapping[str, Any], caption: str) -> Table:
