@@ -134,6 +134,28 @@ def rejection(files: Texts) -> str:
     return f"Share of test images that their own task rejects, against the share fixed on validation. {each}."
 
 
+def reliability(files: Texts) -> str:
+    """How far confidence and accuracy are apart."""
+    value = files["report"]["calibration"]
+    test = value["test"]
+    rows = zip(*(test["before"]["bins"][key] for key in ("count", "confidence", "accuracy")), strict=True)
+    full = max(rows, key=lambda row: row[0])
+    return (
+        f"Accuracy against confidence on test images, n = {test['n']:,}. Expected calibration error "
+        f"{_r(test['before']['ece'])}, {_r(test['after']['ece'])} at temperature {_r(value['temperature'])}. The "
+        f"fullest bin, {full[0]:,} images: confidence {_r(full[1])}, accuracy {_r(full[2])}."
+    )
+
+
+def comparison(files: Texts) -> str:
+    """Size and test accuracy of every method."""
+    each = "; ".join(
+        f"{row['name']} {_r(row['test']['accuracy']['mean'])} with {row['parameters']['mean']:,.0f} parameters"
+        for row in files["report"]["methods"].values()
+    )
+    return f"Test accuracy against parameters, mean over {len(files['report']['seeds'])} seeds: {each}."
+
+
 WORDS: dict[str, tuple[str, Callable[[Texts], str]]] = {  # caption, alternative text
     "fitness_curve": ("Validation fitness and diversity over the search", fitness_curve),
     "path_on_grid": ("The evolved path on the grid", path_on_grid),
@@ -147,6 +169,8 @@ WORDS: dict[str, tuple[str, Callable[[Texts], str]]] = {  # caption, alternative
     "routing": ("Where the router sent the images", routing),
     "joint_accuracy": ("Accuracy with the router and with the task given", joint_accuracy),
     "reuse": ("Whose modules each path has", reuse),
+    "reliability": ("Reliability: confidence against accuracy on test images", reliability),
+    "comparison": ("Test accuracy against parameters, every method at every seed", comparison),
     "rejection": ("Answered unknown: promised and met", rejection),
 }
 

@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import Any
 
-import numpy as np
 import torch
 
 from data_prep.manifest import Task
@@ -23,7 +22,6 @@ from pathsearch.finalists import choose_smallest, finalists
 from pathsearch.fitness import Evaluator, FreshWeights, SharedWeights, fitnesses
 from pathsearch.grid import Grid
 from pathsearch.heritage import Heritage
-from pathsearch.mistakes import most_confident
 from pathsearch.path import Path
 from pathsearch.reporting import Outcome, report
 from pathsearch.router import Territory
@@ -133,7 +131,6 @@ def evolve(
         task, encoder, settings, features, grid, state, candidates, results, chosen, rivals, expert, heritage
     )
     result = report(outcome)
-    result["mistakes"] = _mistakes(expert, features.test(), task)
     result["earlier_experts"] = heritage.verify(grid, validation)
     clock.lap("test")
     result["seconds"] = {**seconds, "search_generations": sum(row["seconds"] for row in state.log)}
@@ -207,13 +204,6 @@ def _fix(
     expert = Expert(facts, best.network.cpu(), standardise)
     expert.save(run.expert_file)
     return Expert.load(run.expert_file)  # what is tested is what is on disk
-
-
-def _mistakes(expert: Expert, test: Split, task: Task) -> dict[str, Any]:
-    chunks = torch.arange(len(test)).split(512)
-    probabilities = np.concatenate([expert.probabilities(test.raw(positions)) for positions in chunks])
-    said = expert.classify(probabilities)
-    return most_confident(task, said, probabilities, task.classes, test.labels.numpy())
 
 
 def _write_path(run: Run, grid: Grid, path: Path, task: Task, heritage: Heritage) -> None:

@@ -17,6 +17,7 @@ from pathsearch.figure_calibration import rejection
 from pathsearch.figure_confusion import confusion
 from pathsearch.figure_grid import path_on_grid
 from pathsearch.figure_paths import paths_on_grid, reuse
+from pathsearch.figure_reliability import reliability
 from pathsearch.figure_style import (
     BLACK,
     BLUE,
@@ -48,7 +49,7 @@ def plot_run(run_dir: Path) -> list[Path]:
 
     Returns:
         The files written, NAME.png and NAME.svg, for NAME fitness_curve, training_curve, path_on_grid, paths,
-        confusion_validation, confusion_test, baselines, finalists.
+        confusion_validation, confusion_test, baselines, finalists, reliability.
 
     Raises:
         PathsearchError: `run_dir` is no folder, or an input file is malformed (names file and fault;
@@ -304,6 +305,7 @@ RUN_FIGURES: list[tuple[str, str, Drawing]] = [  # name, file it is made from, d
     ("confusion_test", "report.json", partial(run_confusion, "test")),
     ("baselines", "report.json", baselines),
     ("finalists", "report.json", finalists),
+    ("reliability", "report.json", reliability),
 ]
 JOINT_FIGURES: list[tuple[str, str, Drawing]] = [
     ("confusion_joint", "report.json", joint_confusion),

@@ -7,6 +7,7 @@ from typing import Any
 from pathsearch import page_tables as tables
 from pathsearch.again import joint_command
 from pathsearch.page_source import Source
+from pathsearch.page_statistics import statistics
 from pathsearch.page_tables import Table, interval_in_percent, number, percent, with_interval
 
 
@@ -67,11 +68,7 @@ def joint_page(source: Source) -> dict[str, Any]:
             for one in [tables.confusion(table["rows"], table["columns"], table["counts"], f"Counts. {mixed}")]
             if one is not None
         ],
-        "statistics": [
-            (key.replace("_", " ").capitalize(), found)
-            for key in ("mcnemar", "prior_shift")
-            if isinstance(report.get(key), dict) and (found := tables.facts(report[key], key.replace("_", " ")))
-        ],
+        "statistics": statistics({key: value for key, value in report.items() if key != "calibration"}),
         "other_figures": source.figures(*source.other_figures()),
         "mistakes": report.get("mistakes"),
         "mistake_pictures": source.mistakes(),

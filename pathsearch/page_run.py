@@ -7,6 +7,7 @@ from typing import Any
 from pathsearch import page_tables as tables
 from pathsearch.again import evolve_command, weights_name
 from pathsearch.page_source import Source
+from pathsearch.page_statistics import statistics
 from pathsearch.page_tables import Table, interval_in_percent, number, percent
 
 
@@ -45,6 +46,7 @@ def run_page(source: Source) -> dict[str, Any]:
             if (table := tables.confusion(part["classes"], part["columns"], part["confusion"], caption)) is not None
         ],
         "statistics": statistics(report),
+        "reliability_figures": source.figures("reliability"),
         "other_figures": source.figures(*source.other_figures()),
         "mistakes": report.get("mistakes"),
         "mistake_pictures": source.mistakes(),
@@ -60,29 +62,6 @@ def run_page(source: Source) -> dict[str, Any]:
         "command": evolve_command(source.config, source.folder.name) if source.config else None,
         "has_file_weights": source.config.get("encoder", {}).get("weights") not in ("imagenet", "random", None),
     }
-
-
-def statistics(report: dict[str, Any]) -> list[tuple[str, Table]]:
-    """Further statistics that a report may hold, each as a table."""
-    names = {
-        "calibration": "Calibration: are the probabilities met?",
-        "mcnemar": "McNemar's test: paired comparison on the same test images",
-        "prior_shift": "Prior shift: other shares of the classes",
-    }
-    found = []
-    for key, title in names.items():
-        for words, part in (
-            ("", report),
-            ("test ", report.get("test", {})),
-            ("validation ", report.get("validation", {})),
-        ):
-            if part.get(key):
-                table = tables.facts(
-                    {key: part[key]} if not isinstance(part[key], dict) else part[key], f"{words}{title}"
-                )
-                if table is not None:
-                    found.append((title, table))
-    return found
 
 
 def _question(report: dict[str, Any], classes: list[str]) -> str:
@@ -180,7 +159,7 @@ def _limits(report: dict[str, Any], about: dict[str, Any] | None) -> list[str]:
     if rates:
         value, name = min(rates)
         lines.insert(0, f"Of {name}, the class found least, {percent(1 - value)} of the test images are missed.")
-    if not report.get("calibration") and not report["test"].get("calibration"):
+    if not report.get("calibration"):
         lines.append("Whether the probabilities are met was not measured in this run.")
     return lines
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,9 +19,12 @@ from pathsearch.finalists import standard_error
 from pathsearch.fitness import log_probabilities
 from pathsearch.grid import Grid, count
 from pathsearch.heritage import Heritage
+from pathsearch.mistakes import most_confident
 from pathsearch.path import Path
+from pathsearch.reliability import calibration
 from pathsearch.reuse import of_run
 from pathsearch.search import SearchState
+from pathsearch.statistics import SURE, mcnemar, prior_shift
 from pathsearch.training import Trained
 
 
@@ -43,17 +46,41 @@ class Outcome:
     heritage: Heritage  # earlier experts on the grid
 
 
+class _Said(NamedTuple):
+    """What one network said to the validation and the test images."""
+
+    name: str
+    parameters: int
+    validation: np.ndarray  # (n_val, K) probabilities, before any refit
+    test: np.ndarray  # (n_test, K)
+    threshold: float | None
+
+    def right(self, test: Split) -> np.ndarray:
+        """(n_test,) whether each test image got its class."""
+        return np.asarray(decide(self.test, self.threshold) == test.labels.numpy())
+
+
 def report(outcome: Outcome) -> dict[str, Any]:
     """The run's report; reads the test images, once, for the expert and its baselines together."""
-    validation, test = outcome.features.validation(), outcome.features.test()
-    threshold = outcome.expert.facts.threshold
-    on_validation = _validation_probabilities(outcome.results[outcome.chosen])
-    rivals = sorted(outcome.rivals.items())
+    training, validation, test = outcome.features.train(), outcome.features.validation(), outcome.features.test()
+    own = _expert_said(outcome, test)
+    rivals = {
+        name: [_rival_said(label, trained, outcome, validation, test) for label, trained in several]
+        for name, several in sorted(outcome.rivals.items())
+    }
+    y_validation, y_test = validation.labels.numpy(), test.labels.numpy()
+    labels = {"train": training.labels.numpy(), "val": y_validation, "test": y_test}
     result = {
         **_circumstances(outcome),
-        "validation": _assess(on_validation, validation, threshold, outcome.task),
-        "test": _assess(_expert_probabilities(outcome.expert, test), test, threshold, outcome.task),
-        "baselines": {name: _baseline(several, outcome, validation, test) for name, several in rivals},
+        "validation": _assess(own.validation, validation, own.threshold, outcome.task),
+        "test": _assess(own.test, test, own.threshold, outcome.task),
+        "baselines": {name: _baseline(several, outcome, validation, test) for name, several in rivals.items()},
+        "mcnemar": {name: _paired(own, several, test) for name, several in rivals.items()},
+        "calibration": calibration((y_validation, own.validation), (y_test, own.test)),
+        "prior_shift": prior_shift(labels, outcome.task.classes),
+        "mistakes": most_confident(
+            outcome.task, decide(own.test, own.threshold), own.test, outcome.task.classes, y_test
+        ),
         "finalists": _finalists(outcome, len(validation)),
     }
     return {**result, "verdict": verdict(result)}
@@ -104,32 +131,44 @@ def _finalists(outcome: Outcome, n: int) -> list[dict[str, Any]]:
     ]
 
 
-def _expert_probabilities(expert: Expert, split: Split) -> np.ndarray:
-    """(n, K) from the raw maps, as the joint evaluation asks an expert."""
-    parts = torch.arange(len(split)).split(512)
-    return np.concatenate([expert.probabilities(split.raw(positions)) for positions in parts])
+def _expert_said(outcome: Outcome, test: Split) -> _Said:
+    """The expert's answers, from the raw maps, as the joint evaluation asks an expert."""
+    expert = outcome.expert
+    parts = torch.arange(len(test)).split(512)
+    on_test = np.concatenate([expert.probabilities(test.raw(positions)) for positions in parts])
+    on_validation = _validation_probabilities(outcome.results[outcome.chosen])
+    return _Said("expert", expert.n_parameters(), on_validation, on_test, expert.facts.threshold)
+
+
+def _rival_said(name: str, trained: Trained, outcome: Outcome, validation: Split, test: Split) -> _Said:
+    """A baseline's answers, by the same threshold rule."""
+    on_validation = _validation_probabilities(trained)
+    threshold = fix_threshold(outcome.settings.training.threshold, validation.labels.numpy(), on_validation)
+    on_test = log_probabilities(trained.network, test).double().exp().numpy()
+    return _Said(name, count(trained.network), on_validation, on_test, threshold)
+
+
+def _paired(own: _Said, several: list[_Said], test: Split) -> dict[str, Any]:
+    """McNemar's test of the expert (b: only it is right) against one baseline (c), or against each of several."""
+    each = [{"path": other.name, **mcnemar(own.right(test), other.right(test))} for other in several]
+    return each[0] if len(each) == 1 else {"each": each}
 
 
 def _assess(probabilities: np.ndarray, split: Split, threshold: float | None, task: Task) -> dict[str, Any]:
     return metrics.evaluate(split.labels.numpy(), probabilities, task.classes, decide(probabilities, threshold))
 
 
-def _baseline(several: list[tuple[str, Trained]], outcome: Outcome, validation: Split, test: Split) -> dict[str, Any]:
+def _baseline(several: list[_Said], outcome: Outcome, validation: Split, test: Split) -> dict[str, Any]:
     """One baseline's numbers; for several networks their mean, the spread between them and each one's own."""
-    each: list[dict[str, Any]] = []
-    for name, trained in several:
-        on_validation = _validation_probabilities(trained)
-        rule = outcome.settings.training.threshold
-        threshold = fix_threshold(rule, validation.labels.numpy(), on_validation)
-        on_test = log_probabilities(trained.network, test).double().exp().numpy()
-        each.append(
-            {
-                "path": name,
-                "parameters": count(trained.network),
-                "validation": _assess(on_validation, validation, threshold, outcome.task),
-                "test": _assess(on_test, test, threshold, outcome.task),
-            }
-        )
+    each: list[dict[str, Any]] = [
+        {
+            "path": one.name,
+            "parameters": one.parameters,
+            "validation": _assess(one.validation, validation, one.threshold, outcome.task),
+            "test": _assess(one.test, test, one.threshold, outcome.task),
+        }
+        for one in several
+    ]
     if len(each) == 1:
         return each[0]
     rates = ("accuracy", "balanced_accuracy", "recall", "auc", "log_likelihood")
@@ -168,6 +207,17 @@ def verdict(report: dict[str, Any]) -> list[str]:
             relation = "does not beat"
         lines.append(
             f"The evolved path {relation} {words[name]} on test: {own:.4f} (95 % {low:.4f} to {high:.4f}) "
-            f"against {other:.4f}."
+            f"against {other:.4f}." + _mcnemar_words(report.get("mcnemar", {}).get(name, {}))
         )
     return lines
+
+
+def _mcnemar_words(row: dict[str, Any]) -> str:
+    """McNemar's test in words; of several networks, how many of them it tells from the expert."""
+    if "each" in row:
+        better = sum(one["p"] < SURE and one["b"] > one["c"] for one in row["each"])
+        worse = sum(one["p"] < SURE and one["b"] < one["c"] for one in row["each"])
+        return f" McNemar: better than {better} of {len(row['each'])} (p < {SURE:g}), worse than {worse}."
+    if row:
+        return f" McNemar: {row['b']} images only the path has right, {row['c']} only the other; p = {row['p']:.2g}."
+    return ""

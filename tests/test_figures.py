@@ -19,9 +19,10 @@ from pathsearch.figure_confusion import confusion
 from pathsearch.figure_style import compact, styled, tidy
 from pathsearch.figures import plot_joint, plot_run
 from pathsearch.metrics import evaluate
+from pathsearch.reliability import calibration
 
 RUN = ["fitness_curve", "training_curve", "path_on_grid", "paths", "confusion_validation", "confusion_test"]
-RUN += ["baselines", "finalists"]
+RUN += ["baselines", "finalists", "reliability"]
 JOINT = ["confusion_joint", "routing", "joint_accuracy", "reuse", "rejection"]
 EPOCH = "epoch,train_loss,train_accuracy,val_loss,val_accuracy"
 LONG = [f"a rather long class name of kind {i}" for i in range(10)]
@@ -65,6 +66,8 @@ def write_run(folder: Path, classes: Sequence[str] = ("A", "L", "R"), task: str 
     }
     (folder / "path.json").write_text(json.dumps(path))
     metrics = answers(classes)
+    labels = np.arange(40) % len(classes)
+    p = np.where(np.eye(len(classes))[(labels * 7) // 8], 0.8, 0.2 / (len(classes) - 1))
     accuracies = ((0.95, 40_000, False), (0.945, 9_000, True), (0.93, 5_000, False))
     report = {
         "task": task,
@@ -82,6 +85,7 @@ def write_run(folder: Path, classes: Sequence[str] = ("A", "L", "R"), task: str 
             for a, p, c in accuracies
         ],
         "parameters": {"expert": 12_345, "full_grid": 2_000_000},
+        "calibration": calibration((labels, p), (labels, p)),
     }
     (folder / "report.json").write_text(json.dumps(report))
 
@@ -245,7 +249,7 @@ def test_absent_files_and_sections_are_skipped(tmp_path: Path):
     (tmp_path / "log.csv").unlink()
     edit(
         tmp_path / "report.json",
-        {"baselines": {}, "finalists": [], "test": evaluate([], np.zeros((0, 2)), "ab")},
+        {"baselines": {}, "finalists": [], "calibration": {}, "test": evaluate([], np.zeros((0, 2)), "ab")},
     )
     edit(tmp_path / "path.json", {"paths": {"ecg": [[0, 2]] * 3}})  # alone on its grid
     names = {file.stem for file in plot_run(tmp_path)}

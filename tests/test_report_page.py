@@ -30,6 +30,7 @@ from data_prep.whole_files import write_json
 from pathsearch import cli, figures, joint
 from pathsearch.again import evolve_command, joint_command
 from pathsearch.mistakes import most_confident, together
+from pathsearch.page_tables import number
 from pathsearch.report_page import page_kind, write_page
 from pathsearch.runs import Run, read_json
 from pathsearch.teller import Silent
@@ -146,6 +147,20 @@ def test_numbers_are_those_of_the_report():
         assert all(str(n) in said for n in counts.values())
 
 
+def test_statistics_are_those_of_the_report():
+    report, page = read_json(run_folder() / "report.json"), Page(text_of(run_folder()))
+    said = page.text("main")
+    for split in ("validation", "test"):
+        for state in ("before", "after"):
+            row = report["calibration"][split][state]
+            assert " ".join(number(row[key]) for key in ("ece", "brier", "nll")) in said
+    probe = report["mcnemar"]["linear_probe"]
+    assert f"linear probe {probe['n']} {probe['b']} {probe['c']} {probe['p']:.2g}" in said
+    for line in report["prior_shift"]["in_words"]:
+        assert line in said
+    assert "was not measured" not in said
+
+
 def test_joint_numbers_are_those_of_the_report():
     report, page = read_json(joint_folder() / "report.json"), Page(text_of(joint_folder()))
     said = page.text("main").replace("\u00a0", " ")
@@ -163,15 +178,52 @@ def test_further_statistics_are_shown_where_a_report_has_them(tmp_path):
     folder = changed(
         run_folder(), tmp_path, calibration={"temperature": 1.2345, "ece": {"test": 0.0456}}, mcnemar={"p": 0.1234}
     )
-    (folder / "reliability.svg").write_text((folder / "baselines.svg").read_text())
+    for file in folder.glob("reliability.*"):
+        file.unlink()
+    (folder / "strange.svg").write_text((folder / "baselines.svg").read_text())
     write_page(folder)
     said = Page(text_of(folder)).text("main")
-    assert all(value in said for value in ("1.2345", "0.0456", "0.1234", "Reliability"))
+    assert all(value in said for value in ("1.2345", "0.0456", "0.1234", "Strange"))
     assert "was not measured" not in said
     assert faults(text_of(folder)) == []
 
 
 def test_a_comparison_has_a_page(tmp_path):
+    def spread(*each: float) -> dict[str, object]:
+        return {"mean": float(np.mean(each)), "sd": 0.0123, "each": list(each)}
+
+    def method(name: str, accuracy: float) -> dict[str, object]:
+        rates = {rate: spread(accuracy, accuracy) for rate in ("accuracy", "balanced_accuracy", "auc")}
+        half = {**rates, "n": 24}
+        return {"name": name, "parameters": spread(100, 300), "validation": half, "test": half, "each": []}
+
+    paired = {"n": 24, "b": 3, "c": 1, "p": 0.625}
+    against = {"seeds": 2, "difference": 0.0456, "ci95": [-0.01, 0.09], "p": 0.0321, "wilcoxon_p": 0.5, "sd": 0.1}
+    report = {
+        "kind": "comparison",
+        "task": "stripes",
+        "split": "random",
+        "split_in_words": "random split",
+        "encoder": {"name": "squeezenet1_1", "weights": "random", "image_size": 48},
+        "seeds": [0, 1],
+        "budget": {"in_words": "the same for all", "candidates_without_search": 8},
+        "methods": {"evolved": method("evolved path", 0.9123), "random_paths": method("random paths", 0.8765)},
+        "against": {"random_paths": {**against, "p_holm": 0.0642, "mcnemar": [paired, paired]}},
+        "rank_fidelity": {"tau": spread(0.5, 0.6), "each": [{"n": 8, "tau": 0.5}, {"n": 8, "tau": 0.6}]},
+        "verdict": ["The evolved path is above, but not beyond the luck of seeds."],
+    }
+    write_json(tmp_path / "report.json", report)
+    (tmp_path / "comparison.svg").write_text((run_folder() / "baselines.svg").read_text())
+    write_page(tmp_path)
+    page = Page(text_of(tmp_path))
+    said = page.text("main")
+    assert faults(text_of(tmp_path)) == []
+    for value in ("luck of seeds", "random split", "0.9123 ± 0.0123", "0.8765 ± 0.0123", "0.0456", "0.064", "0.5500"):
+        assert value in said, value
+    assert "evolved path 0.9123 with 200 parameters" in (page.all("img")[0]["alt"] or "")
+
+
+def test_a_comparison_of_another_form_has_a_page(tmp_path):
     report = {
         "task": "stripes",
         "verdict": ["No way is better than another beyond its interval."],
