@@ -17,6 +17,7 @@ from small_world import (
     copied,
     data_dir,
     finished,
+    pathsearch,
     prepare,
     refused,
     runs_dir,
@@ -243,6 +244,20 @@ def test_what_a_page_is_about_is_told_from_its_report():
     for folder, template in ((run_folder(), "run.html.j2"), (joint_folder(), "joint.html.j2")):
         assert page_kind(read_json(folder / "report.json"))[0] == template
     assert page_kind({"task": "a"})[0] == "comparison.html.j2"
+
+
+def test_plot_makes_the_page_again_and_waits_for_a_report(tmp_path):
+    folder = copied(Run(run_folder()), tmp_path).folder
+    before = text_of(folder)
+    (folder / "report.html").unlink()
+    done = pathsearch("plot", folder, "--json", "--data-dir", tmp_path / "nowhere")
+    assert done.code == 0, done
+    assert json.loads(done.out)["page"] == str(folder / "report.html")
+    assert text_of(folder) == before
+    for name in ("report.html", "report.json"):
+        (folder / name).unlink()
+    done = pathsearch("plot", folder, "--json")
+    assert (done.code, json.loads(done.out)["page"]) == (0, None), done
 
 
 # --- pictures of the data ------------------------------------------------------------------------------------------
