@@ -24,8 +24,9 @@ def comparison_page(source: Source) -> dict[str, Any]:
     if known:
         found += [("Every method", _methods(report, split)), ("The evolved path against each", _against(report, split))]
         aside += ("methods", "against")
-    single = {key: value for key, value in report.items() if not isinstance(value, (dict, list)) and key not in aside}
-    nested = {key: value for key, value in report.items() if isinstance(value, (dict, list)) and key not in aside}
+    rest = {key: value for key, value in report.items() if key not in aside}
+    nested = {key: value for key, value in rest.items() if _is_nested(value)}
+    single = {key: value for key, value in rest.items() if key not in nested}
     if single:
         found.append(("What it stands on", tables.facts(single, "From report.json.")))
     for key, value in nested.items():
@@ -45,6 +46,10 @@ def comparison_page(source: Source) -> dict[str, Any]:
         "versions": tables.facts(source.env, "Machine and library versions, from env.json."),
         "command": report.get("command"),
     }
+
+
+def _is_nested(value: Any) -> bool:
+    return isinstance(value, dict) or (isinstance(value, list) and any(isinstance(one, (dict, list)) for one in value))
 
 
 def _is_known(methods: Any) -> bool:
@@ -93,7 +98,7 @@ def _against(report: Mapping[str, Any], split: str) -> Table | None:
                 number(row.get("difference")),
                 f"{pair[0]:.4f} to {pair[1]:.4f}" if pair else DASH,
                 *(DASH if row.get(key) is None else f"{row[key]:.2g}" for key in ("p", "p_holm", "wilcoxon_p")),
-                ", ".join(f"{one['b']}:{one['c']} (p = {one['p']:.2g})" for one in paired) or DASH,
+                ", ".join(f"{one['b']}:{one['c']} ({one['p']:.2g})" for one in paired) or DASH,
             ]
         )
     heads = [
@@ -103,7 +108,7 @@ def _against(report: Mapping[str, Any], split: str) -> Table | None:
         "Paired t, p",
         "After Holm",
         "Wilcoxon, p",
-        "McNemar, seed by seed",
+        "McNemar (p), each seed",
     ]
     told = (
         "Difference of test accuracy, evolved path less the other, over seeds. McNemar: images only the one : only the "
