@@ -79,6 +79,7 @@ def evolve(
     from pathsearch.encoder import Encoder, choose_device
     from pathsearch.evolve import evolve as evolve_task
     from pathsearch.heritage import Heritage
+    from pathsearch.report_page import write_page
     from pathsearch.runs import Run
 
     terminal = Terminal(as_json)
@@ -113,12 +114,14 @@ def evolve(
             with terminal.progress():
                 report = evolve_task(prepared, trunk, settings, run, data_dir / "features", heritage, where, terminal)
     drawn = figures.plot_run(run.folder)
+    page = write_page(run.folder, data_dir)
     terminal.run_table(report)
     for row in report["earlier_experts"]:
         about = f"{row['task']} ({row['run']}, {row['file_sha256_after'][:12]})"
         terminal.say(f"earlier expert {about}: file and logits bit-identical")
     terminal.say(f"expert  {run.expert_file}\nreport  {run.report_file}")
     terminal.figures(drawn)
+    terminal.say(f"page    {page}")
     terminal.emit(report)
 
 
@@ -139,6 +142,7 @@ def joint_eval(
     """Mix all tasks' test images, route them without their labels, and report accuracy, recall and confusion."""
     from pathsearch import figures, joint
     from pathsearch.encoder import choose_device
+    from pathsearch.report_page import write_page
     from pathsearch.runs import find_run, newest_finished
 
     terminal = Terminal(as_json)
@@ -148,32 +152,40 @@ def joint_eval(
         report = joint.joint_evaluate(chosen, data_dir, cache, where, seed, terminal, false_rejection)
     folder = joint.save(report, runs_dir)
     drawn = figures.plot_joint(folder)
+    page = write_page(folder, data_dir)
     terminal.joint_table(report)
     terminal.say(f"report  {folder / 'report.json'}")
     terminal.figures(drawn)
+    terminal.say(f"page    {page}")
     terminal.emit({**report, "folder": str(folder)})
 
 
 @app.command()
 def plot(
     run: Annotated[str, typer.Argument(help="A run, a joint evaluation or a comparison, by name or directory.")],
+    images: Annotated[bool, typer.Option(help="Show small copies of images on the page.")] = True,
+    data_dir: DataDir = Path("data"),
     runs_dir: RunsDir = Path("runs"),
     as_json: Json = False,
 ) -> None:
-    """Draw a run's figures again, from its files."""
+    """Draw a run's figures and write its page, report.html, again, from its files."""
     from pathsearch import figures
+    from pathsearch.report_page import has_report, write_page
     from pathsearch.runs import find_run, is_comparison
 
     terminal = Terminal(as_json)
     folders = [folder for folder in (runs_dir / run, Path(run)) if folder.is_dir()]
-    joint_dir = next((folder for folder in folders if folder.name.startswith("joint-")), None)
-    compared = next(filter(is_comparison, folders), None)
-    if compared:
-        drawn = figures.plot_comparison(compared)
+    if compared := next(filter(is_comparison, folders), None):
+        folder, drawn = compared, figures.plot_comparison(compared)
+    elif joint_dir := next((folder for folder in folders if folder.name.startswith("joint-")), None):
+        folder, drawn = joint_dir, figures.plot_joint(joint_dir)
     else:
-        drawn = figures.plot_joint(joint_dir) if joint_dir else figures.plot_run(find_run(runs_dir, run).folder)
+        folder = find_run(runs_dir, run).folder
+        drawn = figures.plot_run(folder)
     terminal.figures(drawn)
-    terminal.emit({"figures": [str(file) for file in drawn]})
+    page = write_page(folder, data_dir, images=images) if has_report(folder) else None  # a search may still go on
+    terminal.say(f"page    {page or 'none: report.json comes at the end of the run'}")
+    terminal.emit({"figures": [str(file) for file in drawn], "page": str(page) if page else None})
 
 
 @app.command()

@@ -45,6 +45,7 @@ def compare(
     from pathsearch.compare import compare as compare_methods
     from pathsearch.decision import check_rule
     from pathsearch.encoder import Encoder, choose_device
+    from pathsearch.report_page import write_page
 
     terminal = Terminal(as_json)
     prepared = load_task(data_dir, task)
@@ -64,7 +65,8 @@ def compare(
     with comparison.alone(), terminal.progress():
         report = compare_methods(prepared, trunk, settings, seeds, comparison, data_dir / "features", where, terminal)
     drawn = figures.plot_comparison(comparison.folder)
+    page = write_page(comparison.folder, data_dir)
     terminal.comparison_table(report)
-    terminal.say(f"report  {comparison.report_file}")
+    terminal.say(f"report  {comparison.report_file}\npage    {page}")
     terminal.figures(drawn)
     terminal.emit({**report, "folder": str(comparison.folder)})

@@ -15,6 +15,7 @@ from pathsearch.config import EncoderSettings, RunSettings, SearchSettings, Trai
 from pathsearch.encoder import Encoder
 from pathsearch.evolve import evolve
 from pathsearch.heritage import Heritage
+from pathsearch.report_page import write_page
 from pathsearch.runs import Run
 from pathsearch.terminal import Terminal
 
@@ -39,7 +40,7 @@ def run_demo(out: Path, seed: int, device: torch.device, terminal: Terminal) -> 
             prepare_pneumonia(out / "raw" / "chest_xray", data_dir, progress=terminal.count, **options),
         ]
     encoder = Encoder(EncoderSettings(weights="random", image_size=IMAGE_SIZE), device)
-    runs, drawn = [], []
+    runs, drawn, pages = [], [], []
     for task in tasks:
         settings = RunSettings(
             task.name, task.split_name, seed, encoder.settings, search=SEARCH, training=TRAINING, data=task.fingerprint
@@ -50,11 +51,15 @@ def run_demo(out: Path, seed: int, device: torch.device, terminal: Terminal) -> 
             report = evolve(task, encoder, settings, run, data_dir / "features", Heritage(), device, terminal)
         terminal.run_table(report)
         drawn += figures.plot_run(run.folder)
+        pages.append(write_page(run.folder, data_dir))
         runs.append(run)
     with terminal.progress():
         joint_report = joint.joint_evaluate(runs, data_dir, data_dir / "features", device, seed, terminal)
     folder = joint.save(joint_report, runs_dir)
     drawn += figures.plot_joint(folder)
+    pages.append(write_page(folder, data_dir))
     terminal.joint_table(joint_report)
     terminal.figures(drawn)
+    for page in pages:
+        terminal.say(f"page    {page}")
     return {**joint_report, "folder": str(folder)}

@@ -11,16 +11,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from data_prep.manifest import load_task
+from data_prep.manifest import Task, load_task
 from data_prep.whole_files import file_sha256, write_json
 from pathsearch.calibration import calibration
 from pathsearch.expert import Expert
 from pathsearch.features import Split, encode
 from pathsearch.metrics import UNKNOWN, evaluate, wilson
+from pathsearch.mistakes import most_confident, together
 from pathsearch.model import Model, check_unchanged
 from pathsearch.reuse import matrix
 from pathsearch.router import FALSE_REJECTION, Router, pooled
-from pathsearch.runs import Run
+from pathsearch.runs import Run, environment
 from pathsearch.teller import Teller
 
 CHUNK = 512  # images of the mixed stream that are answered together
@@ -73,8 +74,9 @@ def joint_evaluate(
     model = Model.of(runs, device, false_rejection)
     experts, encoder = model.experts, model.encoder
     tests: dict[str, Split] = {}
+    tasks: dict[str, Task] = {}
     for run, (name, expert) in zip(runs, experts.items(), strict=True):
-        task = load_task(data_dir, name)
+        task = tasks[name] = load_task(data_dir, name)
         check_unchanged(run, expert, task, encoder)
         tell.stage("encode", 0)
         tests[name] = encode(task, encoder, cache_dir, 1, tell.count).test()
@@ -86,6 +88,8 @@ def joint_evaluate(
     digests = {task: file_sha256(run.expert_file) for task, run in zip(experts, runs, strict=True)}
     report["reuse"] = matrix(reports, digests)
     report["encoder"] = {**encoder.identity, "key": encoder.key}
+    report["data"] = {name: task.fingerprint for name, task in tasks.items()}
+    report["mistakes"] = _mistakes(tasks, tests, answers, report["confusion"]["rows"])
     report["seed"] = seed
     report["false_rejection_on_validation"] = false_rejection
     report["calibration"] = calibration(model.router.territories, {task: test.pooled() for task, test in tests.items()})
@@ -185,6 +189,18 @@ def _report(tests: dict[str, Split], experts: dict[str, Expert], answers: Answer
     }
 
 
+def _mistakes(
+    tasks: dict[str, Task], tests: dict[str, Split], answers: Answers, all_classes: list[str]
+) -> dict[str, Any]:
+    parts, offset = [], 0
+    for name, task in tasks.items():
+        true = tests[name].labels.numpy() + offset
+        said, probabilities = answers.predictions[name], answers.probabilities[name]
+        parts.append(most_confident(task, said, probabilities, all_classes, true))
+        offset += len(task.classes)
+    return together(parts)
+
+
 def _routing(names: list[str], answers: Answers) -> dict[str, Any]:
     """How the images were sent.
 
@@ -229,5 +245,6 @@ def save(report: dict[str, Any], runs_dir: Path) -> Path:
     while folder.exists():
         number += 1
         folder = runs_dir / f"{name}_{number}"
+    write_json(folder / "env.json", environment())
     write_json(folder / "report.json", report)
     return folder

@@ -20,6 +20,7 @@ from pathsearch.finalists import standard_error
 from pathsearch.fitness import log_probabilities
 from pathsearch.grid import Grid, count
 from pathsearch.heritage import Heritage
+from pathsearch.mistakes import most_confident
 from pathsearch.path import Path
 from pathsearch.reliability import calibration
 from pathsearch.reuse import of_run
@@ -76,6 +77,9 @@ def report(outcome: Outcome) -> dict[str, Any]:
         "mcnemar": {name: _paired(own, several, test) for name, several in rivals.items()},
         "calibration": calibration((y_validation, own.validation), (y_test, own.test)),
         "prior_shift": prior_shift(labels, outcome.task.classes),
+        "mistakes": most_confident(
+            outcome.task, decide(own.test, own.threshold), own.test, outcome.task.classes, y_test
+        ),
         "finalists": _finalists(outcome, len(validation)),
     }
     return {**result, "verdict": verdict(result)}

@@ -1,0 +1,140 @@
+"""The page of a comparison: verdict first, then the methods, the tests between them, and whatever else is told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pathsearch import page_tables as tables
+from pathsearch.page_source import Source
+from pathsearch.page_tables import DASH, Table, number
+
+ASIDE = ("kind", "verdict", "command", "split_in_words", "question")  # told elsewhere on the page
+RATES = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "auc": "AUC"}
+
+
+def comparison_page(source: Source) -> dict[str, Any]:
+    """What the template `comparison.html.j2` shows; a report of another form is shown value by value."""
+    report = source.report
+    task = report.get("task", source.folder.name)
+    split = f"Split: {report['split_in_words']}." if "split_in_words" in report else ""
+    known = _is_known(report.get("methods")) and "seeds" in report
+    found: list[tuple[str, Table | None]] = []
+    aside: tuple[str, ...] = ASIDE
+    if known:
+        found += [("Every method", _methods(report, split)), ("The evolved path against each", _against(report, split))]
+        aside += ("methods", "against")
+    rest = {key: value for key, value in report.items() if key not in aside}
+    nested = {key: value for key, value in rest.items() if _is_nested(value)}
+    single = {key: value for key, value in rest.items() if key not in nested}
+    if single:
+        found.append(("What it stands on", tables.facts(single, "From report.json.")))
+    for key, value in nested.items():
+        title = key.replace("_", " ").capitalize()
+        found.append((title, _table(value, f"{title}.")))
+    return {
+        "title": f"{task}: a comparison",
+        "kind": "Comparison",
+        "question": report.get(
+            "question", f"Does searching pay on {task}? The evolved path beside other ways, at equal budget."
+        ),
+        "answer": _answer(report, split) if known else split,
+        "verdict": report.get("verdict", []),
+        "key_numbers": [],
+        "figures": source.figures("comparison", *source.other_figures()),
+        "tables": [(title, table) for title, table in found if table is not None],
+        "versions": tables.facts(source.env, "Machine and library versions, from env.json."),
+        "command": report.get("command"),
+    }
+
+
+def _is_nested(value: Any) -> bool:
+    return isinstance(value, dict) or (isinstance(value, list) and any(isinstance(one, (dict, list)) for one in value))
+
+
+def _is_known(methods: Any) -> bool:
+    rows = list(methods.values()) if isinstance(methods, Mapping) else []
+    return bool(rows) and all(isinstance(row, Mapping) and {"name", "parameters", "test"} <= set(row) for row in rows)
+
+
+def _answer(report: Mapping[str, Any], split: str) -> str:
+    rows = [row for row in report["methods"].values() if row["test"]["accuracy"]["mean"] is not None]
+    if not rows:
+        return f"There are no test images. {split}"
+    best = max(rows, key=lambda row: row["test"]["accuracy"]["mean"])
+    return (
+        f"Of {len(rows)} ways over {len(report['seeds'])} seeds, {best['name']} has the highest mean test accuracy, "
+        f"{_spread(best['test']['accuracy'])}, n = {best['test']['n']:,}. {split}"
+    )
+
+
+def _methods(report: Mapping[str, Any], split: str) -> Table:
+    rows = list(report["methods"].values())
+    test, seeds = rows[0]["test"]["n"], len(report["seeds"])
+    return Table(
+        f"Test, n = {test:,}; last column validation, where all was chosen. Mean ± standard deviation over {seeds} "
+        f"seeds. {split}",
+        ["Method", "Parameters", *(f"Test {words}" for words in RATES.values()), "Validation accuracy"],
+        [
+            [
+                row["name"],
+                f"{row['parameters']['mean']:,.0f}",
+                *(_spread(row["test"].get(rate)) for rate in RATES),
+                _spread(row.get("validation", {}).get("accuracy")),
+            ]
+            for row in rows
+        ],
+        strong=next((i for i, name in enumerate(report["methods"]) if name == "evolved"), None),
+    )
+
+
+def _against(report: Mapping[str, Any], split: str) -> Table | None:
+    rows = []
+    for method, row in (report.get("against") or {}).items():
+        pair, paired = row.get("ci95"), row.get("mcnemar") or []
+        rows.append(
+            [
+                report["methods"].get(method, {}).get("name", method),
+                number(row.get("difference")),
+                f"{pair[0]:.4f} to {pair[1]:.4f}" if pair else DASH,
+                *(DASH if row.get(key) is None else f"{row[key]:.2g}" for key in ("p", "p_holm", "wilcoxon_p")),
+                ", ".join(f"{one['b']}:{one['c']} ({one['p']:.2g})" for one in paired) or DASH,
+            ]
+        )
+    heads = [
+        "Against",
+        "Difference",
+        "95 % interval",
+        "Paired t, p",
+        "After Holm",
+        "Wilcoxon, p",
+        "McNemar (p), each seed",
+    ]
+    told = (
+        "Difference of test accuracy, evolved path less the other, over seeds. McNemar: images only the one : only the "
+    )
+    return Table(f"{told}other has right. {split}", heads, rows) if rows else None
+
+
+def _spread(value: Mapping[str, Any] | None) -> str:
+    if not value or value["mean"] is None:
+        return DASH
+    return f"{value['mean']:.4f}" + ("" if value["sd"] is None else f" ± {value['sd']:.4f}")
+
+
+def _table(value: Any, caption: str) -> Table | None:
+    """Rows of equal keys as a table with these heads; anything else one value a row."""
+    rows: Sequence[Any] = list(value.values()) if isinstance(value, dict) else value
+    names = list(value) if isinstance(value, dict) else [str(n) for n in range(1, len(value) + 1)]
+    plain = rows and all(isinstance(row, dict) and not any(isinstance(v, dict) for v in row.values()) for row in rows)
+    if plain and all(list(row) == list(rows[0]) for row in rows):
+        heads = ["", *(key.replace("_", " ") for key in rows[0])]
+        told = [[name, *(_cell(v) for v in row.values())] for name, row in zip(names, rows, strict=True)]
+        return Table(caption, heads, told)
+    return tables.facts(dict(zip(names, rows, strict=True)), caption)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(number(one) for one in value)
+    return number(value)

@@ -1,0 +1,409 @@
+"""`report.html`: what it says is what the files say, alone, and readable without seeing it."""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from page_checks import Page, faults
+from small_world import (
+    CPU,
+    copied,
+    data_dir,
+    finished,
+    pathsearch,
+    prepare,
+    refused,
+    runs_dir,
+    scratch,
+    settings,
+    task,
+)
+
+from data_prep.errors import PathsearchError
+from data_prep.whole_files import write_json
+from pathsearch import cli, figures, joint
+from pathsearch.again import evolve_command, joint_command
+from pathsearch.mistakes import most_confident, together
+from pathsearch.page_tables import number
+from pathsearch.report_page import page_kind, write_page
+from pathsearch.runs import Run, read_json
+from pathsearch.teller import Silent
+
+
+@functools.cache
+def run_folder() -> Path:
+    """A finished run with its figures and its page."""
+    run = copied(finished("stripes"), scratch() / "pages")
+    figures.plot_run(run.folder)
+    write_page(run.folder, data_dir())
+    return run.folder
+
+
+@functools.cache
+def joint_folder() -> Path:
+    """A joint evaluation with its figures and its page."""
+    runs = [finished("blobs"), finished("stripes")]
+    report = joint.joint_evaluate(runs, data_dir(), data_dir() / "features", CPU, 0, Silent())
+    folder = joint.save(report, scratch() / "pages")
+    figures.plot_joint(folder)
+    write_page(folder, data_dir())
+    return folder
+
+
+def changed(folder: Path, to: Path, **values: object) -> Path:
+    """A copy of a folder whose report says something else."""
+    copy = copied(Run(folder), to).folder
+    write_json(copy / "report.json", {**read_json(copy / "report.json"), **values})
+    return copy
+
+
+def text_of(folder: Path) -> str:
+    return (folder / "report.html").read_text(encoding="utf-8")
+
+
+PAGES = {"run": run_folder, "joint": joint_folder}
+
+
+# --- what every page must be ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", PAGES)
+def test_a_page_is_whole_alone_and_readable(kind):
+    assert faults(text_of(PAGES[kind]())) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        (r' alt="[^"]+"', "", "without words"),
+        (r' alt="[^"]+"', ' alt=" "', "without words"),
+        (r"<h2", "<h4", "heading"),
+        (r"<h1>.*</h1>", "", "level 1"),
+        (r' lang="en"', "", "language"),
+        (r'src="data:', 'src="https://example.org/', "leads out"),
+        (r"</style>", "body { background: url(x.png) }</style>", "style leads out"),
+        (r"</main>", "<script>1</script></main>", "<script>"),
+        (r"</main>", '<p onclick="x()">a</p></main>', "a script in onclick"),
+        (r' scope="row"', "", "without scope"),
+        (r"<caption.*</caption>", "", "without caption"),
+        (r'id="content"', "", "not there"),
+        (r'id="data"', 'id="result"', "twice"),
+        (r"</section>", "", "closes nothing|never closed"),
+    ],
+)
+def test_the_checker_sees_planted_faults(old, new, fault):
+    text = text_of(run_folder())
+    planted = re.sub(old, new, text, count=1)
+    assert planted != text
+    assert any(re.search(fault, one) for one in faults(planted))
+
+
+@pytest.mark.parametrize("kind", PAGES)
+def test_every_figure_of_the_folder_is_on_the_page(kind):
+    folder = PAGES[kind]()
+    page = Page(text_of(folder))
+    shown = [one for one in page.all("img") if (one["src"] or "").startswith("data:image/svg")]
+    assert len(shown) == len(list(folder.glob("*.svg"))) > 3
+    assert all(len(one["alt"] or "") > 60 and re.search(r"\d", one["alt"] or "") for one in shown), (
+        "findings, not names"
+    )
+
+
+def test_what_users_call_things_is_escaped(tmp_path):
+    evil = "<script>alert(1)</script>"
+    test = {**read_json(run_folder() / "report.json")["test"], "classes": [evil, "b", "c"], "columns": [evil, "b", "c"]}
+    folder = changed(run_folder(), tmp_path, test=test, split_in_words=f'"{evil}" & more')
+    write_page(folder)
+    assert "<script" not in text_of(folder)
+    assert faults(text_of(folder)) == []
+    assert evil in Page(text_of(folder)).text("main")
+
+
+# --- what it says --------------------------------------------------------------------------------------------------
+
+
+def test_numbers_are_those_of_the_report():
+    report, page = read_json(run_folder() / "report.json"), Page(text_of(run_folder()))
+    said = page.text("main").replace("\u00a0", " ")
+    test = report["test"]
+    low, high = test["ci95"]["accuracy"]
+    assert f"right for {100 * test['accuracy']:.1f} % of {test['n']} test images" in said
+    assert f"95 % interval {100 * low:.1f} to {100 * high:.1f} %" in said
+    assert f"{test['accuracy']:.4f} ({low:.4f}, {high:.4f})" in said
+    assert f"{report['validation']['accuracy']:.4f}" in said
+    for row in report["baselines"].values():
+        assert f"{row['test']['accuracy']:.4f}" in said
+    for line in (*report["verdict"], report["split_in_words"], report["encoder"]["weights_sha256"]):
+        assert line in said
+    for name, value in test["recall_per_class"].items():
+        assert re.search(rf"{name} [\d,]+ {value:.4f}", said)
+    for counts in task("stripes").info["counts"].values():
+        assert all(str(n) in said for n in counts.values())
+
+
+def test_statistics_are_those_of_the_report():
+    report, page = read_json(run_folder() / "report.json"), Page(text_of(run_folder()))
+    said = page.text("main")
+    for split in ("validation", "test"):
+        for state in ("before", "after"):
+            row = report["calibration"][split][state]
+            assert " ".join(number(row[key]) for key in ("ece", "brier", "nll")) in said
+    probe = report["mcnemar"]["linear_probe"]
+    assert f"linear probe {probe['n']} {probe['b']} {probe['c']} {probe['p']:.2g}" in said
+    for line in report["prior_shift"]["in_words"]:
+        assert line in said
+    assert "was not measured" not in said
+
+
+def test_joint_numbers_are_those_of_the_report():
+    report, page = read_json(joint_folder() / "report.json"), Page(text_of(joint_folder()))
+    said = page.text("main").replace("\u00a0", " ")
+    overall = report["overall"]
+    low, high = overall["ci95"]["accuracy"]
+    assert f"right for {100 * overall['accuracy']:.1f} % of {overall['n']} mixed test images" in said
+    assert f"{overall['accuracy']:.4f} ({low:.4f}, {high:.4f})" in said
+    for name, row in report["tasks"].items():
+        assert f"{name}: {row['routed']['accuracy']:.4f} routed against {row['oracle']['accuracy']:.4f}" in said
+    for words in report["splits"].values():
+        assert words in said
+
+
+def test_further_statistics_are_shown_where_a_report_has_them(tmp_path):
+    folder = changed(
+        run_folder(), tmp_path, calibration={"temperature": 1.2345, "ece": {"test": 0.0456}}, mcnemar={"p": 0.1234}
+    )
+    for file in folder.glob("reliability.*"):
+        file.unlink()
+    (folder / "strange.svg").write_text((folder / "baselines.svg").read_text())
+    write_page(folder)
+    said = Page(text_of(folder)).text("main")
+    assert all(value in said for value in ("1.2345", "0.0456", "0.1234", "Strange"))
+    assert "was not measured" not in said
+    assert faults(text_of(folder)) == []
+
+
+def test_a_comparison_has_a_page(tmp_path):
+    def spread(*each: float) -> dict[str, object]:
+        return {"mean": float(np.mean(each)), "sd": 0.0123, "each": list(each)}
+
+    def method(name: str, accuracy: float) -> dict[str, object]:
+        rates = {rate: spread(accuracy, accuracy) for rate in ("accuracy", "balanced_accuracy", "auc")}
+        half = {**rates, "n": 24}
+        return {"name": name, "parameters": spread(100, 300), "validation": half, "test": half, "each": []}
+
+    paired = {"n": 24, "b": 3, "c": 1, "p": 0.625}
+    against = {"seeds": 2, "difference": 0.0456, "ci95": [-0.01, 0.09], "p": 0.0321, "wilcoxon_p": 0.5, "sd": 0.1}
+    report = {
+        "kind": "comparison",
+        "task": "stripes",
+        "split": "random",
+        "split_in_words": "random split",
+        "encoder": {"name": "squeezenet1_1", "weights": "random", "image_size": 48},
+        "seeds": [0, 1],
+        "budget": {"in_words": "the same for all", "candidates_without_search": 8},
+        "methods": {"evolved": method("evolved path", 0.9123), "random_paths": method("random paths", 0.8765)},
+        "against": {"random_paths": {**against, "p_holm": 0.0642, "mcnemar": [paired, paired]}},
+        "rank_fidelity": {"tau": spread(0.5, 0.6), "each": [{"n": 8, "tau": 0.5}, {"n": 8, "tau": 0.6}]},
+        "verdict": ["The evolved path is above, but not beyond the luck of seeds."],
+    }
+    write_json(tmp_path / "report.json", report)
+    (tmp_path / "comparison.svg").write_text((run_folder() / "baselines.svg").read_text())
+    write_page(tmp_path)
+    page = Page(text_of(tmp_path))
+    said = page.text("main")
+    assert faults(text_of(tmp_path)) == []
+    for value in ("luck of seeds", "random split", "0.9123 ± 0.0123", "0.8765 ± 0.0123", "0.0456", "0.064", "0.5500"):
+        assert value in said, value
+    assert "evolved path 0.9123 with 200 parameters" in (page.all("img")[0]["alt"] or "")
+
+
+def test_a_comparison_of_another_form_has_a_page(tmp_path):
+    report = {
+        "task": "stripes",
+        "verdict": ["No way is better than another beyond its interval."],
+        "split_in_words": "random",
+        "ways": {"evolved": {"accuracy": 0.9123, "seeds": [1, 2]}, "random": {"accuracy": 0.9034, "seeds": [1, 2]}},
+        "pairs": [{"a": "evolved", "b": "random", "p": 0.4321}],
+        "budget": {"each": {"seconds": 1.5}},
+    }
+    write_json(tmp_path / "report.json", report)
+    write_page(tmp_path)
+    said = Page(text_of(tmp_path)).text("main")
+    assert faults(text_of(tmp_path)) == []
+    assert all(value in said for value in ("No way is better", "0.9123", "0.9034", "0.4321", "1.5000"))
+
+
+def test_what_a_page_is_about_is_told_from_its_report():
+    for folder, template in ((run_folder(), "run.html.j2"), (joint_folder(), "joint.html.j2")):
+        assert page_kind(read_json(folder / "report.json"))[0] == template
+    assert page_kind({"task": "a"})[0] == "comparison.html.j2"
+
+
+def test_plot_makes_the_page_again_and_waits_for_a_report(tmp_path):
+    folder = copied(Run(run_folder()), tmp_path).folder
+    before = text_of(folder)
+    (folder / "report.html").unlink()
+    done = pathsearch("plot", folder, "--json", "--data-dir", tmp_path / "nowhere")
+    assert done.code == 0, done
+    assert json.loads(done.out)["page"] == str(folder / "report.html")
+    assert text_of(folder) == before
+    for name in ("report.html", "report.json"):
+        (folder / name).unlink()
+    done = pathsearch("plot", folder, "--json")
+    assert (done.code, json.loads(done.out)["page"]) == (0, None), done
+
+
+# --- pictures of the data ------------------------------------------------------------------------------------------
+
+
+def pictures(folder: Path) -> int:
+    sources = [one["src"] or "" for one in Page(text_of(folder)).all("img")]
+    return sum(source.startswith(("data:image/png", "data:image/jpeg")) for source in sources)
+
+
+def test_pictures_are_kept_for_a_page_without_the_data(tmp_path):
+    folder = copied(Run(run_folder()), tmp_path).folder
+    before, report = text_of(folder), read_json(folder / "report.json")
+    assert pictures(folder) == 3 * 4 + len(report["mistakes"]["shown"])
+    write_page(folder, tmp_path / "nowhere")
+    assert text_of(folder) == before
+    write_page(folder, None)
+    assert text_of(folder) == before
+
+
+def test_without_pictures_the_page_says_how_to_add_them(tmp_path):
+    folder = copied(Run(run_folder()), tmp_path).folder
+    (folder / "pictures.json").unlink()
+    write_page(folder, None)
+    assert pictures(folder) == 0
+    assert f"pathsearch plot {folder.name} --data-dir DIR" in Page(text_of(folder)).text("main")
+    assert faults(text_of(folder)) == []
+
+
+def test_a_page_can_leave_pictures_out(tmp_path):
+    folder = copied(Run(run_folder()), tmp_path).folder
+    write_page(folder, data_dir(), images=False)
+    assert pictures(folder) == 0
+    assert "without pictures" in Page(text_of(folder)).text("main")
+
+
+def test_another_preparation_gives_no_pictures(tmp_path):
+    folder = copied(Run(run_folder()), tmp_path).folder
+    (folder / "pictures.json").unlink()
+    prepare(tmp_path / "data", "stripes", 60)
+    write_page(folder, tmp_path / "data")
+    assert pictures(folder) == 0
+    assert not (folder / "pictures.json").exists()
+
+
+def test_examples_are_training_images_of_their_class():
+    kept = read_json(run_folder() / "pictures.json")["tasks"]["stripes"]["examples"]
+    table = task("stripes").table.set_index("file")
+    for name, rows in kept.items():
+        assert len(rows) == 4
+        for row in rows:
+            assert (table.loc[row["file"], "label"], table.loc[row["file"], "split"]) == (name, "train")
+
+
+# --- mistakes ------------------------------------------------------------------------------------------------------
+
+
+def test_mistakes_by_hand():
+    blobs = task("blobs")
+    files = blobs.table["file"].to_numpy()[blobs.rows("test")]
+    true = np.zeros(len(files), int)
+    said = true.copy()
+    said[[1, 3, 5, 7]] = (1, 1, 1, -1)  # three wrong, one unknown
+    probabilities = np.tile([0.9, 0.1], (len(files), 1))
+    probabilities[[1, 3, 5], 1] = (0.6, 0.8, 0.6)
+    found = most_confident(blobs, said, probabilities, ["small", "large"], true, shown=2)
+    assert (found["n"], found["wrong"]) == (len(files), 3)
+    assert [(row["file"], row["probability"]) for row in found["shown"]] == [(files[3], 0.8), (files[1], 0.6)]
+    assert {(row["task"], row["true"], row["said"]) for row in found["shown"]} == {("blobs", "small", "large")}
+    both = together([found, {"n": 5, "wrong": 1, "shown": [{"probability": 0.7}]}], shown=2)
+    assert (both["n"], both["wrong"]) == (len(files) + 5, 4)
+    assert [row["probability"] for row in both["shown"]] == [0.8, 0.7]
+
+
+def test_mistakes_agree_with_the_confusion():
+    report = read_json(run_folder() / "report.json")
+    table = np.array(report["test"]["confusion"])
+    assert report["mistakes"]["wrong"] == table.sum() - table.trace()
+    labels = task("stripes").table.set_index("file")["label"]
+    assert all(labels[row["file"]] == row["true"] != row["said"] for row in report["mistakes"]["shown"])
+    joined = read_json(joint_folder() / "report.json")
+    counts = np.array(joined["confusion"]["counts"])
+    assert joined["mistakes"]["wrong"] == counts[:, :-1].sum() - counts[:, :-1].trace()
+
+
+# --- the command, and files that are not what was written ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"pareto": True, "target": 0.5, "views": 2, "seed": 3, "threshold": "balanced"}]
+)
+def test_the_command_gives_the_same_settings(changes, monkeypatch, tmp_path, capsys):
+    chosen = settings("blobs", **changes)
+    command = shlex.split(evolve_command(chosen.to_dict(), "mine"))
+    caught: list[object] = []
+
+    def opened(self: Run, settings: object, **_: object) -> None:
+        caught.extend([settings, self.name])
+        raise PathsearchError("far enough")
+
+    monkeypatch.setattr(Run, "open", opened)
+    places = ["--data-dir", str(data_dir()), "--runs-dir", str(tmp_path), "--device", "cpu"]
+    monkeypatch.setattr(sys, "argv", [*command, *places])
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert "far enough" in capsys.readouterr().err
+    assert caught == [chosen, "mine"]
+
+
+def test_the_command_is_short_and_names_files_only():
+    config = read_json(run_folder() / "config.json")
+    command = evolve_command(config, "stripes-random-s0")
+    assert command.startswith("pathsearch evolve --task stripes --encoder squeezenet1_1 --encoder-weights random")
+    assert "training.refit" not in command, "defaults are left out"
+    assert command.endswith("--seed 0"), "the usual name is left out"
+    named = evolve_command({**config, "encoder": {**config["encoder"], "weights": "/home/me/w.pth"}}, "mine")
+    assert "--encoder-weights w.pth" in named
+    assert "/home" not in named
+    assert joint_command(read_json(joint_folder() / "report.json")) == "pathsearch joint-eval blobs stripes --seed 0"
+
+
+def test_no_folder_of_the_machine_is_on_the_page(tmp_path):
+    folder = copied(Run(run_folder()), tmp_path).folder
+    config = read_json(folder / "config.json")
+    write_json(folder / "config.json", {**config, "encoder": {**config["encoder"], "weights": "/home/me/w.pth"}})
+    write_page(folder)
+    assert "/home" not in text_of(folder)
+    assert str(runs_dir()) not in text_of(folder)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "match"),
+    [
+        ("report.json", None, "no such file"),
+        ("report.json", "[1]", "expected a JSON object"),
+        ("report.json", json.dumps({"path": "0|0|0", "test": {}}), "report.html needs, got no entry"),
+        ("pictures.json", "{}", "expected small pictures"),
+        ("log.csv", "generation\n1\n", "report.html needs, got no entry"),
+    ],
+)
+def test_a_damaged_file_is_one_line(file, content, match, tmp_path):
+    folder = copied(Run(run_folder()), tmp_path).folder
+    before = text_of(folder)
+    (folder / file).unlink()
+    if content is not None:
+        (folder / file).write_text(content)
+    with refused(match):
+        write_page(folder)
+    assert text_of(folder) == before, "the old page stays whole"
