@@ -20,7 +20,7 @@ from pathsearch.page_source import Source
 from pathsearch.runs import read_json
 
 PAGE = "report.html"
-REPORTS = ("report.json", "comparison.json")
+REPORT = "report.json"
 Contents = Callable[[Source], dict[str, Any]]
 
 
@@ -38,7 +38,7 @@ def write_page(folder: Path, data_dir: Path | None = None, *, images: bool = Tru
     Raises:
         PathsearchError: no report, or a file that is not what was written.
     """
-    file = next((folder / name for name in REPORTS if (folder / name).is_file()), folder / REPORTS[0])
+    file = folder / REPORT
     report = read_json(file)
     template, contents = page_kind(report)
     try:
@@ -63,7 +63,7 @@ def write_page(folder: Path, data_dir: Path | None = None, *, images: bool = Tru
 
 def has_report(folder: Path) -> bool:
     """Whether there is something to write a page about."""
-    return any((folder / name).is_file() for name in REPORTS)
+    return (folder / REPORT).is_file()
 
 
 def page_kind(report: dict[str, Any]) -> tuple[str, Contents]:

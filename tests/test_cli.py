@@ -236,7 +236,7 @@ def test_from_folders_to_a_joint_report(tmp_path):
 
     # 4. figures, made again from the files
     runs = ["--runs-dir", tmp_path / "runs"]
-    for name, expected in (("stripes-random-s0", 7), (folder.name, 5), (folder, 5)):
+    for name, expected in (("stripes-random-s0", 8), (folder.name, 5), (folder, 5)):
         for file in (tmp_path / "runs" / name).glob("*.png"):
             file.unlink()
         drawn = [Path(file) for file in only_json(pathsearch("plot", name, *runs, "--json"))["figures"]]
