@@ -17,7 +17,8 @@ FLOW = [
     "choice", "nearest", "rivals", "expert", "router", "calibration", "runs", "heritage", "reuse", "reporting",
     "evolve", "compare", "model", "joint", "pictures", "predict", "answer_rows", "explain", "export", "model_card",
     "bundle", "figures", "album", "again", "alt_texts", "page_tables", "page_statistics", "page_source", "page_run",
-    "page_joint", "page_comparison", "report_page", "terminal", "demo", "doctor", "cli_prepare", "cli_use", "cli_compare", "cli",
+    "page_joint", "page_comparison", "report_page", "terminal", "demo", "doctor", "cli_prepare", "cli_use",
+    "cli_compare", "cli",
 ]  # fmt: skip
 # Libraries that stay behind one door, and who may open it.
 DOORS = {
