@@ -137,6 +137,20 @@ def test_weights_of_a_file_are_always_inside(tmp_path, monkeypatch):
     assert loaded.model.encoder.weights_label.startswith("file w.safetensors")
 
 
+def test_precision_travels(tmp_path):
+    run = copied(finished("stripes"), tmp_path)
+    config, report = json.loads(run.config_file.read_text()), run.report()
+    config["encoder"]["precision"] = "bfloat16"
+    run.config_file.write_text(json.dumps(config))
+    rough = Encoder(run.settings().encoder)
+    report["encoder"] = {**rough.identity, "key": rough.key}  # as if the expert had been made with it
+    run.report_file.write_text(json.dumps(report))
+    write(tmp_path / "out", runs=[run])
+    loaded = bundle.load(tmp_path / "out", CPU).model.encoder
+    assert loaded.settings.precision == "bfloat16"
+    assert loaded.key == rough.key != encoder().key
+
+
 # --- whole or not at all --------------------------------------------------------------------------------------------
 
 
