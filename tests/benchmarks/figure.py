@@ -29,11 +29,11 @@ def main() -> None:
             for kind, colour, marker in KINDS:
                 ours = select(rows, modules, kind)
                 sizes = [row["P"] for row in ours]
-                axes.plot(sizes, [row["ratio"] for row in ours], marker, color=colour, ls="-", label=kind)
+                axes.plot(sizes, [row["without update"] for row in ours], marker, color=colour, ls="-", label=kind)
                 axes.plot(sizes, [row["arithmetic"] for row in ours], color=colour, ls=":", lw=1)
             axes.plot([], [], color=GREY, ls=":", lw=1, label="operations alone")
             axes.set_title(f"modules: {modules}", fontsize=8)
-            axes.set_ylabel("path-steps/s, one pass over loop")
+            axes.set_ylabel("gradients/s, one pass over loop")
             logarithmic(axes, sizes)
         left.legend()
         for modules, style in (("paper", "-"), ("mixed", "--")):
