@@ -94,8 +94,8 @@ class Territory:
 
     def distance(self, pooled: Tensor) -> Tensor:
         """(n,) squared Mahalanobis distance to the nearest class mean."""
-        offsets = pooled.double()[:, None] - self.means  # (n, K, C)
-        return (offsets @ self.whiten).square().sum(-1).min(1).values
+        x, centres = pooled.double() @ self.whiten, self.means @ self.whiten  # whitened once, not once a class
+        return (x[:, None] - centres).square().sum(-1).min(1).values
 
     def log_density(self, distance: Tensor) -> Tensor:
         """(n,) log density at a `distance` from the nearest class mean, up to a constant that all tasks share."""
