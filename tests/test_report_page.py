@@ -2,74 +2,32 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import re
 import shlex
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from page_checks import Page, faults
+from pages import PAGES, changed, joint_folder, run_folder, text_of
 from small_world import (
-    CPU,
     copied,
     data_dir,
-    finished,
     pathsearch,
-    prepare,
     refused,
     runs_dir,
-    scratch,
     settings,
     task,
 )
 
 from data_prep.errors import PathsearchError
 from data_prep.whole_files import write_json
-from pathsearch import cli, figures, joint
+from pathsearch import cli
 from pathsearch.again import evolve_command, joint_command
-from pathsearch.mistakes import most_confident, together
 from pathsearch.page_tables import number
 from pathsearch.report_page import page_kind, write_page
 from pathsearch.runs import Run, read_json
-from pathsearch.teller import Silent
-
-
-@functools.cache
-def run_folder() -> Path:
-    """A finished run with its figures and its page."""
-    run = copied(finished("stripes"), scratch() / "pages")
-    figures.plot_run(run.folder)
-    write_page(run.folder, data_dir())
-    return run.folder
-
-
-@functools.cache
-def joint_folder() -> Path:
-    """A joint evaluation with its figures and its page."""
-    runs = [finished("blobs"), finished("stripes")]
-    report = joint.joint_evaluate(runs, data_dir(), data_dir() / "features", CPU, 0, Silent())
-    folder = joint.save(report, scratch() / "pages")
-    figures.plot_joint(folder)
-    write_page(folder, data_dir())
-    return folder
-
-
-def changed(folder: Path, to: Path, **values: object) -> Path:
-    """A copy of a folder whose report says something else."""
-    copy = copied(Run(folder), to).folder
-    write_json(copy / "report.json", {**read_json(copy / "report.json"), **values})
-    return copy
-
-
-def text_of(folder: Path) -> str:
-    return (folder / "report.html").read_text(encoding="utf-8")
-
-
-PAGES = {"run": run_folder, "joint": joint_folder}
-
 
 # --- what every page must be ---------------------------------------------------------------------------------------
 
@@ -258,89 +216,6 @@ def test_plot_makes_the_page_again_and_waits_for_a_report(tmp_path):
         (folder / name).unlink()
     done = pathsearch("plot", folder, "--json")
     assert (done.code, json.loads(done.out)["page"]) == (0, None), done
-
-
-# --- pictures of the data ------------------------------------------------------------------------------------------
-
-
-def pictures(folder: Path) -> int:
-    sources = [one["src"] or "" for one in Page(text_of(folder)).all("img")]
-    return sum(source.startswith(("data:image/png", "data:image/jpeg")) for source in sources)
-
-
-def test_pictures_are_kept_for_a_page_without_the_data(tmp_path):
-    folder = copied(Run(run_folder()), tmp_path).folder
-    before, report = text_of(folder), read_json(folder / "report.json")
-    assert pictures(folder) == 3 * 4 + len(report["mistakes"]["shown"])
-    write_page(folder, tmp_path / "nowhere")
-    assert text_of(folder) == before
-    write_page(folder, None)
-    assert text_of(folder) == before
-
-
-def test_without_pictures_the_page_says_how_to_add_them(tmp_path):
-    folder = copied(Run(run_folder()), tmp_path).folder
-    (folder / "pictures.json").unlink()
-    write_page(folder, None)
-    assert pictures(folder) == 0
-    assert f"pathsearch plot {folder.name} --data-dir DIR" in Page(text_of(folder)).text("main")
-    assert faults(text_of(folder)) == []
-
-
-def test_a_page_can_leave_pictures_out(tmp_path):
-    folder = copied(Run(run_folder()), tmp_path).folder
-    write_page(folder, data_dir(), images=False)
-    assert pictures(folder) == 0
-    assert "without pictures" in Page(text_of(folder)).text("main")
-
-
-def test_another_preparation_gives_no_pictures(tmp_path):
-    folder = copied(Run(run_folder()), tmp_path).folder
-    (folder / "pictures.json").unlink()
-    prepare(tmp_path / "data", "stripes", 60)
-    write_page(folder, tmp_path / "data")
-    assert pictures(folder) == 0
-    assert not (folder / "pictures.json").exists()
-
-
-def test_examples_are_training_images_of_their_class():
-    kept = read_json(run_folder() / "pictures.json")["tasks"]["stripes"]["examples"]
-    table = task("stripes").table.set_index("file")
-    for name, rows in kept.items():
-        assert len(rows) == 4
-        for row in rows:
-            assert (table.loc[row["file"], "label"], table.loc[row["file"], "split"]) == (name, "train")
-
-
-# --- mistakes ------------------------------------------------------------------------------------------------------
-
-
-def test_mistakes_by_hand():
-    blobs = task("blobs")
-    files = blobs.table["file"].to_numpy()[blobs.rows("test")]
-    true = np.zeros(len(files), int)
-    said = true.copy()
-    said[[1, 3, 5, 7]] = (1, 1, 1, -1)  # three wrong, one unknown
-    probabilities = np.tile([0.9, 0.1], (len(files), 1))
-    probabilities[[1, 3, 5], 1] = (0.6, 0.8, 0.6)
-    found = most_confident(blobs, said, probabilities, ["small", "large"], true, shown=2)
-    assert (found["n"], found["wrong"]) == (len(files), 3)
-    assert [(row["file"], row["probability"]) for row in found["shown"]] == [(files[3], 0.8), (files[1], 0.6)]
-    assert {(row["task"], row["true"], row["said"]) for row in found["shown"]} == {("blobs", "small", "large")}
-    both = together([found, {"n": 5, "wrong": 1, "shown": [{"probability": 0.7}]}], shown=2)
-    assert (both["n"], both["wrong"]) == (len(files) + 5, 4)
-    assert [row["probability"] for row in both["shown"]] == [0.8, 0.7]
-
-
-def test_mistakes_agree_with_the_confusion():
-    report = read_json(run_folder() / "report.json")
-    table = np.array(report["test"]["confusion"])
-    assert report["mistakes"]["wrong"] == table.sum() - table.trace()
-    labels = task("stripes").table.set_index("file")["label"]
-    assert all(labels[row["file"]] == row["true"] != row["said"] for row in report["mistakes"]["shown"])
-    joined = read_json(joint_folder() / "report.json")
-    counts = np.array(joined["confusion"]["counts"])
-    assert joined["mistakes"]["wrong"] == counts[:, :-1].sum() - counts[:, :-1].trace()
 
 
 # --- the command, and files that are not what was written ----------------------------------------------------------

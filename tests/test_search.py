@@ -1,146 +1,39 @@
-"""The genetic algorithm: against exhaustive search, its stopping, its memory, and going on after a stop."""
+"""The genetic algorithm: every state on the way, its stopping, its memory, and going on after a stop."""
 
 from __future__ import annotations
 
 import json
 import math
 import random
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from landscapes import (
+    SPACE,
+    WAYS,
+    assert_finds_the_best,
+    every_way,
+    rugged,
+    settings_of,
+    size_of,
+    smooth,
+    value,
+)
 
 from data_prep.errors import PathsearchError
 from pathsearch import search as search_module
-from pathsearch.config import SearchSettings
 from pathsearch.fitness import Fitness, NonFiniteFitness
 from pathsearch.path import Path, Space
 from pathsearch.search import Individual, SearchState, _deap_draws_from, search
 from pathsearch.streams import derive
-
-SPACE = Space(2, 4, 2)  # 100 paths
-WAYS: dict[str, dict[str, Any]] = {
-    "generational": {},
-    "pathnet": {"preset": "pathnet"},
-    "pareto": {"pareto": True},
-    "random": {"preset": "random"},
-}
-every_way = pytest.mark.parametrize("way", WAYS)
-
-Worth = Callable[[Path, int], Fitness]
-
-
-def settings_of(way: str, **options: Any) -> SearchSettings:
-    chosen: dict[str, Any] = {"population": 16, "generations": 25, "warmup": 0, "steps": 4, "batch_size": 32}
-    return SearchSettings(**(chosen | WAYS[way] | options))
-
-
-def size_of(path: Path) -> int:
-    return 10 + sum((1 + 3 * index) ** (1 + number) for number, layer in enumerate(path.layers) for index in layer)
-
-
-def rugged(seed: int) -> Worth:
-    """A fitness without any pattern: a number for each path."""
-
-    def worth(path: Path, generation: int) -> Fitness:
-        number = derive(seed, "worth", path) % 1000
-        return Fitness(number / 1000, -1 + number / 10_000)
-
-    return worth
-
-
-def smooth(seed: int) -> Worth:
-    """A fitness that is a sum over modules, less a price for each, so that neighbours are alike."""
-
-    gains = [[derive(seed, n, m) % 100 - 30 for m in range(8)] for n in range(3)]
-
-    def worth(path: Path, generation: int) -> Fitness:
-        gain = sum(gains[n][m] for n, layer in enumerate(path.layers) for m in layer)
-        return Fitness(1 / (1 + math.exp(-gain / 100)), -1.0)
-
-    return worth
-
-
-def value(path: Path, worth: Worth, pareto: bool) -> tuple[float, float]:
-    score, likelihood = worth(path, 0)
-    return (score, -size_of(path)) if pareto else (score, likelihood)
-
-
-def assert_finds_the_best(state: SearchState, space: Space, worth: Worth, pareto: bool = False) -> None:
-    best = max(value(path, worth, pareto) for path in space.all_paths())
-    found = value(Path.parse(state.hall_of_fame[0]), worth, pareto)
-    assert found == best, f"found {state.hall_of_fame[0]} with {found}, but the best has {best}"
-
-
-def true_front(space: Space, worth: Worth) -> set[tuple[float, float]]:
-    """The values that none beats in one aim without losing in the other, by comparing all with all."""
-    values = {value(path, worth, True) for path in space.all_paths()}
-    return {v for v in values if not any(w != v and w[0] >= v[0] and w[1] >= v[1] for w in values)}
-
-
-def assert_finds_the_front(state: SearchState, space: Space, worth: Worth) -> None:
-    found = {value(Path.parse(text), worth, True) for text in state.parents}
-    assert true_front(space, worth) <= found
 
 
 def without_times(state: SearchState) -> dict[str, Any]:
     plain = state.to_dict()
     plain["log"] = [{key: v for key, v in row.items() if key != "seconds"} for row in plain["log"]]
     return plain
-
-
-# --- the oracle: exhaustive search --------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("landscape", [smooth, rugged])
-@every_way
-def test_the_best_is_that_of_exhaustive_search(planted, way, landscape, seed):
-    worth = landscape(seed)
-    sizes = {} if landscape is smooth else {"population": 32, "generations": 60}  # no pattern to follow: try most
-    settings = settings_of(way, **sizes)
-    state = search(planted(worth), SPACE, settings, seed, size_of)
-    assert_finds_the_best(state, SPACE, worth, settings.pareto)
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_the_front_is_that_of_exhaustive_search(planted, seed):
-    worth = smooth(seed)
-    state = search(planted(worth), SPACE, settings_of("pareto", population=32, generations=30), seed, size_of)
-    assert 1 < len(true_front(SPACE, worth)) <= 32
-    assert_finds_the_front(state, SPACE, worth)
-
-
-@pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("way", ["generational", "pathnet"])
-def test_a_large_space_needs_few_visits(planted, way, seed):
-    """A search that only drew paths at random would find the best of 46,656 with a chance of 1 in 60."""
-    space, worth = Space(3, 8, 2), smooth(seed)
-    state = search(planted(worth), space, settings_of(way, population=32, generations=60), seed, size_of)
-    assert len(state.visited) < 1200
-    assert_finds_the_best(state, space, worth)
-
-
-def test_the_oracle_rejects_a_search_that_missed_the_best(planted):
-    worth = rugged(0)
-    state = search(planted(worth), SPACE, settings_of("generational", population=4, generations=1), 0, size_of)
-    with pytest.raises(AssertionError, match="but the best has"):
-        assert_finds_the_best(state, SPACE, worth)
-    ranked = sorted(SPACE.all_paths(), key=lambda path: value(path, worth, False))
-    assert_finds_the_best(SearchState([], hall_of_fame=[str(ranked[-1])]), SPACE, worth)
-    with pytest.raises(AssertionError, match="but the best has"):
-        assert_finds_the_best(SearchState([], hall_of_fame=[str(ranked[-2])]), SPACE, worth)
-
-
-def test_the_front_oracle_rejects_a_front_with_a_gap():
-    worth = smooth(0)
-    front = [path for path in SPACE.all_paths() if value(path, worth, True) in true_front(SPACE, worth)]
-    whole = [str(path) for path in front]
-    assert_finds_the_front(SearchState([], parents=whole), SPACE, worth)
-    with pytest.raises(AssertionError):
-        assert_finds_the_front(SearchState([], parents=whole[1:]), SPACE, worth)
 
 
 # --- every state on the way ---------------------------------------------------------------------------------

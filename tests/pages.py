@@ -1,0 +1,54 @@
+"""Finished folders with their pages."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+from small_world import (
+    CPU,
+    copied,
+    data_dir,
+    finished,
+    scratch,
+)
+
+from data_prep.whole_files import write_json
+from pathsearch import figures, joint
+from pathsearch.report_page import write_page
+from pathsearch.runs import Run, read_json
+from pathsearch.teller import Silent
+
+
+@functools.cache
+def run_folder() -> Path:
+    """A finished run with its figures and its page."""
+    run = copied(finished("stripes"), scratch() / "pages")
+    figures.plot_run(run.folder)
+    write_page(run.folder, data_dir())
+    return run.folder
+
+
+@functools.cache
+def joint_folder() -> Path:
+    """A joint evaluation with its figures and its page."""
+    runs = [finished("blobs"), finished("stripes")]
+    report = joint.joint_evaluate(runs, data_dir(), data_dir() / "features", CPU, 0, Silent())
+    folder = joint.save(report, scratch() / "pages")
+    figures.plot_joint(folder)
+    write_page(folder, data_dir())
+    return folder
+
+
+def changed(folder: Path, to: Path, **values: object) -> Path:
+    """A copy of a folder whose report says something else."""
+    copy = copied(Run(folder), to).folder
+    write_json(copy / "report.json", {**read_json(copy / "report.json"), **values})
+    return copy
+
+
+def text_of(folder: Path) -> str:
+    return (folder / "report.html").read_text(encoding="utf-8")
+
+
+PAGES = {"run": run_folder, "joint": joint_folder}
