@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -105,6 +106,7 @@ def evolve(
     heritage = Heritage.of(runs_dir, grid)
     trunk = Encoder(settings.encoder, where)
     heritage.check(task, trunk, settings.grid)
+    settings = replace(settings, encoder_key=trunk.key)
     with run.alone():
         run.open(settings, resume=resume, overwrite=overwrite)
         if run.finished:

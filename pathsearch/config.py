@@ -150,6 +150,7 @@ class RunSettings:
     training: TrainingSettings = field(default_factory=TrainingSettings)
     grown_from: str | None = None  # the run whose grid this one starts on
     data: str = ""  # digest of the prepared task: a resumed or joined run must stand on the same images and split
+    encoder_key: str = ""  # digest of the encoder with its weights: a file may be replaced under its name
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for `config.json`."""

@@ -87,9 +87,10 @@ class Run:
         before, now = self.settings().to_dict(), settings.to_dict()
         for key, value in _flat(now).items():
             if _flat(before).get(key) != value:
+                remedy = "put the old weights back" if key == "encoder_key" else "give the options it was started with"
                 raise PathsearchError(
                     f"--resume {self.name}: {key} was {_flat(before).get(key)!r}, now {value!r}; "
-                    "give the options it was started with, or --overwrite"
+                    f"{remedy}, or --overwrite"
                 )
 
     def _clear(self) -> None:

@@ -81,6 +81,15 @@ def test_resume_with_other_settings_names_the_key(run, change, said):
         run.open(settings("blobs", **change), resume=True, overwrite=False)
 
 
+def test_resume_with_weights_replaced_under_their_name(tmp_path):
+    run = Run(tmp_path / "t-random-s0")
+    run.open(replace(settings("blobs"), encoder_key="before"), resume=False, overwrite=False)
+    with refused(
+        "--resume t-random-s0: encoder_key was 'before', now 'after'; put the old weights back, or --overwrite"
+    ):
+        run.open(replace(settings("blobs"), encoder_key="after"), resume=True, overwrite=False)
+
+
 def test_overwrite_leaves_nothing_of_the_old_run(tmp_path):
     old = copied(finished("blobs"), tmp_path)
     assert old.load_checkpoint() is not None
