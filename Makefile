@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-quick lint bench clean
+.PHONY: help demo test test-quick lint bench results clean
 
 help:
 	@sed -n '/^# make/s/^# //p' Makefile
@@ -40,6 +40,10 @@ bench: $(READY)
 	for what in population search encoder quality predict; do \
 	  $(BIN)/python -m tests.benchmarks.bench_$$what || exit 1; done
 	$(BIN)/python -m tests.benchmarks.figure
+
+# make results   docs/results.md again, from the files in docs/evidence
+results: $(READY)
+	$(BIN)/pathsearch results
 
 # make clean   remove the environment and caches, not data or runs
 clean:

@@ -25,6 +25,10 @@ OPTIONS = {
     | {key: f"--{key}" for key in ("target", "plateau")},
     "training": {"views": "--views", "threshold": "--threshold"},
 }
+COMPARE_OPTIONS = {  # of `pathsearch compare`, which has fewer
+    "encoder": OPTIONS["encoder"],
+    "training": OPTIONS["training"],
+}
 ALWAYS = {("encoder", "name"), ("encoder", "weights"), ("encoder", "image_size")}  # defaults that depend on the task
 
 
@@ -35,25 +39,19 @@ def weights_name(weights: str) -> str:
 
 def evolve_command(config: Mapping[str, Any], run_name: str) -> str:
     """`pathsearch evolve …` for the settings of a `config.json`, unusual settings only; files by name."""
-    words = ["pathsearch", "evolve", "--task", config["task"]]
-    for section, kind in SECTIONS.items():
-        defaults = asdict(kind())
-        for key, value in config.get(section, {}).items():
-            if value == defaults.get(key) and (section, key) not in ALWAYS:
-                continue
-            text = weights_name(value) if (section, key) == ("encoder", "weights") else value
-            if (section, key) == ("search", "pareto"):
-                words.append("--pareto")
-            elif key in OPTIONS[section] and value is not None:
-                words += [OPTIONS[section][key], _plain(text)]
-            else:
-                words += ["--set", f"{section}.{key}={_plain(text)}"]
+    words = ["pathsearch", "evolve", "--task", config["task"], *_settings(config, OPTIONS)]
     if config.get("grown_from"):
         words += ["--grid", config["grown_from"]]
     words += ["--seed", str(config["seed"])]
     if run_name != f"{config['task']}-{config['split']}-s{config['seed']}":
         words += ["--run-name", run_name]
     return shlex.join(words)
+
+
+def compare_command(config: Mapping[str, Any]) -> str:
+    """`pathsearch compare …` for the `config.json` of a comparison."""
+    words = ["pathsearch", "compare", "--task", config["task"], "--seeds", _plain(config["seeds"])]
+    return shlex.join([*words, *_settings(config, COMPARE_OPTIONS)])
 
 
 def joint_command(report: Mapping[str, Any]) -> str:
@@ -63,6 +61,24 @@ def joint_command(report: Mapping[str, Any]) -> str:
     if rate != 0.01:
         words += ["--false-rejection", _plain(rate)]
     return shlex.join([*words, "--seed", str(report["seed"])])
+
+
+def _settings(config: Mapping[str, Any], options: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """Unusual settings as words, those without an option of their own with `--set`."""
+    words = []
+    for section, kind in SECTIONS.items():
+        defaults, own = asdict(kind()), options.get(section, {})
+        for key, value in config.get(section, {}).items():
+            if value == defaults.get(key) and (section, key) not in ALWAYS:
+                continue
+            text = weights_name(value) if (section, key) == ("encoder", "weights") else value
+            if (section, key) == ("search", "pareto") and options is OPTIONS:
+                words.append("--pareto")
+            elif key in own and value is not None:
+                words += [own[key], _plain(text)]
+            else:
+                words += ["--set", f"{section}.{key}={_plain(text)}"]
+    return words
 
 
 def _plain(value: Any) -> str:

@@ -12,6 +12,7 @@ import typer
 from data_prep.errors import PathsearchError
 from pathsearch.cli_compare import compare_app
 from pathsearch.cli_prepare import DataDir, Json, Seed, prepare_app
+from pathsearch.cli_results import results_app
 from pathsearch.cli_use import use_app
 from pathsearch.terminal import Terminal, errors
 
@@ -30,6 +31,7 @@ app = typer.Typer(
 app.add_typer(prepare_app, name="prepare")
 app.add_typer(use_app)
 app.add_typer(compare_app)
+app.add_typer(results_app)
 
 RunsDir = Annotated[Path, typer.Option(help="Where runs are kept.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, or auto: cuda where there is one.")]

@@ -1,0 +1,109 @@
+"""Sections of the results page on single tasks: what each row is, what stands beside it, and how it was made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pathsearch.evidence import Evidence
+from pathsearch.markdown import code, escaped, link, table
+from pathsearch.results_rows import Row, encoder_in_words
+
+CONTROLS = {"linear_probe": "the linear probe", "random_path": "random paths", "full_grid": "the full grid"}
+USUAL = {"views": "1 a training image", "refit": "on training and validation images together"}  # said once, above
+
+
+def tasks_section(rows: Sequence[Row], address: str) -> str:
+    """Results, controls and commands of rows that stand in no other table.
+
+    Args:
+        rows: at least one.
+        address: of the evidence folder, from the page.
+    """
+    heads = ["row", "task, classes", "encoder", "split; test images", "seeds", "accuracy", "mean recall", "AUC"]
+    cells = [[row.label, _task(row), *circumstances(row), *rates(row)] for row in rows]
+    return "\n\n".join([table(heads, cells), beside(rows), how(rows, address)])
+
+
+def circumstances(row: Row) -> list[str]:
+    """Encoder, split with the number of test images, and seeds, as cells."""
+    return [encoder_in_words(row.report["encoder"]), f"{escaped(row.report['split'])}; {images(row)}", row.seeds]
+
+
+def rates(row: Row) -> list[str]:
+    """The expert's accuracy, mean recall and AUC on test, as cells."""
+    return [row.tested(name) for name in ("accuracy", "recall", "auc")]
+
+
+def images(row: Row) -> str:
+    """The number of test images; of how many, where a published test set has more."""
+    n, task = row.report["test"]["n"], row.paper_task
+    whole = task.n_test if task is not None else None
+    return f"{n:,}" + (f" of the published {whole}" if whole and n != whole else "")
+
+
+def beside(rows: Sequence[Row]) -> str:
+    """Test accuracy of the evolved path and of its controls, and its share of the full grid's parameters."""
+    heads = [
+        "row",
+        "evolved path",
+        "linear probe",
+        "random paths (mean)",
+        "full grid",
+        "parameters",
+        "share of full grid",
+    ]
+    cells = []
+    for row in rows:
+        own = sorted(row.each(lambda report: report["parameters"]["expert"]))
+        share = sorted(100 * value for value in row.each(lambda report: report["parameters"]["share"]))
+        controls = [row.baseline(name) for name in CONTROLS]
+        sizes = [_range([f"{n:,}" for n in own]), _range([f"{value:.1f}" for value in share]) + " %"]
+        cells.append([row.label, row.tested("accuracy"), *controls, *sizes])
+    said = "Test accuracy beside the controls, which had the same features, training and threshold rule:"
+    return "\n\n".join(filter(None, [said, table(heads, cells), _not_beaten(rows)]))
+
+
+def _not_beaten(rows: Sequence[Row]) -> str:
+    """In words, the rows whose expert a control equals or passes, by mean accuracy."""
+    told = []
+    for name, words in CONTROLS.items():
+        passed = [row.label for row in rows if (gap := row.gap(name)) is not None and gap <= 0]
+        if passed:
+            told.append(f"{words} in {', '.join(passed)}")
+    return f"The evolved path does not beat, by mean accuracy: {'; '.join(told)}." if told else ""
+
+
+def how(rows: Sequence[Row], address: str) -> str:
+    """Of each row the circumstances in words, the evidence and the commands."""
+    return "\n\n".join(_how(row, address) for row in rows)
+
+
+def _how(row: Row, address: str) -> str:
+    report = row.report
+    facts = {
+        "split": report["split_in_words"],
+        "weights": report["encoder"]["weights"],
+        **{name: report[name] for name, usual in USUAL.items() if not report[name].startswith(usual)},
+        "threshold": report["threshold"]["rule"],
+        "prepared data": report.get("data") or "not recorded",
+    }
+    if facts["threshold"] == "argmax":
+        del facts["threshold"]
+    words = "; ".join(f"{name}: {escaped(str(fact))}" for name, fact in facts.items())
+    files = ", ".join(evidence_link(run, address) for run in row.runs)
+    return f"**{row.label}** {words}. Evidence: {files}.\n\n{code(row.commands())}"
+
+
+def evidence_link(one: Evidence, address: str) -> str:
+    """A link to a report."""
+    return link(one.name, f"{address}/{one.name}/report.json")
+
+
+def _task(row: Row) -> str:
+    classes = row.classes
+    few = ", ".join(classes) if len(classes) <= 6 else f"{len(classes)} classes"
+    return escaped(f"{row.report['task']}: {few}")
+
+
+def _range(ordered: Sequence[str]) -> str:
+    return ordered[0] if ordered[0] == ordered[-1] else f"{ordered[0]} to {ordered[-1]}"
