@@ -60,7 +60,15 @@ def is_aami(row: Row) -> bool:
 def beats_section(rows: Sequence[Row]) -> str:
     """AAMI's table of rows of its four classes, published numbers first where the split is theirs."""
     published = any(row.report["split"] == "ds1-ds2" for row in rows)
-    heads = ["whose", "method, encoder", "split", "seeds", "accuracy", "mean sensitivity, N S V", "N S V F"]
+    heads = [
+        "whose",
+        "method, encoder",
+        "split",
+        "seeds",
+        "accuracy",
+        "mean sensitivity, N S V",
+        "mean sensitivity, N S V F",
+    ]
     cells = [
         [
             link(one.source.short, one.source.address),
