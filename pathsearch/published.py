@@ -99,7 +99,7 @@ PNEUMONIA = PaperTask(
     alone=Rates(0.88, 0.76, PAPER),
     without=Rates(0.48, 0.48, PAPER),
     jointly=Rates(0.85, 0.73, PAPER),
-    n_test=624,
+    n_test=624,  # 234 normal, 390 pneumonia: https://www.kaggle.com/paultimothymooney/chest-xray-pneumonia
 )
 PAPER_TASKS = (ECG, PNEUMONIA)
 PAPER_JOINT = Rates(0.93, 0.88, PAPER)  # all images of both test sets

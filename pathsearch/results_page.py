@@ -21,8 +21,9 @@ INTRO = """\
 
 # Results
 
-Each row below is one task on one frozen encoder. A path is searched and chosen on validation images, trained, fixed
-as an expert, and then asked once about the test images, together with its controls. With several seeds, ± is the
+Each row below is one task on one frozen encoder. A path is searched and chosen on validation images, trained, fixed as
+an expert, and then asked once about the test images, together with its controls. An encoder is given by name, weights,
+pixels a side of its images and, where the report has it, the size of its feature maps. With several seeds, ± is the
 standard deviation over them; with one seed, brackets are the 95 % interval of the single test: Wilson's for accuracies,
 a bootstrap over images for mean recall and AUC. Recall is the mean over classes; the AUC of more than two classes is
 the mean of one class against the rest. Random weights are random: only what is called ImageNet here is torchvision's

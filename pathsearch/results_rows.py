@@ -77,7 +77,7 @@ class Row:
 
 
 def rows_of(runs: Sequence[Evidence]) -> list[Row]:
-    """The runs by row, labelled: ECG's E1, E2 … in the order of the names, the others' by their task's first letter.
+    """The runs by row, labelled: ECG's E1, E2 …, the others' by their task's first letter; most seeds first.
 
     Raises:
         PathsearchError: the same settings and seed twice in one directory of runs.
@@ -86,7 +86,7 @@ def rows_of(runs: Sequence[Evidence]) -> list[Row]:
     for run in runs:
         groups.setdefault(_but_for_the_seed(run), []).append(run)
     rows, numbers = [], dict[str, int]()
-    for group in groups.values():
+    for group in sorted(groups.values(), key=lambda group: (-len(group), group[0].name)):
         by_seed: dict[int, Evidence] = {}
         for run in group:
             other = by_seed.setdefault(run.report["seed"], run)
@@ -138,8 +138,11 @@ def spread(values: Sequence[float | None], interval: Sequence[float] | None = No
 
 
 def encoder_in_words(encoder: dict[str, Any]) -> str:
-    """Name, weights and image size; of a weights file only that it is one: what is in it, its name may say."""
-    weights = str(encoder["weights"])
+    """Name, weights, image size and maps; of a weights file only that it is one: what is in it, its name may say."""
+    weights, shape = str(encoder["weights"]), encoder.get("feature_shape")
     kinds = {"random": "random weights", "ImageNet": "ImageNet weights", "file": "weights from a file"}
-    words = kinds.get(weights.split(" ")[0], f"weights {escaped(weights)}")
-    return f"{encoder['name']}, {words}, {encoder['image_size']} px"
+    words = [encoder["name"], kinds.get(weights.split(" ")[0], f"weights {escaped(weights)}")]
+    words.append(f"{encoder['image_size']} px" + (f", {shape[1]}×{shape[2]} maps" if shape else ""))
+    if encoder.get("precision", "float32") != "float32":
+        words.append(encoder["precision"])
+    return ", ".join(words)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,12 @@ from written_reports import comparison_report, config_of, ecg, joint_report, pne
 
 from data_prep.whole_files import write_json, write_text
 from pathsearch.evidence import read_evidence
+from pathsearch.evidence_copy import KEPT
 from pathsearch.markdown import escaped, link, table
 from pathsearch.results_page import write_results
 from pathsearch.results_rows import encoder_in_words, rows_of, seeds_in_words, spread
 
+DOCS = Path(__file__).parents[1] / "docs"
 GOLDEN = Path(__file__).with_name("golden") / "results.md"
 
 
@@ -106,14 +109,34 @@ def test_names_cannot_break_the_page(tmp_path):
     assert "<script" not in prose.replace(r"\<script", "")
 
 
+# --- what is committed ----------------------------------------------------------------------------------------------
+
+
+def test_the_committed_page_is_that_of_the_committed_evidence(tmp_path):
+    shutil.copytree(DOCS / "evidence", tmp_path / "evidence")
+    said = "after `make results`: the page, or what it is written from, was changed alone"
+    assert page_of(tmp_path / "evidence") == (DOCS / "results.md").read_text(encoding="utf-8"), said
+
+
+def test_the_committed_evidence_is_small_and_has_nothing_of_a_machine_or_an_image():
+    files = [file for file in (DOCS / "evidence").rglob("*") if file.is_file()]
+    assert {file.name for file in files} <= set(KEPT)
+    assert max(file.stat().st_size for file in files) < 60_000
+    for file in files:
+        barred = re.search(r"(?i)\"(/|~/|[a-z]:\\\\)|\.(png|jpe?g|dcm)|data:image", file.read_text(encoding="utf-8"))
+        assert barred is None, f"{file}: {barred}"
+
+
 # --- rows -----------------------------------------------------------------------------------------------------------
 
 
 def test_runs_that_agree_in_all_but_the_seed_are_one_row(tmp_path):
     for seed, right in enumerate((90, 92, 94)):
         write_run(tmp_path / f"ecg-random-s{seed}", ecg(seed, right))
-    (row,) = rows_of(read_evidence(tmp_path)[0])
-    assert (row.label, row.seeds) == ("E1", "0 to 2")
+    write_run(tmp_path / "before" / "ecg-random-s0", ecg())
+    row, single = rows_of(read_evidence(tmp_path)[0])
+    assert (row.label, row.seeds) == ("E1", "0 to 2"), "most seeds first"
+    assert (single.label, single.seeds) == ("E2", "0")
     # accuracy (right + 100) / 200: 0.95, 0.96, 0.97
     assert row.tested("accuracy") == "0.9600 ± 0.0100"
     assert row.baseline("linear_probe") == "0.9550 ± 0.0100"
@@ -185,6 +208,12 @@ def test_spread_by_hand():
 )
 def test_only_imagenet_weights_are_called_so(weights, words):
     assert encoder_in_words({"name": "vgg16", "weights": weights, "image_size": 64}) == words
+
+
+def test_maps_and_precision_are_told_where_they_are_known():
+    about = {"name": "vgg16", "weights": "random", "image_size": 64, "feature_shape": [512, 2, 2]}
+    assert encoder_in_words({**about, "precision": "float32"}) == "vgg16, random weights, 64 px, 2×2 maps"
+    assert encoder_in_words({**about, "precision": "bfloat16"}).endswith("64 px, 2×2 maps, bfloat16")
 
 
 # --- the paper's rows -----------------------------------------------------------------------------------------------
