@@ -45,8 +45,8 @@ def add(run_dir: Path, evidence_dir: Path, name: str) -> Path:
     """Copy a finished run, joint evaluation or comparison below the evidence folder.
 
     Kept: `report.json`, `config.json`, `env.json`. Left out: everything else, and in these files the names of single
-    images, the folders of files (a weights file keeps its name, the report its digest), and details of validation
-    for each of several baselines.
+    images, the folders of files (a weights file keeps its name, the report its digest), and for each of several
+    networks of one kind its intervals and the details of validation.
 
     Args:
         run_dir: holds the report.
@@ -103,7 +103,7 @@ def _last_name(file: str) -> str:
 
 
 def _brief(value: Any) -> Any:
-    """Of several networks (`each`), validation in four numbers and no candidates: half of a comparison's size."""
+    """Of several networks (`each`), no candidates, intervals or details of validation: half the size."""
     if isinstance(value, list):
         return [_brief(one) for one in value]
     if not isinstance(value, dict):
@@ -113,6 +113,7 @@ def _brief(value: Any) -> Any:
         for one in brief["each"]:
             if isinstance(one, dict) and isinstance(one.get("validation"), dict):
                 one["validation"] = {key: one["validation"][key] for key in BRIEF if key in one["validation"]}
+                one["test"] = {key: value for key, value in one.get("test", {}).items() if key != "ci95"}
                 one.pop("candidates", None)
     return brief
 

@@ -153,13 +153,15 @@ def test_a_grid_is_named_by_its_run(tmp_path):
     assert read_json(add(run, tmp_path / "evidence", "run") / "config.json")["grown_from"] == "first-s0"
 
 
-def test_a_comparison_keeps_less_of_validation(tmp_path):
+def test_a_comparison_keeps_less_of_each_network(tmp_path):
     write_json(tmp_path / "c" / "report.json", comparison_report())
     write_json(tmp_path / "c" / "config.json", {**config_of(ecg()), "seeds": 2})
     report = read_json(add(tmp_path / "c", tmp_path / "evidence", "c") / "report.json")
     one = report["methods"]["ladder"]["each"][0]
     assert "candidates" not in one
     assert list(one["validation"]) == ["n", "accuracy", "balanced_accuracy", "auc"]
+    assert one["test"]["confusion"] == [[9, 1], [2, 8]]
+    assert "ci95" not in one["test"]
     assert report["methods"]["ladder"]["test"] == comparison_report()["methods"]["ladder"]["test"]
 
 

@@ -121,7 +121,8 @@ def comparison_report() -> dict[str, Any]:
     """Two methods over two seeds; each of several has validation in full, which evidence need not keep."""
     rate = {"mean": 0.9, "sd": 0.01, "each": [0.89, 0.91]}
     rates = {"n": 50, "accuracy": rate, "balanced_accuracy": rate, "auc": {"mean": 0.95, "sd": None, "each": [0.95]}}
-    each = [{"seed": 0, "validation": tested(["a", "b"], [[9, 1], [2, 8]]), "candidates": [1, 2]}]
+    each = [{"seed": 0, "candidates": [1, 2]}]
+    each[0] |= {split: tested(["a", "b"], [[9, 1], [2, 8]]) for split in ("validation", "test")}
     method = {
         "parameters": {"mean": 1500.5, "sd": 2.0, "each": []},
         "seconds": {"mean": 61.0, "sd": None, "each": []},
