@@ -42,25 +42,29 @@ def images(row: Row) -> str:
 
 
 def beside(rows: Sequence[Row]) -> str:
-    """Test accuracy of the evolved path and of its controls, and its share of the full grid's parameters."""
-    heads = [
-        "row",
-        "evolved path",
-        "linear probe",
-        "random paths (mean)",
-        "full grid",
-        "parameters",
-        "share of full grid",
+    """Accuracy and AUC on test of the evolved path and of its controls, and its share of the full grid's parameters."""
+    networks = ["evolved path", "linear probe", "random paths (mean)", "full grid"]
+    cells = [[row.label, row.tested("accuracy"), *_controls(row, "accuracy"), *_sizes(row)] for row in rows]
+    curves = [[row.label, row.tested("auc"), *_controls(row, "auc")] for row in rows]
+    parts = [
+        "Test accuracy beside the controls, which had the same features, training and threshold rule:",
+        table(["row", *networks, "parameters of the path", "share of full grid"], cells),
+        _not_beaten(rows),
+        "AUC on test beside them:",
+        table(["row", *networks], curves),
     ]
-    cells = []
-    for row in rows:
-        own = sorted(row.each(lambda report: report["parameters"]["expert"]))
-        share = sorted(100 * value for value in row.each(lambda report: report["parameters"]["share"]))
-        controls = [row.baseline(name) for name in CONTROLS]
-        sizes = [_range([f"{n:,}" for n in own]), _range([f"{value:.1f}" for value in share]) + " %"]
-        cells.append([row.label, row.tested("accuracy"), *controls, *sizes])
-    said = "Test accuracy beside the controls, which had the same features, training and threshold rule:"
-    return "\n\n".join(filter(None, [said, table(heads, cells), _not_beaten(rows)]))
+    return "\n\n".join(filter(None, parts))
+
+
+def _controls(row: Row, what: str) -> list[str]:
+    return [row.baseline(name, what) for name in CONTROLS]
+
+
+def _sizes(row: Row) -> list[str]:
+    """Parameters of the expert, and their share of the full grid's in percent, from the least to the most."""
+    own = sorted(row.each(lambda report: report["parameters"]["expert"]))
+    share = sorted(row.each(lambda report: report["parameters"]["share"]))
+    return [_range([f"{n:,}" for n in own]), _range([f"{100 * value:.1f}" for value in share]) + " %"]
 
 
 def _not_beaten(rows: Sequence[Row]) -> str:
