@@ -17,15 +17,16 @@ FLOW = [
     "choice", "nearest", "rivals", "expert", "router", "calibration", "runs", "heritage", "reuse", "reporting",
     "evolve", "compare", "model", "joint", "pictures", "predict", "answer_rows", "explain", "export", "model_card",
     "bundle", "figures", "album", "again", "alt_texts", "page_tables", "page_statistics", "page_source", "page_run",
-    "page_joint", "page_comparison", "report_page", "terminal", "demo", "doctor", "cli_prepare", "cli_use",
-    "cli_compare", "cli",
+    "page_joint", "page_comparison", "report_page", "markdown", "published", "evidence", "evidence_copy",
+    "results_rows", "results_tasks", "results_joint", "results_paper", "results_beats", "results_compare",
+    "results_page", "terminal", "demo", "doctor", "cli_prepare", "cli_use", "cli_compare", "cli_results", "cli",
 ]  # fmt: skip
 # Libraries that stay behind one door, and who may open it.
 DOORS = {
     "deap": {"search"},
     "PIL": {"album", "features", "pictures"},
     "torchvision": {"encoder", "doctor"},
-    "typer": {"cli", "cli_compare", "cli_prepare", "cli_use"},
+    "typer": {"cli", "cli_compare", "cli_prepare", "cli_results", "cli_use"},
     "rich": {"terminal"},
     "matplotlib": {
         "figures",
