@@ -85,6 +85,16 @@ def prior_shift(labels: Mapping[str, ArrayLike], classes: Sequence[str]) -> dict
     return {"shares": shares, "p": p, "in_words": words}
 
 
+def spread(values: Sequence[float | None]) -> dict[str, Any]:
+    """Mean and standard deviation over seeds of what is known; None where nothing is, or one seed has no spread."""
+    known = [value for value in values if value is not None]
+    return {
+        "mean": float(np.mean(known)) if known else None,
+        "sd": float(np.std(known, ddof=1)) if len(known) > 1 else None,
+        "each": list(values),
+    }
+
+
 def over_seeds(own: Sequence[float], other: Sequence[float]) -> dict[str, Any]:
     """Difference of two methods' rates over the same seeds, with a paired t-test where there are five or more.
 
