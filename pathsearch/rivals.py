@@ -149,7 +149,8 @@ def _searched(
         arena.tell.count(len(state.log), how.generations)
 
     state = search(evaluator, grid.space, how, seed, size_of, None, on_generation)
-    candidates = finalists(evaluator, state, size_of, settings, len(arena.validation))
+    alike = replace(settings, search=replace(how, pareto=arena.settings.search.pareto))  # controls pick as evolved does
+    candidates = finalists(evaluator, state, size_of, alike, len(arena.validation))
     sample = _sample(state, seed) if fidelity else []
     scores = evaluator.score(sample) if sample else []
     grid.load_state_dict(start)

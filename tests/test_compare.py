@@ -229,6 +229,21 @@ def test_rungs_rise_in_size():
     assert all(len(layer) == 1 for path in several for layer in path.layers)
 
 
+@pytest.mark.parametrize("method", ["evolved", "random_search", "pathnet"])
+def test_every_search_spreads_its_finalists_alike(method, monkeypatch):
+    """Under `pareto` the controls' candidates span the sizes too, though they do not search by it."""
+    asked: list[tuple[bool, str]] = []
+    original = rivals.finalists
+
+    def spy(evaluator: Any, state: Any, size_of: Any, of: RunSettings, n: int) -> Any:
+        asked.append((of.search.pareto, of.search.preset))
+        return original(evaluator, state, size_of, of, n)
+
+    monkeypatch.setattr(rivals, "finalists", spy)
+    rivals.enter(arena(chosen(pareto=True, epochs=1)), method, 0)
+    assert asked == [(True, {"random_search": "random", "pathnet": "pathnet"}.get(method, "generational"))]
+
+
 def test_the_first_restart_is_the_seed_itself():
     found = rivals.enter(arena(), "full_grid", 0)
     assert len(found.facts["candidates"]) == 4
