@@ -14,7 +14,7 @@ from pathsearch.figure_compare import LOOKS
 from pathsearch.figure_style import PAGE, PALE, canvas, caption, compact, read_json
 
 POINTS = 400  # along the logarithm of the parameters
-LINES = {"evolved": "-", "ladder": "--"}  # the others are dotted
+LINES = {"evolved": "-", "random_search": "--", "pathnet": "-.", "random_paths": ":", "ladder": (0, (5, 1, 1, 1, 1, 1))}
 
 
 def fronts(report_file: Path) -> Figure | None:
@@ -29,25 +29,23 @@ def fronts(report_file: Path) -> Figure | None:
     figure = canvas(PAGE, 3.3)
     panels = figure.subplots(1, len(splits), squeeze=False, sharex=True)[0]
     for axes, split in zip(panels, splits, strict=True):
-        tops = []
         for method, row in found["methods"].items():
             curves = 100 * np.array([bought(one["parameters"], one[split], grid) for one in row["each"]])
             colour = LOOKS[method][0]
             evolved = method == "evolved"
-            look: dict[str, Any] = {"color": colour, "linestyle": LINES.get(method, ":"), "label": row["name"]}
+            look: dict[str, Any] = {"color": colour, "linestyle": LINES[method], "label": row["name"]}
             mean = curves.mean(0)  # undefined until every seed has a network so small
             axes.plot(grid, mean, linewidth=1.8 if evolved else 1.2, zorder=4 if evolved else 3, **look)
-            if evolved and len(curves) > 1:
-                reach = curves.std(0, ddof=1)
-                axes.fill_between(grid, mean - reach, mean + reach, color=colour, alpha=0.18, linewidth=0)
-            tops.append(mean)
+            if len(curves) > 1:
+                reach, shade = curves.std(0, ddof=1), 0.22 if evolved else 0.08
+                axes.fill_between(grid, mean - reach, mean + reach, color=colour, alpha=shade, linewidth=0)
         for method in ("full_grid", "linear_probe"):
             _point(axes, report["methods"][method], method, split)
-        _axes(axes, split, report["methods"]["evolved"][split]["n"], (low, high), np.array(tops))
+        _axes(axes, split, report["methods"]["evolved"][split]["n"], high / low)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     seeds = len(report["seeds"])
     about = f"{report['task']}, {report['split']} split; best of at most so many parameters on validation, and the same"
-    caption(figure, f"{about} networks on test; mean over {seeds} seeds, evolved and points ± 1 SD")
+    caption(figure, f"{about} networks on test; mean ± SD, {seeds} seeds")
     return figure
 
 
@@ -65,9 +63,9 @@ def _point(axes: Axes, row: dict[str, Any], method: str, split: str) -> None:
     axes.errorbar([size], [100 * rate["mean"]], [reach], linestyle="none", elinewidth=0.9, capsize=2, **look)
 
 
-def _axes(axes: Axes, split: str, n: int, sizes: tuple[int, int], tops: np.ndarray) -> None:
+def _axes(axes: Axes, split: str, n: int, reach: float) -> None:
     axes.set(xscale="log", xlabel="Parameters, at most", ylabel=f"{split.capitalize()} accuracy (%), n = {n:,}")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1,) if sizes[1] > 30 * sizes[0] else (1, 2, 5)))
+    axes.xaxis.set_major_locator(LogLocator(subs=(1,) if reach > 30 else (1, 2, 5)))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(compact))
     axes.yaxis.set_major_locator(MaxNLocator(6))
