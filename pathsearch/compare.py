@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -103,15 +103,11 @@ class Comparison:
                 f"part {file}: has form {form} of another version, expected {FORM}, with the networks of its front; "
                 f"remove {file.parent} to make all parts again"
             )
-        entry = Entry(facts, log_p, {})
-        for name, tensor in tensors.items():
-            owner, _, key = name.partition(".")
-            if owner == "front":
-                number, _, key = key.partition(".")
-                entry.front.setdefault(int(number), {})[key] = tensor
-            else:
-                entry.weights[key] = tensor
-        return replace(entry, front={i: entry.front[i] for i in sorted(entry.front, key=_size_in(facts))})
+
+        def under(prefix: str) -> dict[str, torch.Tensor]:
+            return {name.removeprefix(prefix): own for name, own in tensors.items() if name.startswith(prefix)}
+
+        return Entry(facts, log_p, under("network."), {i: under(f"front.{i}.") for i in facts.get("front", [])})
 
 
 def compare(
@@ -165,10 +161,6 @@ def compare(
     result = _report(arena, encoder, entries, said, fronts, test)
     write_json(comparison.report_file, result)
     return result
-
-
-def _size_in(facts: dict[str, Any]) -> Callable[[int], int]:
-    return lambda i: int(facts["candidates"][i]["parameters"])
 
 
 def _report(

@@ -266,8 +266,9 @@ def _chosen(arena: Arena, grid: Grid, candidates: list[Path], settings: RunSetti
     rows = entry.facts["candidates"]
     for row, path, trained in zip(rows, candidates, choice.results, strict=True):
         row |= {"path": str(path), "threshold": _threshold(arena, trained.log_p)}
-    on_front = front([row["parameters"] for row in rows], [row["validation_accuracy"] for row in rows])
-    return replace(entry, front={i: _weights(choice.results[i].network) for i in on_front})
+    kept = front([row["parameters"] for row in rows], [row["validation_accuracy"] for row in rows])
+    entry.facts["front"] = kept
+    return replace(entry, front={i: _weights(choice.results[i].network) for i in kept})
 
 
 def _entry(arena: Arena, results: Sequence[Trained], chosen: int, best: Trained, path: str | None) -> Entry:
