@@ -156,6 +156,16 @@ def comparison(files: Texts) -> str:
     return f"Test accuracy against parameters, mean over {len(files['report']['seeds'])} seeds: {each}."
 
 
+def fronts(files: Texts) -> str:
+    """How much of the plane each front covers, and with what the evolved one reaches the full grid."""
+    found = files["report"]["fronts"]
+    told = []
+    for split in found["against"]:
+        each = ", ".join(f"{row['name']} {_r(row['hypervolume'][split]['mean'])}" for row in found["methods"].values())
+        told.append(f"Hypervolume on {split}: {each}.")
+    return f"Accuracy against parameters, each method's front, mean over seeds. {' '.join(told)}"
+
+
 WORDS: dict[str, tuple[str, Callable[[Texts], str]]] = {  # caption, alternative text
     "fitness_curve": ("Validation fitness and diversity over the search", fitness_curve),
     "path_on_grid": ("The evolved path on the grid", path_on_grid),
@@ -171,6 +181,7 @@ WORDS: dict[str, tuple[str, Callable[[Texts], str]]] = {  # caption, alternative
     "reuse": ("Whose modules each path has", reuse),
     "reliability": ("Reliability: confidence against accuracy on test images", reliability),
     "comparison": ("Test accuracy against parameters, every method at every seed", comparison),
+    "fronts": ("Fronts: the accuracy that a number of parameters buys", fronts),
     "rejection": ("Answered unknown: promised and met", rejection),
 }
 

@@ -26,19 +26,12 @@ from pathsearch.encoder import Encoder
 from pathsearch.features import Split, encode
 from pathsearch.rivals import METHODS, Arena, Entry
 from pathsearch.runs import environment, read_json
-from pathsearch.statistics import FEWEST_SEEDS, SURE, holm, mcnemar, over_seeds
+from pathsearch.statistics import holm, mcnemar, over_seeds, spread
 from pathsearch.teller import Teller
+from pathsearch.tradeoff import FRONTED, equivalence_report, fronts_report, read_front, sizes_of
+from pathsearch.verdict import NAMES, verdict
 
-NAMES = {
-    "evolved": "evolved path",
-    "random_search": "random search",
-    "pathnet": "sequential PathNet",
-    "random_paths": "random paths",
-    "ladder": "ladder",
-    "full_grid": "full grid",
-    "linear_probe": "linear probe",
-    "nearest": "nearest neighbours",
-}
+FORM = 2  # of a part file: 2 has the networks of the front
 RATES = ("accuracy", "balanced_accuracy", "auc", "log_likelihood")
 
 
@@ -84,26 +77,37 @@ class Comparison:
         """Write a finished part, whole."""
         file = self.part(entry.facts["seed"], entry.facts["method"])
         tensors = {"log_p": entry.log_p.contiguous(), **{f"network.{k}": v for k, v in entry.weights.items()}}
+        tensors |= {f"front.{i}.{k}": v for i, weights in entry.front.items() for k, v in weights.items()}
         with appears_whole(file) as aside:
-            save_file(tensors, aside, metadata={"part": json.dumps(entry.facts)})
+            save_file(tensors, aside, metadata={"part": json.dumps(entry.facts), "form": str(FORM)})
 
     def load(self, seed: int, method: str) -> Entry | None:
         """A finished part, or None if it is not there.
 
         Raises:
-            PathsearchError: the file is damaged.
+            PathsearchError: the file is damaged, or of another version's form.
         """
         file = self.part(seed, method)
         if not file.exists():
             return None
         try:
             with safe_open(file, "pt") as opened:
-                facts = json.loads(opened.metadata()["part"])
+                about = opened.metadata()
+                facts, form = json.loads(about["part"]), about.get("form", "1")
                 tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
             log_p = tensors.pop("log_p")
         except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
             raise PathsearchError(f"part {file}: cannot be read ({error}); remove it to make it again") from None
-        return Entry(facts, log_p, {name.removeprefix("network."): tensor for name, tensor in tensors.items()})
+        if form != str(FORM):
+            raise PathsearchError(
+                f"part {file}: has form {form} of another version, expected {FORM}, with the networks of its front; "
+                f"remove {file.parent} to make all parts again"
+            )
+
+        def under(prefix: str) -> dict[str, torch.Tensor]:
+            return {name.removeprefix(prefix): own for name, own in tensors.items() if name.startswith(prefix)}
+
+        return Entry(facts, log_p, under("network."), {i: under(f"front.{i}.") for i in facts.get("front", [])})
 
 
 def compare(
@@ -153,13 +157,19 @@ def compare(
     tell.stage("test", 0)
     test = features.test()
     said = {method: [rivals.answers(arena, one, test) for one in several] for method, several in entries.items()}
-    result = _report(arena, encoder, entries, said, test)
+    fronts = {method: [read_front(arena, one, test) for one in entries[method]] for method in FRONTED}
+    result = _report(arena, encoder, entries, said, fronts, test)
     write_json(comparison.report_file, result)
     return result
 
 
 def _report(
-    arena: Arena, encoder: Encoder, entries: dict[str, list[Entry]], said: dict[str, list[np.ndarray]], test: Split
+    arena: Arena,
+    encoder: Encoder,
+    entries: dict[str, list[Entry]],
+    said: dict[str, list[np.ndarray]],
+    fronts: dict[str, list[dict[str, Any]]],
+    test: Split,
 ) -> dict[str, Any]:
     methods = {method: _method(arena, several, said[method], test) for method, several in entries.items()}
     right = {
@@ -180,7 +190,9 @@ def _report(
         "budget": _budget(arena),
         "methods": methods,
         "against": against,
-        "rank_fidelity": {"tau": _spread([one["tau"] for one in fidelity]), "each": fidelity},
+        "fronts": fronts_report(fronts, methods, sizes_of(arena.grid(0), arena.task.name)),
+        "equivalence": equivalence_report(methods),
+        "rank_fidelity": {"tau": spread([one["tau"] for one in fidelity]), "each": fidelity},
     }
     return {**result, "verdict": verdict(result)}
 
@@ -216,22 +228,12 @@ def _method(arena: Arena, several: Sequence[Entry], said: Sequence[np.ndarray], 
         on_validation = assess(entry, entry.log_p.double().exp().numpy(), arena.validation)
         each.append({**facts, "validation": on_validation, "test": assess(entry, on_test, test)})
     row: dict[str, Any] = {"name": NAMES[several[0].facts["method"]]}
-    row |= {key: _spread([one[key] for one in each]) for key in ("parameters", "seconds")}
-    row["images"] = _spread([sum(one["images"].values()) for one in each])
+    row |= {key: spread([one[key] for one in each]) for key in ("parameters", "seconds")}
+    row["images"] = spread([sum(one["images"].values()) for one in each])
     for split in ("validation", "test"):
-        row[split] = {rate: _spread([one[split][rate] for one in each]) for rate in RATES}
+        row[split] = {rate: spread([one[split][rate] for one in each]) for rate in RATES}
         row[split]["n"] = each[0][split]["n"]
     return {**row, "each": each}
-
-
-def _spread(values: Sequence[float | None]) -> dict[str, Any]:
-    """Mean and standard deviation over seeds of what is known; None where nothing is, or one seed has no spread."""
-    known = [value for value in values if value is not None]
-    return {
-        "mean": float(np.mean(known)) if known else None,
-        "sd": float(np.std(known, ddof=1)) if len(known) > 1 else None,
-        "each": list(values),
-    }
 
 
 def _against(methods: dict[str, Any], right: dict[str, list[np.ndarray]], method: str) -> dict[str, Any]:
@@ -239,42 +241,3 @@ def _against(methods: dict[str, Any], right: dict[str, list[np.ndarray]], method
     rates = [[one["test"]["accuracy"] or 0.0 for one in methods[name]["each"]] for name in ("evolved", method)]
     each = [mcnemar(own, other) for own, other in zip(right["evolved"], right[method], strict=True)]
     return {**over_seeds(*rates), "p_holm": None, "mcnemar": each}
-
-
-def verdict(report: dict[str, Any]) -> list[str]:
-    """Plain sentences: which controls the evolved path beats on test, and whether fitness ranks paths truly."""
-    own, seeds, lines = report["methods"]["evolved"]["test"]["accuracy"], len(report["seeds"]), []
-    if own["mean"] is None:
-        return ["There are no test images: nothing was compared on test."]
-    for method, row in report["against"].items():
-        other = report["methods"][method]["test"]["accuracy"]
-        sure = row["p_holm"] is not None and row["p_holm"] < SURE
-        relation = "does not beat" if row["difference"] <= 0 else "is above, but not beyond the luck of seeds,"
-        if sure:
-            relation = "beats" if row["difference"] > 0 else "is worse than"
-        images = sum(one["p"] < SURE and one["b"] > one["c"] for one in row["mcnemar"])
-        worse = sum(one["p"] < SURE and one["b"] < one["c"] for one in row["mcnemar"])
-        test = (
-            f"paired t-test p = {row['p_holm']:.2g} after Holm" if row["p_holm"] is not None else "no test over seeds"
-        )
-        it = f"the {NAMES[method]}" if method in ("ladder", "full_grid", "linear_probe") else NAMES[method]
-        lines.append(
-            f"The evolved path {relation} {it} on test: {_words(own)} against {_words(other)} ({test}); "
-            f"McNemar's test favours it on {images} of {seeds} seeds, the other on {worse}."
-        )
-    if seeds < FEWEST_SEEDS:
-        lines.append(f"{seeds} seeds are too few for a test over seeds; {FEWEST_SEEDS} or more allow one.")
-    tau = report["rank_fidelity"]["tau"]
-    if tau["mean"] is not None:
-        lines.append(
-            f"Search fitness ranks paths as their own training does with Kendall's tau {_words(tau, 2)} (1: the same "
-            f"order, 0: none), over {SAMPLE_WORDS}."
-        )
-    return lines
-
-
-SAMPLE_WORDS = f"{rivals.SAMPLE} visited paths a seed at most"
-
-
-def _words(rate: dict[str, Any], digits: int = 4) -> str:
-    return f"{rate['mean']:.{digits}f}" + (f" ± {rate['sd']:.{digits}f}" if rate["sd"] is not None else "")

@@ -81,6 +81,7 @@ class SearchSettings:
     learning_rate: float = 2e-3  # AdamW
     weight_decay: float = 1e-2  # AdamW, decoupled
     dropout: float = 0.1  # after each layer's sum
+    average: float = 0.0  # decay a step of the running average of shared weights that is scored; 0 scores the last
     balance: bool = False  # every class weighs the same in the loss; rates per class are reported either way
     target: float | None = None  # stop when the best fitness reaches this
     plateau: int | None = None  # stop after so many generations without a better best
@@ -89,7 +90,7 @@ class SearchSettings:
         _at_least(self, 2, "population", "tournament")
         _at_least(self, 1, "generations", "hall_of_fame", "steps", "batch_size", "plateau")
         _at_least(self, 0, "elite", "warmup", "learning_rate", "weight_decay")
-        _share(self, "dropout")
+        _share(self, "dropout", "average")
         if not 0 <= self.crossover <= 1:
             raise PathsearchError(f"crossover: expected a share in [0, 1], got {self.crossover}")
         if self.elite >= self.population:

@@ -16,6 +16,7 @@ from data_prep.errors import PathsearchError
 from pathsearch.figure_calibration import rejection
 from pathsearch.figure_compare import comparison
 from pathsearch.figure_confusion import confusion
+from pathsearch.figure_fronts import fronts
 from pathsearch.figure_grid import path_on_grid
 from pathsearch.figure_paths import paths_on_grid, reuse
 from pathsearch.figure_reliability import reliability
@@ -65,7 +66,7 @@ def plot_joint(joint_dir: Path) -> list[Path]:
 
 
 def plot_comparison(folder: Path) -> list[Path]:
-    """The figure of a comparison of methods: comparison."""
+    """The figures of a comparison of methods: comparison, fronts."""
     return _plot(folder, COMPARISON_FIGURES)
 
 
@@ -320,4 +321,7 @@ JOINT_FIGURES: list[tuple[str, str, Drawing]] = [
     ("reuse", "report.json", reuse),
     ("rejection", "report.json", rejection),
 ]
-COMPARISON_FIGURES: list[tuple[str, str, Drawing]] = [("comparison", "report.json", comparison)]
+COMPARISON_FIGURES: list[tuple[str, str, Drawing]] = [
+    ("comparison", "report.json", comparison),
+    ("fronts", "report.json", fronts),
+]

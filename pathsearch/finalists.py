@@ -26,7 +26,8 @@ def finalists(
     Every path that the search visited is scored once more with its last weights, in one pass, and so is
     every sub-path of the best ones (under `fresh` weights only what was visited). From the front of fitness
     against size those within two standard errors of the best score are taken, spread evenly over the
-    logarithm of the size; where they are too few, the next best of the front.
+    logarithm of the size; where they are too few, the next best of the front. Under `pareto` the whole front
+    is spread over: a search for every size ends with candidates of every size.
     """
     pool = [Path.parse(text) for text in state.visited]
     hall = [Path.parse(text) for text in state.hall_of_fame]
@@ -39,7 +40,8 @@ def finalists(
         if not front or scores[path] > scores[front[-1]]:
             front.append(path)
     best = scores[front[-1]].score
-    near = [path for path in front if scores[path].score >= best - 2 * standard_error(min(best, 1 - 1 / n), n)]
+    bar = -math.inf if settings.search.pareto else best - 2 * standard_error(min(best, 1 - 1 / n), n)
+    near = [path for path in front if scores[path].score >= bar]
     wanted = settings.training.finalists
     if len(near) > wanted:
         sizes = np.log([size_of(path) for path in near])

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, cast
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from data_prep.errors import PathsearchError
 from pathsearch import population
@@ -76,6 +77,9 @@ class SharedWeights:
         self.class_weights = _loss_weights(grid, task, train, settings)
         self.trainable = {name: p for name, p in grid.named_parameters() if p.requires_grad and _of(task, name)}
         self.optimiser = adamw(self.trainable.values(), settings.learning_rate, settings.weight_decay)
+        self.average: AveragedModel | None = None  # of the weights along the steps; it is scored if there is one
+        if settings.average:
+            self.average = AveragedModel(grid, multi_avg_fn=get_ema_multi_avg_fn(settings.average))
 
     def train(self, paths: Sequence[Path], generation: int) -> Progress:
         """Train the grid for one generation's minibatches along all `paths` in one pass."""
@@ -99,6 +103,8 @@ class SharedWeights:
             loss.backward()
             # 3. one step for all
             self.optimiser.step()
+            if self.average is not None:
+                self.average.update_parameters(self.grid)
             loss_sum += loss.item()
             correct += (logits.argmax(-1) == labels).float().mean().item()
         if not math.isfinite(loss_sum):
@@ -120,16 +126,19 @@ class SharedWeights:
     @torch.no_grad()
     def _score(self, paths: list[Path]) -> list[Fitness]:
         plan = population.plan(paths).to(device_of(self.grid))
-        self.grid.eval()
+        scored = cast(Grid, self.average.module) if self.average is not None else self.grid
+        scored.eval()
         outputs = [
-            F.log_softmax(population.forward(self.grid, self.task, plan, x.to(device_of(self.grid))), -1).cpu()
+            F.log_softmax(population.forward(scored, self.task, plan, x.to(device_of(self.grid))), -1).cpu()
             for x, _ in self.validation.batches(scoring_batch(self.grid, plan))
         ]
         return fitnesses(torch.cat(outputs, 1), self.validation.labels, self.settings.fitness, paths)
 
     def state(self) -> dict[str, Tensor]:
-        """Weights of the grid and the optimiser's moments."""
+        """Weights of the grid, their average if there is one, and the optimiser's moments."""
         tensors = {f"grid.{name}": tensor for name, tensor in self.grid.state_dict().items()}
+        if self.average is not None:
+            tensors |= {f"average.{name}": tensor for name, tensor in self.average.state_dict().items()}
         for name, parameter in self.trainable.items():
             for key, value in self.optimiser.state.get(parameter, {}).items():
                 tensors[f"optimiser.{name}:{key}"] = value
@@ -138,6 +147,9 @@ class SharedWeights:
     def load_state(self, tensors: dict[str, Tensor]) -> None:
         """Restore what `state` returned."""
         self.grid.load_state_dict({k[len("grid.") :]: v for k, v in tensors.items() if k.startswith("grid.")})
+        if self.average is not None:
+            known = {k[len("average.") :]: v for k, v in tensors.items() if k.startswith("average.")}
+            self.average.load_state_dict(known)
         self.optimiser.state.clear()
         for name, value in tensors.items():
             if name.startswith("optimiser."):

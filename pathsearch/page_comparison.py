@@ -24,6 +24,9 @@ def comparison_page(source: Source) -> dict[str, Any]:
     if known:
         found += [("Every method", _methods(report, split)), ("The evolved path against each", _against(report, split))]
         aside += ("methods", "against")
+    if known and report.get("fronts"):
+        found.append(("Accuracy against parameters", _fronts(report["fronts"], split)))
+        aside += ("fronts",)
     rest = {key: value for key, value in report.items() if key not in aside}
     nested = {key: value for key, value in rest.items() if _is_nested(value)}
     single = {key: value for key, value in rest.items() if key not in nested}
@@ -41,7 +44,7 @@ def comparison_page(source: Source) -> dict[str, Any]:
         "answer": _answer(report, split) if known else split,
         "verdict": report.get("verdict", []),
         "key_numbers": [],
-        "figures": source.figures("comparison", *source.other_figures()),
+        "figures": source.figures("comparison", "fronts", *source.other_figures()),
         "tables": [(title, table) for title, table in found if table is not None],
         "versions": tables.facts(source.env, "Machine and library versions, from env.json."),
         "command": report.get("command"),
@@ -114,6 +117,35 @@ def _against(report: Mapping[str, Any], split: str) -> Table | None:
         "Difference of test accuracy, evolved path less the other, over seeds. McNemar: images only the one : only the "
     )
     return Table(f"{told}other has right. {split}", heads, rows) if rows else None
+
+
+def _fronts(fronts: Mapping[str, Any], split: str) -> Table:
+    splits = list(fronts["against"])
+    rows = []
+    for method, row in fronts["methods"].items():
+        cells = [row["name"]]
+        for name in splits:
+            against = fronts["against"][name].get(method, {})
+            p = against.get("p_holm")
+            cells += [
+                _spread(row["hypervolume"][name]),
+                number(against.get("difference")),
+                DASH if p is None else f"{p:.2g}",
+            ]
+        share = row["share_within"]
+        seeds = sum(one is not None for one in share["each"])
+        cells.append(
+            DASH if share["mean"] is None else f"{100 * share['mean']:.1f} % ({seeds} of {len(share['each'])})"
+        )
+        rows.append(cells)
+    heads = ["Method"]
+    for name in splits:
+        heads += [f"Hypervolume, {name}", "Evolved less it", "p after Holm"]
+    told = (
+        f"Hypervolume: {fronts['reference']['in_words']}. Last column: parameters of the smallest network within 0.2 "
+        "points of the full grid on validation, mean share of the full grid's, and at how many seeds there is one."
+    )
+    return Table(f"{told} {split}", [*heads, "Share of parameters"], rows, strong=0)
 
 
 def _spread(value: Mapping[str, Any] | None) -> str:

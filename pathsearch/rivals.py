@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from pathsearch.decision import fix_threshold
 from pathsearch.features import Split
 from pathsearch.finalists import choose_smallest, finalists
 from pathsearch.fitness import Evaluator, FreshWeights, SharedWeights, log_probabilities
+from pathsearch.fronts import front
 from pathsearch.grid import Grid, PathNetwork, count
 from pathsearch.modules import Shape
 from pathsearch.path import Path
@@ -73,17 +74,15 @@ class Entry:
     facts: dict[str, Any]  # plain values: method, seed, parameters, path, threshold, budget spent …
     log_p: Tensor  # (n_val, K) log-probabilities of the validation images, before any refit
     weights: dict[str, Tensor]  # of the fixed network; empty for nearest neighbours
+    front: dict[int, dict[str, Tensor]] = field(default_factory=dict)  # by candidate: weights, before any refit
 
 
 def enter(arena: Arena, method: str, seed: int) -> Entry:
     """Let a method choose and train at one seed; validation images are all it sees beside the training ones."""
     started = time.perf_counter()
     entry = METHODS[method](arena, seed)
-    probabilities = entry.log_p.double().exp().numpy()
-    rule = arena.settings.training.threshold
-    threshold = fix_threshold(rule, arena.validation.labels.numpy(), probabilities)
     spent = time.perf_counter() - started - entry.facts.get("fidelity", {}).get("seconds", 0.0)
-    facts = {"method": method, "seed": seed, "threshold": threshold, "seconds": spent}
+    facts = {"method": method, "seed": seed, "threshold": _threshold(arena, entry.log_p), "seconds": spent}
     return replace(entry, facts={**facts, **entry.facts})
 
 
@@ -97,7 +96,18 @@ def answers(arena: Arena, entry: Entry, split: Split) -> np.ndarray:
         network = baselines.probe_network(grid, len(arena.task.classes), seed)
     else:
         network = grid.network(Path.parse(entry.facts["path"]), arena.task.name)
-    network.load_state_dict(entry.weights)
+    return _said(network, entry.weights, split)
+
+
+def front_answers(arena: Arena, entry: Entry, split: Split) -> dict[int, np.ndarray]:
+    """The same of each candidate on its validation front, by the candidate's number, smallest first."""
+    grid = arena.grid(entry.facts["seed"])
+    paths = {i: Path.parse(entry.facts["candidates"][i]["path"]) for i in entry.front}
+    return {i: _said(grid.network(paths[i], arena.task.name), entry.front[i], split) for i in entry.front}
+
+
+def _said(network: PathNetwork, weights: dict[str, Tensor], split: Split) -> np.ndarray:
+    network.load_state_dict(weights)
     return np.asarray(log_probabilities(network, split).double().exp().numpy())
 
 
@@ -139,7 +149,8 @@ def _searched(
         arena.tell.count(len(state.log), how.generations)
 
     state = search(evaluator, grid.space, how, seed, size_of, None, on_generation)
-    candidates = finalists(evaluator, state, size_of, settings, len(arena.validation))
+    alike = replace(settings, search=replace(how, pareto=arena.settings.search.pareto))  # controls pick as evolved does
+    candidates = finalists(evaluator, state, size_of, alike, len(arena.validation))
     sample = _sample(state, seed) if fidelity else []
     scores = evaluator.score(sample) if sample else []
     grid.load_state_dict(start)
@@ -251,7 +262,13 @@ def _chosen(arena: Arena, grid: Grid, candidates: list[Path], settings: RunSetti
 
     name, both = arena.task.name, (arena.training, arena.validation)
     choice: Choice = choose_path(grid, name, candidates, *both, settings, train_alone)
-    return _entry(arena, choice.results, choice.chosen, choice.best, path=str(choice.path))
+    entry = _entry(arena, choice.results, choice.chosen, choice.best, path=str(choice.path))
+    rows = entry.facts["candidates"]
+    for row, path, trained in zip(rows, candidates, choice.results, strict=True):
+        row |= {"path": str(path), "threshold": _threshold(arena, trained.log_p)}
+    kept = front([row["parameters"] for row in rows], [row["validation_accuracy"] for row in rows])
+    entry.facts["front"] = kept
+    return replace(entry, front={i: _weights(choice.results[i].network) for i in kept})
 
 
 def _entry(arena: Arena, results: Sequence[Trained], chosen: int, best: Trained, path: str | None) -> Entry:
@@ -270,8 +287,16 @@ def _entry(arena: Arena, results: Sequence[Trained], chosen: int, best: Trained,
         },
         "evaluations": 0,
     }
-    weights = {key: tensor.detach().cpu().contiguous() for key, tensor in network.state_dict().items()}
-    return Entry(facts, best.log_p, weights)
+    return Entry(facts, best.log_p, _weights(network))
+
+
+def _weights(network: PathNetwork) -> dict[str, Tensor]:
+    return {key: tensor.detach().cpu().contiguous() for key, tensor in network.state_dict().items()}
+
+
+def _threshold(arena: Arena, log_p: Tensor) -> float | None:
+    rule, labels = arena.settings.training.threshold, arena.validation.labels.numpy()
+    return fix_threshold(rule, labels, log_p.double().exp().numpy())
 
 
 METHODS: dict[str, Callable[[Arena, int], Entry]] = {

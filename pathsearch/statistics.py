@@ -85,6 +85,16 @@ def prior_shift(labels: Mapping[str, ArrayLike], classes: Sequence[str]) -> dict
     return {"shares": shares, "p": p, "in_words": words}
 
 
+def spread(values: Sequence[float | None]) -> dict[str, Any]:
+    """Mean and standard deviation over seeds of what is known; None where nothing is, or one seed has no spread."""
+    known = [value for value in values if value is not None]
+    return {
+        "mean": float(np.mean(known)) if known else None,
+        "sd": float(np.std(known, ddof=1)) if len(known) > 1 else None,
+        "each": list(values),
+    }
+
+
 def over_seeds(own: Sequence[float], other: Sequence[float]) -> dict[str, Any]:
     """Difference of two methods' rates over the same seeds, with a paired t-test where there are five or more.
 
@@ -108,6 +118,32 @@ def over_seeds(own: Sequence[float], other: Sequence[float]) -> dict[str, Any]:
     low, high = test.confidence_interval(0.95)
     found |= {"ci95": [float(low), float(high)], "p": float(test.pvalue)}
     return {**found, "wilcoxon_p": float(stats.wilcoxon(np.round(gaps, 12)).pvalue)}
+
+
+def equivalence(own: Sequence[float], other: Sequence[float], margin: float) -> dict[str, Any]:
+    """Whether two methods' rates over the same seeds are less than a margin apart: two one-sided paired t-tests.
+
+    Args:
+        own: a rate of each seed.
+        other: the other method's, of the same seeds in the same order.
+        margin: above 0, fixed before any rate is seen.
+
+    Returns:
+        `margin`; `difference`, mean of own - other; `ci90` of it, which lies within the margin exactly where `p` is
+        below 0.05; `p`, the larger of the two one-sided ones. Both are None below five seeds or where every seed
+        gives the same difference.
+
+    Source: Schuirmann 1987. A large p is no proof of a difference, only too little to exclude one.
+    """
+    gaps = np.asarray(own, np.float64) - np.asarray(other, np.float64)
+    found: dict[str, Any] = {"margin": margin, "difference": float(gaps.mean()), "ci90": None, "p": None}
+    if len(gaps) < FEWEST_SEEDS or np.ptp(gaps) < 1e-12:
+        return found
+    above, below = (
+        stats.ttest_1samp(gaps, bound, alternative=side) for bound, side in ((-margin, "greater"), (margin, "less"))
+    )
+    low, high = stats.ttest_1samp(gaps, 0.0).confidence_interval(0.9)
+    return {**found, "ci90": [float(low), float(high)], "p": float(max(above.pvalue, below.pvalue))}
 
 
 def rank_agreement(early: Sequence[Sequence[float]], late: Sequence[float]) -> dict[str, Any]:

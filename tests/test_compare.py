@@ -12,21 +12,29 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from page_checks import Page, faults
+from safetensors import safe_open
+from safetensors.torch import save_file
 from small_world import CPU, SIZE, data_dir, encoder, refused, settings, task
 from threadpoolctl import threadpool_limits
 
 from pathsearch import nearest, rivals
-from pathsearch.compare import Comparison, compare, verdict
+from pathsearch.compare import Comparison, compare
 from pathsearch.config import GridSettings, RunSettings
 from pathsearch.features import Features, Split, Standardiser, encode
+from pathsearch.figure_fronts import bought
 from pathsearch.figures import plot_comparison
+from pathsearch.fronts import Frame, front
 from pathsearch.grid import Grid
 from pathsearch.path import Path as ModulePath
+from pathsearch.report_page import write_page
 from pathsearch.rivals import METHODS, Arena
 from pathsearch.runs import all_runs, find_run
 from pathsearch.statistics import rank_agreement
 from pathsearch.teller import Silent
 from pathsearch.terminal import Terminal, spread
+from pathsearch.tradeoff import FRONTED, fronts_report
+from pathsearch.verdict import verdict
 
 SEEDS = 2
 
@@ -170,6 +178,16 @@ def test_a_damaged_part_is_named(done, tmp_path):
     assert comparison.load(0, "evolved") is None
 
 
+def test_a_part_of_an_earlier_form_is_named(done, tmp_path):
+    comparison = Comparison(tmp_path / "c")
+    file = comparison.part(0, "ladder")
+    file.parent.mkdir(parents=True)
+    with safe_open(done[0].part(0, "ladder"), "pt") as opened:
+        save_file({"log_p": opened.get_tensor("log_p")}, file, metadata={"part": opened.metadata()["part"]})
+    with refused(r"part .*s0-ladder.safetensors: has form 1 of another version, expected 2, .*remove .*parts to make"):
+        comparison.load(0, "ladder")
+
+
 def test_other_settings_get_another_directory(tmp_path):
     one = chosen()
     others = [(one, 3), (chosen(views=2), 2), (replace(one, data="other"), 2), (chosen(epochs=5), 2)]
@@ -209,6 +227,21 @@ def test_rungs_rise_in_size():
         ]
     assert len(rivals.rungs(grid, 99)) == 6, "no more rungs than modules"
     assert all(len(layer) == 1 for path in several for layer in path.layers)
+
+
+@pytest.mark.parametrize("method", ["evolved", "random_search", "pathnet"])
+def test_every_search_spreads_its_finalists_alike(method, monkeypatch):
+    """Under `pareto` the controls' candidates span the sizes too, though they do not search by it."""
+    asked: list[tuple[bool, str]] = []
+    original = rivals.finalists
+
+    def spy(evaluator: Any, state: Any, size_of: Any, of: RunSettings, n: int) -> Any:
+        asked.append((of.search.pareto, of.search.preset))
+        return original(evaluator, state, size_of, of, n)
+
+    monkeypatch.setattr(rivals, "finalists", spy)
+    rivals.enter(arena(chosen(pareto=True, epochs=1)), method, 0)
+    assert asked == [(True, {"random_search": "random", "pathnet": "pathnet"}.get(method, "generational"))]
 
 
 def test_the_first_restart_is_the_seed_itself():
@@ -257,6 +290,81 @@ def test_rank_agreement_by_hand():
     assert rank_agreement([(0.1, -2), (0.2, -1)], [0.1, 0.1])["tau"] is None
 
 
+# --- fronts ---------------------------------------------------------------------------------------------------------
+
+
+def test_every_front_is_kept_with_its_networks(done):
+    comparison, report = done
+    for method in METHODS:
+        entry = comparison.load(1, method)
+        if method not in FRONTED:
+            assert entry.front == {}
+            continue
+        rows = entry.facts["candidates"]
+        kept = front([row["parameters"] for row in rows], [row["validation_accuracy"] for row in rows])
+        assert list(entry.front) == kept
+        row = report["fronts"]["methods"][method]["each"][1]
+        assert row["parameters"] == [sum(t.numel() for t in weights.values()) for weights in entry.front.values()]
+        assert row["paths"] == [rows[i]["path"] for i in kept]
+        assert row["validation"] == sorted(set(row["validation"])), "larger ones are better on validation"
+        assert entry.facts["chosen"] in kept, "the smallest within one standard error is on the front"
+
+
+def test_the_networks_of_a_front_answer_as_they_were_trained(done):
+    here = arena()
+    for method in FRONTED:
+        entry = done[0].load(0, method)
+        said = rivals.front_answers(here, entry, here.validation)
+        for i, probabilities in said.items():
+            right = (probabilities.argmax(1) == here.validation.labels.numpy()).mean()
+            assert right == pytest.approx(entry.facts["candidates"][i]["validation_accuracy"])
+
+
+def test_hypervolumes_are_those_of_the_fronts(done):
+    fronts = done[1]["fronts"]
+    smallest, largest = fronts["reference"]["parameters"]
+    assert largest == done[1]["methods"]["full_grid"]["each"][0]["parameters"]
+    assert smallest <= min(one["parameters"][0] for row in fronts["methods"].values() for one in row["each"])
+    for split in ("validation", "test"):
+        floor = done[1]["methods"]["linear_probe"][split]["accuracy"]["mean"]
+        assert fronts["reference"]["accuracy"][split] == floor
+        frame = Frame(smallest, largest, floor)
+        for method, row in fronts["methods"].items():
+            each = [frame.hypervolume(one["parameters"], one[split]) for one in row["each"]]
+            assert row["hypervolume"][split]["each"] == pytest.approx(each)
+            if method != "evolved":
+                gap = fronts["methods"]["evolved"]["hypervolume"][split]["mean"] - np.mean(each)
+                assert fronts["against"][split][method]["difference"] == pytest.approx(gap)
+
+
+def test_the_share_of_the_smallest_that_matches_the_full_grid():
+    def methods(full: float) -> dict[str, Any]:
+        rate = {"accuracy": {"mean": 0.5}, "n": 9}
+        whole = {"each": [{"validation": {"accuracy": full}}]}
+        return {"linear_probe": {"validation": rate, "test": {"n": 0}}, "full_grid": whole, "evolved": {"name": "e"}}
+
+    one = {"parameters": [10, 20, 40], "validation": [0.7, 0.8, 0.9]}
+    for full, share in ((0.8, 20 / 100), (0.8019, 20 / 100), (0.803, 40 / 100), (0.95, None)):
+        found = fronts_report({"evolved": [one]}, methods(full), (10, 100))
+        assert found["methods"]["evolved"]["share_within"]["each"] == [share]
+
+
+def test_the_equivalence_is_that_of_evolved_and_full_grid(done):
+    found, methods = done[1]["equivalence"], done[1]["methods"]
+    for split in ("validation", "test"):
+        gap = methods["evolved"][split]["accuracy"]["mean"] - methods["full_grid"][split]["accuracy"]["mean"]
+        assert found[split]["difference"] == pytest.approx(gap)
+        assert found[split]["p"] is None, "two seeds allow no test"
+    own, full = (methods[method]["each"][0]["parameters"] for method in ("evolved", "full_grid"))
+    assert found["share"]["each"][0] == pytest.approx(own / full)
+    assert any(line.startswith("Against the full grid:") for line in done[1]["verdict"])
+
+
+def test_what_a_size_buys_by_hand():
+    found = bought([10, 40], [0.8, 0.9], np.array([5.0, 10.0, 39.0, 40.0, 99.0]))
+    np.testing.assert_array_equal(found, [np.nan, 0.8, 0.8, 0.9, 0.9])
+
+
 # --- in words -------------------------------------------------------------------------------------------------------
 
 
@@ -269,6 +377,8 @@ def judged(difference: float, p: float | None, seeds: int = 5) -> str:
         "seeds": list(range(seeds)),
         "methods": {"evolved": method(0.9 + difference), "ladder": method(0.9)},
         "against": {"ladder": {"difference": difference, "p_holm": p, "mcnemar": test}},
+        "fronts": {"methods": {}, "against": {}},
+        "equivalence": {"margin": 0.002, "share": {"mean": 0.04}, "test": {"difference": -0.001, "p": None}},
         "rank_fidelity": {"tau": {"mean": None}},
     }
     return " ".join(verdict(report))
@@ -285,8 +395,45 @@ def test_the_verdict_says_what_is_not_beaten():
     assert "too few" not in judged(0.01, 0.02)
 
 
-def test_the_figure_is_drawn(done):
-    assert [file.name for file in plot_comparison(done[0].folder)] == ["comparison.png", "comparison.svg"]
+def in_words(difference: float, p: float | None) -> str:
+    volumes = {"evolved": 0.5 + difference, "ladder": 0.5}
+    rows = {name: {"hypervolume": {"test": {"mean": mean, "sd": None}}} for name, mean in volumes.items()}
+    report = {"seeds": [0], "methods": {"evolved": {"test": {"accuracy": {"mean": 0.9}}}}, "against": {}}
+    report["fronts"] = {"methods": rows, "against": {"test": {"ladder": {"difference": difference, "p_holm": p}}}}
+    test = {"difference": difference / 10, "ci90": [-0.001, 0.0015], "p": p}
+    report["equivalence"] = {"margin": 0.002, "share": {"mean": 0.043}, "test": test}
+    report["rank_fidelity"] = {"tau": {"mean": None}}
+    return " ".join(verdict(report))
+
+
+def test_the_verdict_speaks_of_size():
+    said = in_words(0.01, 0.02)
+    assert "on test: the evolved front's hypervolume, 0.510, beats that of the ladder (0.500, p = 0.02)." in said
+    assert "is within 0.2 points of the full grid: +0.10 points on test, 4.3 % of the parameters" in said
+    assert "(90 % interval -0.10 to +0.15, equivalence p = 0.02)" in said
+    assert "does not beat that of the ladder" in in_words(-0.01, 0.2)
+    assert "is not shown to be within 0.2 points of the full grid: -0.10" in in_words(-0.01, 0.2)
+    assert "whether that is within 0.2 points was not tested" in in_words(0.01, None)
+
+
+def test_the_figures_are_drawn(done):
+    assert [file.name for file in plot_comparison(done[0].folder)] == [
+        "comparison.png",
+        "comparison.svg",
+        "fronts.png",
+        "fronts.svg",
+    ]
+
+
+def test_the_page_shows_the_fronts(done, tmp_path):
+    folder = shutil.copytree(done[0].folder, tmp_path / "c")
+    plot_comparison(folder)
+    text = write_page(folder).read_text()
+    assert faults(text) == []
+    page = Page(text)
+    assert "Hypervolume, validation" in page.text("main")
+    volume = done[1]["fronts"]["methods"]["ladder"]["hypervolume"]["test"]["mean"]
+    assert f"ladder {volume:.4f}" in " ".join(str(one["alt"]) for one in page.all("img"))
 
 
 def test_the_table_names_every_method_and_the_verdict(done, capsys):
@@ -320,7 +467,7 @@ def test_the_command(tmp_path):
     report = json.loads(found.out)
     assert report["folder"] == str(folder)
     assert "nearest neighbours" in found.err
-    assert {"config.json", "env.json", "report.json", "comparison.png", "comparison.svg", "parts"} <= {
+    assert {"config.json", "env.json", "report.json", "comparison.png", "fronts.svg", "parts"} <= {
         file.name for file in folder.iterdir()
     }
     assert pathsearch("plot", folder.name, "--runs-dir", tmp_path).code == 0

@@ -60,7 +60,10 @@ def test_nan_is_refused(part):
         part(dropout=float("nan"))
 
 
-SHARES = [(SearchSettings, "dropout"), *((TrainingSettings, n) for n in ("dropout", "label_smoothing", "average"))]
+SHARES = [
+    *((SearchSettings, n) for n in ("dropout", "average")),
+    *((TrainingSettings, n) for n in ("dropout", "label_smoothing", "average")),
+]
 
 
 @pytest.mark.parametrize(("part", "name"), SHARES)

@@ -70,9 +70,9 @@ def size_of(path: Path) -> int:
     return sum(2**index for index in path.layers[0])
 
 
-def settings_of(weights: str = "fresh", wanted: int = 6) -> RunSettings:
+def settings_of(weights: str = "fresh", wanted: int = 6, pareto: bool = False) -> RunSettings:
     plain = RunSettings("t", "random")
-    search, training = replace(plain.search, weights=weights), replace(plain.training, finalists=wanted)
+    search, training = replace(plain.search, weights=weights, pareto=pareto), replace(plain.training, finalists=wanted)
     return replace(plain, search=search, training=training)
 
 
@@ -124,6 +124,13 @@ def test_many_near_the_best_are_spread_over_their_sizes(planted):
 def test_those_far_below_the_best_are_left_out_where_enough_are_near(planted):
     scores = {"0": 0.3, "1": 0.4, **{str(i): 0.86 + 0.005 * i for i in range(2, 8)}}
     assert chosen(planted, scores, wanted=2) == ["2", "7"]
+
+
+def test_under_pareto_the_whole_front_is_spread_over(planted):
+    # Sizes 1 … 128: three are the ends and, of the two about the middle, the smaller; far below the best or not.
+    scores = {"0": 0.3, "1": 0.4, **{str(i): 0.86 + 0.005 * i for i in range(2, 8)}}
+    assert chosen(planted, scores, wanted=3, pareto=True) == ["0", "3", "7"]
+    assert chosen(planted, scores, wanted=8, pareto=True) == list(scores)
 
 
 def test_a_perfect_score_still_has_neighbours(planted):

@@ -194,6 +194,38 @@ def test_nan_in_scoring_names_the_path(make_grid, splits, measure):
         evaluator.score(PATHS)
 
 
+# --- averaged weights ---------------------------------------------------------------------------------------
+
+
+def test_the_average_is_scored_by_hand(make_grid, splits):
+    """Two steps at decay 0.75: three quarters of the weights after the first, one quarter of those after the second."""
+    plain = replace(SETTINGS, steps=1)
+    watched, averaged = shared(make_grid, splits, plain), shared(make_grid, splits, replace(plain, average=0.75))
+    expected: dict[str, Tensor] = {}
+    for generation, weight in ((1, 0.75), (2, 0.25)):
+        for evaluator in (watched, averaged):
+            evaluator.train(PATHS, generation)
+        for name, tensor in watched.grid.state_dict().items():
+            expected[name] = expected.get(name, torch.zeros_like(tensor)) + weight * tensor
+    assert equal(watched.grid.state_dict(), averaged.grid.state_dict()), "training goes on from the last weights"
+    watched.grid.load_state_dict(expected)
+    for got, one in zip(averaged.score(PATHS), watched.score(PATHS), strict=True):
+        assert got == pytest.approx(one, abs=1e-5)
+    assert averaged.score(PATHS) != shared(make_grid, splits, plain).score(PATHS)
+
+
+def test_an_average_goes_on_bit_for_bit(make_grid, splits):
+    settings = replace(SETTINGS, average=0.9)
+    straight, resumed = shared(make_grid, splits, settings), shared(make_grid, splits, settings)
+    straight.train(PATHS[:2], 1)
+    resumed.load_state(snapshot(straight.state()))
+    assert resumed.score(PATHS) == straight.score(PATHS)
+    for evaluator in (straight, resumed):
+        evaluator.train(PATHS, 2)
+    assert equal(straight.state(), resumed.state())
+    assert resumed.score(PATHS) == straight.score(PATHS)
+
+
 # --- saving and going back ----------------------------------------------------------------------------------
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from small_world import refused
 
-from pathsearch.statistics import holm, mcnemar, over_seeds, prior_shift
+from pathsearch.statistics import equivalence, holm, mcnemar, over_seeds, prior_shift
 
 # --- two methods on the same images ---------------------------------------------------------------------------------
 
@@ -94,6 +94,37 @@ def test_too_few_seeds_get_no_p():
     for own in ([0.9], [0.9, 0.8, 0.7, 0.95], [0.9] * 5):  # the last: every seed the same
         assert over_seeds(own, [0.5] * len(own))["p"] is None
     assert over_seeds([0.9], [0.5])["sd"] is None
+
+
+def test_equivalence_by_hand():
+    # gaps -1 … 3 thousandths: mean 1, spread sqrt 2.5, standard error 0.70711 (thousandths); margin 2.
+    # t from below (1 + 2) / 0.70711 = 4.2426, from above (2 - 1) / 0.70711 = 1.4142; of four degrees the tails are
+    # 0.00662 and 0.11509: the larger counts. 2.13185 · 0.70711 = 1.50745 on either side.
+    own = [0.899, 0.900, 0.901, 0.902, 0.903]
+    found = equivalence(own, [0.9] * 5, 0.002)
+    assert found["difference"] == pytest.approx(0.001)
+    assert found["p"] == pytest.approx(0.11509, abs=1e-5)
+    assert found["ci90"] == pytest.approx([-0.00050745, 0.00250745], abs=1e-7)
+    assert equivalence([0.9] * 5, own, 0.002)["p"] == pytest.approx(found["p"])
+    wider = equivalence(own, [0.9] * 5, 0.003)  # (3 - 1) / 0.70711 = 2.8284: 0.02371
+    assert wider["p"] == pytest.approx(0.02371, abs=1e-5)
+
+
+def test_equivalence_and_its_interval_agree():
+    """p is below 0.05 exactly where the 90 % interval lies within the margin."""
+    rng = np.random.default_rng(0)
+    said = set()
+    for _ in range(200):
+        found = equivalence(rng.normal(0, 1, 6), rng.normal(0, 1, 6), 1.5)
+        within = found["ci90"][0] > -1.5 and found["ci90"][1] < 1.5
+        assert (found["p"] < 0.05) == within
+        said.add(within)
+    assert said == {True, False}
+
+
+def test_equivalence_of_few_seeds_says_nothing():
+    for own in ([0.9], [0.9, 0.8, 0.7, 0.95], [0.9] * 5):  # the last: every seed the same
+        assert equivalence(own, [0.5] * len(own), 0.002)["p"] is None
 
 
 def test_holm_by_hand():

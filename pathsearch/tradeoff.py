@@ -1,0 +1,114 @@
+"""What size buys: every method's front of accuracy against parameters, and whether the full grid is matched."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from pathsearch.decision import decide
+from pathsearch.features import Split
+from pathsearch.fronts import Frame
+from pathsearch.grid import Grid, count
+from pathsearch.rivals import Arena, Entry, front_answers
+from pathsearch.statistics import equivalence, holm, over_seeds, spread
+
+FRONTED = ("evolved", "random_search", "pathnet", "random_paths", "ladder")  # candidates of several sizes
+MARGIN = 0.002  # 0.2 points: less is called the full grid's accuracy
+SPLITS = ("validation", "test")
+
+
+def read_front(arena: Arena, entry: Entry, test: Split) -> dict[str, Any]:
+    """One method's front at one seed: candidates that no other beats on validation, and what they say on test."""
+    rows = [entry.facts["candidates"][i] for i in entry.front]
+    said = front_answers(arena, entry, test).values() if len(test) else [None] * len(rows)
+    right = test.labels.numpy()
+    return {
+        "seed": entry.facts["seed"],
+        "paths": [row["path"] for row in rows],
+        "parameters": [row["parameters"] for row in rows],
+        "validation": [row["validation_accuracy"] for row in rows],
+        "test": [
+            None if p is None else float((decide(p, row["threshold"]) == right).mean())
+            for p, row in zip(said, rows, strict=True)
+        ],
+    }
+
+
+def fronts_report(
+    each: dict[str, list[dict[str, Any]]], methods: dict[str, Any], sizes: tuple[int, int]
+) -> dict[str, Any]:
+    """Fronts with their hypervolumes, seed by seed, and the evolved one against the others.
+
+    Args:
+        each: by method, what `read_front` said at each seed.
+        methods: the report's; the linear probe's mean accuracy on a split is that split's floor.
+        sizes: parameters of the smallest path and of the full grid.
+
+    Returns:
+        `reference`; `methods`, each with its `hypervolume` by split, `share_within`, the share of the full grid's
+        parameters that its smallest network within `MARGIN` of the full grid on validation has (None at a seed
+        without one), and `each` front; `against` by split, as the report's own.
+    """
+    splits = [split for split in SPLITS if methods["linear_probe"][split]["n"]]
+    frames = {split: Frame(*sizes, methods["linear_probe"][split]["accuracy"]["mean"]) for split in splits}
+    rows: dict[str, Any] = {}
+    for method, several in each.items():
+        volumes = {
+            split: spread([frame.hypervolume(one["parameters"], one[split]) for one in several])
+            for split, frame in frames.items()
+        }
+        within = [
+            _share_within(one, full["validation"]["accuracy"], sizes[1])
+            for one, full in zip(several, methods["full_grid"]["each"], strict=True)
+        ]
+        rows[method] = {"name": methods[method]["name"], "hypervolume": volumes}
+        rows[method] |= {"share_within": spread(within), "each": several}
+    return {
+        "reference": {
+            "parameters": list(sizes),
+            "accuracy": {split: frame.floor for split, frame in frames.items()},
+            "in_words": "share of the area above the linear probe's mean accuracy that lies below a front, from the "
+            "grid's smallest path to the full grid, logarithm of the parameters; on test the networks of the "
+            "validation front, none chosen anew",
+        },
+        "methods": rows,
+        "against": {split: _against(rows, split) for split in splits},
+    }
+
+
+def _share_within(one: dict[str, Any], bar: float, largest: int) -> float | None:
+    good = [n for n, rate in zip(one["parameters"], one["validation"], strict=True) if rate >= bar - MARGIN]
+    return min(good) / largest if good else None
+
+
+def _against(rows: dict[str, Any], split: str) -> dict[str, Any]:
+    volumes = {method: row["hypervolume"][split]["each"] for method, row in rows.items()}
+    found = {
+        method: over_seeds(volumes["evolved"], each) | {"p_holm": None}
+        for method, each in volumes.items()
+        if method != "evolved"
+    }
+    tested = [method for method, row in found.items() if row["p"] is not None]
+    for method, p in zip(tested, holm([found[method]["p"] for method in tested]), strict=True):
+        found[method]["p_holm"] = p
+    return found
+
+
+def equivalence_report(methods: dict[str, Any]) -> dict[str, Any]:
+    """Whether the evolved path has the full grid's accuracy, within `MARGIN`, and with what share of its parameters."""
+    own, full = (methods[method]["each"] for method in ("evolved", "full_grid"))
+    share = [one["parameters"] / whole["parameters"] for one, whole in zip(own, full, strict=True)]
+    tests = {
+        split: equivalence([one[split]["accuracy"] for one in own], [one[split]["accuracy"] for one in full], MARGIN)
+        for split in SPLITS
+        if methods["evolved"][split]["n"]
+    }
+    return {"margin": MARGIN, "share": spread(share), **tests}
+
+
+def sizes_of(grid: Grid, task: str) -> tuple[int, int]:
+    """Parameters of a grid's smallest path and of the full grid, with the task's head."""
+    smallest: Sequence[int] = [min(layer) for layer in grid.module_parameters()]
+    return int(np.sum(smallest)) + count(grid.heads[task]), grid.count_parameters(grid.space.full_path(), task)
