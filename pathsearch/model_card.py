@@ -59,8 +59,9 @@ def _data(task: Task) -> str:
 
 def _encoder(model: Model, preparation: Preparation) -> str:
     about = model.encoder.identity
+    maps = f"maps of the last {len(about['taps'])} stages" if "taps" in about else "maps"
     return (
-        f"{about['name']}, {about['weights']}, {about['image_size']} px, maps averaged to at most "
+        f"{about['name']}, {about['weights']}, {about['image_size']} px, {maps} averaged to at most "
         f"{about['map_size']} × {about['map_size']}; SHA-256 of the weights `{about['weights_sha256']}`.\n\n"
         f"New images: {preparation.in_words()}. Then the encoder's own: {about['preprocessing']}."
     )

@@ -43,10 +43,11 @@ class Arena:
     validation: Split
     device: Any
     tell: Teller
+    taps: tuple[int, ...] = ()  # channels of each of the encoder's
 
     def grid(self, seed: int) -> Grid:
         """A grid at a seed's initial weights, with the task's head."""
-        grid = Grid(self.shape, self.settings.grid, seed)
+        grid = Grid(self.shape, self.settings.grid, seed, self.taps)
         grid.add_head(self.task.name, len(self.task.classes))
         return grid.to(self.device)
 
@@ -89,6 +90,7 @@ def enter(arena: Arena, method: str, seed: int) -> Entry:
 
 def answers(arena: Arena, entry: Entry, split: Split) -> np.ndarray:
     """(n, K) probabilities that a fixed entry gives to a split's images."""
+    split = replace(split, standardise=arena.training.standardise)  # few training images have their own
     method, seed = entry.facts["method"], entry.facts["seed"]
     if method == "nearest":
         return nearest.answers(arena.training, arena.validation, split, entry.facts["k"], arena.settings.training.refit)
