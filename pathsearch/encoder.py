@@ -62,10 +62,10 @@ class Encoder:
         self._mean, self._std = (255 * mean).view(3, 1, 1).to(device), (255 * std).view(3, 1, 1).to(device)
         self._steps = _steps(self.trunk.network)
         blank = torch.zeros(1, 3, settings.image_size, settings.image_size, dtype=torch.uint8)
-        self._ends = self._stage_ends(blank)[-settings.taps :]
-        maps = self.maps(blank)
-        self.taps = tuple(one.shape[1] for one in maps)
-        self.feature_shape: tuple[int, int, int] = tuple(self.averaged(maps).shape[1:])  # type: ignore[assignment]
+        ends = self._stage_ends(blank)
+        self._ends = frozenset(ends)
+        self.taps = tuple(ends.values())
+        self.feature_shape: tuple[int, int, int] = tuple(self(blank).shape[1:])  # type: ignore[assignment]
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -129,22 +129,23 @@ class Encoder:
         return tuple(reversed(kept))
 
     @torch.no_grad()
-    def _stage_ends(self, blank: Tensor) -> list[int]:
-        """Places of the steps after which the map changes its size, and of the last step.
+    def _stage_ends(self, blank: Tensor) -> dict[int, int]:
+        """The last step and, backwards, those after which the map changes its size, one a tap: place and channels.
 
         A pooling that ends the trunk (VGG's) opens no stage of its own.
         """
-        x, sides = self.normalised(blank.to(self.device).float()), []
+        x, shapes = self.normalised(blank.to(self.device).float()), []
         for step in self._steps:
             x = step(x)
-            sides.append(x.shape[-1])
-        ends = [place for place in range(len(sides) - 2) if sides[place + 1] != sides[place]] + [len(sides) - 1]
+            shapes.append(x.shape)
+        last = len(shapes) - 1
+        ends = [last, *(i for i in reversed(range(last - 1)) if shapes[i][-1] != shapes[i + 1][-1])]
         if self.settings.taps > len(ends):
             raise PathsearchError(
                 f"encoder.taps: expected at most {len(ends)}, the stages of {self.settings.name} at "
                 f"{self.settings.image_size} px, got {self.settings.taps}; choose fewer"
             )
-        return ends
+        return {place: shapes[place][1] for place in ends[: self.settings.taps]}
 
     def normalised(self, images: Tensor) -> Tensor:
         """Pixels of 0…255, float32, as the trunk wants them: of ImageNet's mean and spread."""
