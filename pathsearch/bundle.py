@@ -124,6 +124,7 @@ def load(folder: Path, device: torch.device) -> Predictor:
             about["map_size"],
             index["random_seed"],
             about.get("precision", "float32"),
+            len(about.get("taps", ["the last"])),
         )
         preparation = Preparation(tuple(index["preparation"]["sizes"]), index["preparation"]["grey"])
         entries = {

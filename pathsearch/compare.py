@@ -23,7 +23,7 @@ from pathsearch import metrics, rivals
 from pathsearch.config import RunSettings
 from pathsearch.decision import decide
 from pathsearch.encoder import Encoder
-from pathsearch.features import Split, encode
+from pathsearch.features import Split, encode, split_in_words
 from pathsearch.rivals import METHODS, Arena, Entry
 from pathsearch.runs import environment, read_json
 from pathsearch.statistics import holm, mcnemar, over_seeds, spread
@@ -142,10 +142,14 @@ def compare(
     # 1. features, once; only training and validation labels from here on
     tell.stage("encode", 0)
     features = encode(task, encoder, cache_dir, settings.training.views, tell.count)
-    arena = Arena(task, encoder.feature_shape, settings, features.train(), features.validation(), device, tell)
+    drawn = [features.limited(settings.training.images_per_class, seed) for seed in range(seeds)]
+    arenas = [
+        Arena(task, encoder.feature_shape, settings, one.train(), one.validation(), device, tell, encoder.taps)
+        for one in drawn
+    ]
     # 2. every method at every seed, fixed on validation and on disk before any test image is read
     entries: dict[str, list[Entry]] = {method: [] for method in METHODS}
-    for seed in range(seeds):
+    for seed, arena in enumerate(arenas):
         for method in METHODS:
             tell.stage(f"{method} {seed}", 0)
             entry = comparison.load(seed, method)
@@ -156,22 +160,29 @@ def compare(
     # 3. the test images, once
     tell.stage("test", 0)
     test = features.test()
-    said = {method: [rivals.answers(arena, one, test) for one in several] for method, several in entries.items()}
-    fronts = {method: [read_front(arena, one, test) for one in entries[method]] for method in FRONTED}
-    result = _report(arena, encoder, entries, said, fronts, test)
+    said = {
+        method: [rivals.answers(arena, one, test) for arena, one in zip(arenas, several, strict=True)]
+        for method, several in entries.items()
+    }
+    fronts = {
+        method: [read_front(arena, one, test) for arena, one in zip(arenas, entries[method], strict=True)]
+        for method in FRONTED
+    }
+    result = _report(arenas, encoder, entries, said, fronts, test)
     write_json(comparison.report_file, result)
     return result
 
 
 def _report(
-    arena: Arena,
+    arenas: Sequence[Arena],
     encoder: Encoder,
     entries: dict[str, list[Entry]],
     said: dict[str, list[np.ndarray]],
     fronts: dict[str, list[dict[str, Any]]],
     test: Split,
 ) -> dict[str, Any]:
-    methods = {method: _method(arena, several, said[method], test) for method, several in entries.items()}
+    arena = arenas[0]
+    methods = {method: _method(arenas, several, said[method], test) for method, several in entries.items()}
     right = {
         method: [_right(*pair, test) for pair in zip(entries[method], said[method], strict=True)] for method in said
     }
@@ -184,7 +195,7 @@ def _report(
         "kind": "comparison",
         "task": arena.task.name,
         "split": arena.task.split_name,
-        "split_in_words": arena.task.split_in_words,
+        "split_in_words": split_in_words(arena.task, arena.settings.training.images_per_class),
         "encoder": {**encoder.identity, "key": encoder.key},
         "seeds": list(range(len(entries["evolved"]))),
         "budget": _budget(arena),
@@ -215,15 +226,17 @@ def _right(entry: Entry, probabilities: np.ndarray, test: Split) -> np.ndarray:
     return np.asarray(decide(probabilities, entry.facts["threshold"]) == test.labels.numpy())
 
 
-def _method(arena: Arena, several: Sequence[Entry], said: Sequence[np.ndarray], test: Split) -> dict[str, Any]:
+def _method(
+    arenas: Sequence[Arena], several: Sequence[Entry], said: Sequence[np.ndarray], test: Split
+) -> dict[str, Any]:
     """One method's numbers: each seed's own, mean and spread."""
 
     def assess(entry: Entry, probabilities: np.ndarray, split: Split) -> dict[str, Any]:
         answers = decide(probabilities, entry.facts["threshold"])
-        return metrics.evaluate(split.labels.numpy(), probabilities, arena.task.classes, answers)
+        return metrics.evaluate(split.labels.numpy(), probabilities, arenas[0].task.classes, answers)
 
     each = []
-    for entry, on_test in zip(several, said, strict=True):
+    for arena, entry, on_test in zip(arenas, several, said, strict=True):
         facts = {key: value for key, value in entry.facts.items() if key not in ("method", "fidelity")}
         on_validation = assess(entry, entry.log_p.double().exp().numpy(), arena.validation)
         each.append({**facts, "validation": on_validation, "test": assess(entry, on_test, test)})

@@ -39,10 +39,11 @@ class EncoderSettings:
     map_size: int = 4  # larger maps are averaged down: validation scores did not move from 7 to 4, cost fell fourfold
     random_seed: int = 0  # of `random` weights; apart from the run's seed, so that seeds share one encoding
     precision: str = "float32"  # `bfloat16` is twice as fast where the processor has it, features alike to 4 digits
+    taps: int = 1  # maps that modules may read: the last one, and with more those of as many stages before it
 
     def __post_init__(self) -> None:
         _one_of(self, "precision", "float32", "bfloat16")
-        _at_least(self, 1, "map_size")
+        _at_least(self, 1, "map_size", "taps")
         _at_least(self, 32, "image_size")  # five halvings leave one position
 
 
@@ -114,6 +115,7 @@ class TrainingSettings:
     average: float = 0.99  # decay a step of the running average of the weights, which is what is scored and kept
     views: int = 1  # encoded views of each training image; above 1 they are flipped, scaled and rotated
     balance: bool = False  # every class weighs the same in the loss; rates per class are reported either way
+    images_per_class: int | None = None  # this few training images, drawn by the seed, and validation images; or all
     refit: bool = True  # train once more on training and validation images together, when all is chosen
     finalists: int = 6  # paths trained to the end, from which the smallest within one standard error is chosen
     random_paths: int = 5  # baselines of the same kind
@@ -122,6 +124,9 @@ class TrainingSettings:
     def __post_init__(self) -> None:
         _at_least(self, 1, "epochs", "patience", "batch_size", "views", "finalists")
         _at_least(self, 0, "learning_rate", "weight_decay", "random_paths")
+        _at_least(self, 2, "images_per_class")  # one image of a class has no spread
+        if not isinstance(self.images_per_class, int | None):
+            raise PathsearchError(f"images_per_class: expected a whole number or null, got {self.images_per_class}")
         _share(self, "dropout", "label_smoothing", "average")
         parse_threshold(self.threshold)
 

@@ -6,7 +6,7 @@ import difflib
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,8 @@ class Encoder:
         settings: what it was made from.
         weights_label: the weights in words, for reports ("random (He, seed 0)", never a bare "vgg16").
         weights_sha256: digest of all parameters and buffers, so that equal names cannot hide other weights.
-        feature_shape: (C, H, W) of one image's map.
+        taps: channels of each map that modules may read, the trunk's last map first; they add up to C.
+        feature_shape: (C, H, W) of one image's features: the maps of all taps, one after another along the channels.
     """
 
     def __init__(self, settings: EncoderSettings, device: torch.device | str = "cpu") -> None:
@@ -59,7 +60,11 @@ class Encoder:
         self.weights_sha256 = digest(self.trunk)
         mean, std = torch.tensor(MEAN), torch.tensor(STD)
         self._mean, self._std = (255 * mean).view(3, 1, 1).to(device), (255 * std).view(3, 1, 1).to(device)
+        self._steps = _steps(self.trunk.network)
         blank = torch.zeros(1, 3, settings.image_size, settings.image_size, dtype=torch.uint8)
+        ends = self._stage_ends(blank)
+        self._ends = frozenset(ends)
+        self.taps = tuple(ends.values())
         self.feature_shape: tuple[int, int, int] = tuple(self(blank).shape[1:])  # type: ignore[assignment]
 
     @property
@@ -74,7 +79,11 @@ class Encoder:
             "preprocessing": "RGB / 255, bilinear resize, ImageNet mean and standard deviation",
             "feature_shape": list(self.feature_shape),
         }
-        return about if self.settings.precision == "float32" else {**about, "precision": self.settings.precision}
+        if self.settings.precision != "float32":
+            about["precision"] = self.settings.precision
+        if self.settings.taps > 1:
+            about["taps"] = list(self.taps)
+        return about
 
     @property
     def key(self) -> str:
@@ -104,21 +113,52 @@ class Encoder:
         return half.contiguous().cpu()
 
     @torch.no_grad()
-    def maps(self, images: Tensor) -> Tensor:
-        """(B, C, H, W) float32 on the encoder's device: the trunk's own last maps, before they are averaged."""
+    def maps(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Maps (B, c, h, w) of every tap, float32 on the encoder's device, before they are averaged."""
         x = self.normalised(images.to(self.device, memory_format=torch.channels_last, non_blocking=True).float())
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bfloat16"):
-            return self.trunk(x).float()
+            return tuple(one.float() for one in self.stages(x))
+
+    def stages(self, x: Tensor) -> tuple[Tensor, ...]:
+        """The trunk's last map and those at the ends of the stages before it, as many as there are taps."""
+        kept = []
+        for place, step in enumerate(self._steps):
+            x = step(x)
+            if place in self._ends:
+                kept.append(x)
+        return tuple(reversed(kept))
+
+    @torch.no_grad()
+    def _stage_ends(self, blank: Tensor) -> dict[int, int]:
+        """The last step and, backwards, those after which the map changes its size, one a tap: place and channels.
+
+        A pooling that ends the trunk (VGG's) opens no stage of its own.
+        """
+        x, shapes = self.normalised(blank.to(self.device).float()), []
+        for step in self._steps:
+            x = step(x)
+            shapes.append(x.shape)
+        last = len(shapes) - 1
+        ends = [last, *(i for i in reversed(range(last - 1)) if shapes[i][-1] != shapes[i + 1][-1])]
+        if self.settings.taps > len(ends):
+            raise PathsearchError(
+                f"encoder.taps: expected at most {len(ends)}, the stages of {self.settings.name} at "
+                f"{self.settings.image_size} px, got {self.settings.taps}; choose fewer"
+            )
+        return {place: shapes[place][1] for place in ends[: self.settings.taps]}
 
     def normalised(self, images: Tensor) -> Tensor:
         """Pixels of 0…255, float32, as the trunk wants them: of ImageNet's mean and spread."""
         return (images - self._mean) / self._std
 
-    def averaged(self, maps: Tensor) -> Tensor:
-        """Maps averaged down to at most `map_size` positions a side; differentiable."""
-        if maps.shape[-1] > self.settings.map_size:
-            return F.adaptive_avg_pool2d(maps, self.settings.map_size)
-        return maps
+    def averaged(self, maps: Sequence[Tensor]) -> Tensor:
+        """Maps of all taps, the last map first, as one (B, C, H, W); differentiable.
+
+        Each is averaged down to at most `map_size` positions a side, and to no more than the last map has.
+        """
+        side = min(self.settings.map_size, maps[0].shape[-1])
+        same = [F.adaptive_avg_pool2d(one, side) if one.shape[-1] > side else one for one in maps]
+        return torch.cat(same, dim=1) if len(same) > 1 else same[0]
 
     def state(self) -> dict[str, Tensor]:
         """The trunk's tensors under torchvision's names, as the settings' `weights` read them from a file."""
@@ -191,6 +231,13 @@ def _trunk(model: Any, name: str) -> Any:
         return nn.Sequential(model.features, nn.ReLU()) if name.startswith("densenet") else model.features
     # the ResNet family: all but pooling and classifier
     return nn.Sequential(*[part for key, part in model.named_children() if key not in ("avgpool", "fc")])
+
+
+def _steps(network: nn.Module) -> list[nn.Module]:
+    """A trunk as the plain sequence of layers and blocks that it is."""
+    if type(network).forward is not nn.Sequential.forward:
+        return [network]
+    return [step for part in network.children() for step in _steps(part)]
 
 
 def _load_weights(model: nn.Module, settings: EncoderSettings) -> str:

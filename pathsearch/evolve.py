@@ -61,11 +61,12 @@ def evolve(
     # 1. every image through the encoder, once; only training and validation labels from here on
     tell.stage("encode", 0)
     features = encode(task, encoder, cache_dir, settings.training.views, tell.count)
+    features = features.limited(settings.training.images_per_class, settings.seed)
     training, validation = features.train(), features.validation()
     clock.lap("encode")
 
     # 2. a grid with the task's head, and the modules of earlier experts fixed in their places
-    grid = Grid(encoder.feature_shape, settings.grid, settings.seed)
+    grid = Grid(encoder.feature_shape, settings.grid, settings.seed, encoder.taps)
     heritage.settle(grid)
     grid.add_head(task.name, len(task.classes))
     start = {name: tensor.clone() for name, tensor in grid.state_dict().items()}

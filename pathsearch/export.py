@@ -36,7 +36,7 @@ class Whole(nn.Module):
             each task (B, K) probabilities, whether the image was routed to it or not. Equal to `Model.answer`.
         """
         encoder = self.model.encoder
-        maps = encoder.averaged(self.trunk(encoder.normalised(images))).half()
+        maps = encoder.averaged(encoder.stages(encoder.normalised(images))).half()
         task, distance = self.model.router.send(pooled(maps))
         label = torch.full_like(task, UNKNOWN)
         every = []

@@ -6,9 +6,9 @@ import hashlib
 import json
 import math
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +42,8 @@ class Standardiser:
         return (maps.float() - self.mean) / self.std
 
     @classmethod
-    def fit(cls, maps: np.ndarray, rows: np.ndarray) -> Standardiser:
-        """Fit on `maps[rows]`, in chunks; a spread under a twentieth of the mean spread counts as that."""
+    def fit(cls, maps: np.ndarray, rows: np.ndarray, taps: Sequence[int] = ()) -> Standardiser:
+        """Fit on `maps[rows]`, in chunks; a spread under a twentieth of its tap's mean spread counts as that."""
         total = np.zeros(maps.shape[1:])
         squares = np.zeros(maps.shape[1:])
         for chunk in np.array_split(rows, math.ceil(len(rows) / 1024)):
@@ -52,7 +52,9 @@ class Standardiser:
             squares += (block**2).sum(0)
         mean = total / len(rows)
         std = np.sqrt(np.maximum(squares / len(rows) - mean**2, 0))
-        return cls(torch.tensor(mean).float(), torch.tensor(np.maximum(std, max(0.05 * std.mean(), 1e-6))).float())
+        parts = np.split(std, np.cumsum(taps)[:-1]) if len(taps) > 1 else [std]  # maps of different scale
+        std = np.concatenate([np.maximum(part, max(0.05 * part.mean(), 1e-6)) for part in parts])
+        return cls(torch.tensor(mean).float(), torch.tensor(std).float())
 
 
 @dataclass(frozen=True)
@@ -118,23 +120,65 @@ class Features:
     views: tuple[np.ndarray, ...]
     standardise: Standardiser
     encoded: int  # images that the encoder had to run for now; 0 when all came from the cache
+    taps: tuple[int, ...] = ()  # channels of each of the encoder's
+    few: dict[str, np.ndarray] = field(default_factory=dict)  # by split, the only images of it that are used
+
+    def limited(self, images_per_class: int | None, seed: int) -> Features:
+        """The same with few training and validation images, drawn by `seed`, whatever their groups; None: with all.
+
+        As many of each class for training, and for validation as many or all that there are: who has few labels for
+        training has few for validation too. The standardiser is fitted on what is drawn; test images stay all.
+
+        Raises:
+            PathsearchError: a class has too few training images.
+        """
+        if images_per_class is None:
+            return self
+        labels = self.task.labels("train")
+        for k, name in enumerate(self.task.classes):
+            if (there := int((labels == k).sum())) < images_per_class:
+                raise PathsearchError(
+                    f"training.images_per_class: expected at most {there}, the training images of class {name!r}, "
+                    f"got {images_per_class}; choose fewer"
+                )
+        few = {split: _draw(self.task.labels(split), images_per_class, seed, split) for split in ("train", "val")}
+        standardise = Standardiser.fit(self.views[0], self.task.rows("train")[few["train"]], self.taps)
+        return replace(self, standardise=standardise, few=few)
 
     def train(self) -> Split:
         """The training images, with all their views."""
-        own = self.task.rows("train")
-        rows = (own, *[np.arange(len(own))] * (len(self.views) - 1))
-        return Split("train", self._labels("train"), self.views, rows, self.standardise)
+        return self._split("train", self.views)
 
     def validation(self) -> Split:
         """The validation images."""
-        return Split("val", self._labels("val"), self.views[:1], (self.task.rows("val"),), self.standardise)
+        return self._split("val", self.views[:1])
 
     def test(self) -> Split:
         """The test images: called once a run, after its path, weights and threshold are fixed."""
-        return Split("test", self._labels("test"), self.views[:1], (self.task.rows("test"),), self.standardise)
+        return self._split("test", self.views[:1])
 
-    def _labels(self, split: str) -> Tensor:
-        return torch.from_numpy(self.task.labels(split))
+    def _split(self, name: str, views: tuple[np.ndarray, ...]) -> Split:
+        rows, labels = self.task.rows(name), self.task.labels(name)
+        used = self.few.get(name, np.arange(len(rows)))
+        places = (rows[used], *[used] * (len(views) - 1))
+        return Split(name, torch.from_numpy(labels[used]), views, places, self.standardise)
+
+
+def split_in_words(task: Task, images_per_class: int | None) -> str:
+    """How the split was made and how many of its images are used: a phrase to print next to every number."""
+    if images_per_class is None:
+        return task.split_in_words
+    return (
+        f"{task.split_in_words}; of these only {images_per_class} training images and at most {images_per_class} "
+        "validation images of each class, drawn by the seed"
+    )
+
+
+def _draw(labels: np.ndarray, number: int, seed: int, split: str) -> np.ndarray:
+    """Positions, ascending, of `number` images of each class, or of all of a class that has fewer."""
+    rng = np.random.default_rng(derive(seed, "few", split))
+    drawn = [rng.permutation(np.flatnonzero(labels == k))[:number] for k in np.unique(labels)]
+    return np.sort(np.concatenate(drawn))
 
 
 def encode(
@@ -171,7 +215,8 @@ def encode(
                     progress(done, to_do)
         write_json(folder / "key.json", own)
     arrays = tuple(np.load(folder / f"view{view}.npy", mmap_mode="r") for view in range(n_views))
-    return Features(task, arrays, Standardiser.fit(arrays[0], task.rows("train")), to_do)
+    standardise = Standardiser.fit(arrays[0], task.rows("train"), encoder.taps)
+    return Features(task, arrays, standardise, to_do, encoder.taps)
 
 
 def _images_digest(files: list[Path]) -> str:

@@ -24,12 +24,12 @@ class Grid(nn.Module):
     the task's head. A module's initial weights depend on the seed and its own place only.
     """
 
-    def __init__(self, feature_shape: Shape, settings: GridSettings, seed: int) -> None:
+    def __init__(self, feature_shape: Shape, settings: GridSettings, seed: int, taps: Sequence[int] = ()) -> None:
         super().__init__()
         self.settings = settings
         self.seed = seed
         self.shapes, self.specifications = modules.vocabulary(
-            settings.modules, settings.n_layers, settings.n_modules, feature_shape, settings.width
+            settings.modules, settings.n_layers, settings.n_modules, feature_shape, settings.width, taps
         )
         self.layers = nn.ModuleList(
             nn.ModuleList(

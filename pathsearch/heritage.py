@@ -53,7 +53,7 @@ class Heritage:
         """Raise `PathsearchError` if a new task cannot go on this grid."""
         for ancestor in self.ancestors:
             facts, own = ancestor.expert.facts, encoder.identity
-            for name in ("name", "weights_sha256", "image_size", "map_size"):
+            for name in ("name", "weights_sha256", "image_size", "map_size", "feature_shape"):
                 if facts.encoder[name] != own[name]:
                     raise PathsearchError(
                         f"--grid {ancestor.run.name}: its encoder has {name} {facts.encoder[name]}, this one "

@@ -24,7 +24,7 @@ def card(model: Model, runs: Sequence[Run], tasks: Sequence[Task], preparation: 
         "A pathsearch bundle: one frozen encoder, a router, and one expert a task (a small evolved path of modules). "
         'An image is routed to the task whose images it looks most like and answered by its expert, or "unknown".',
         "## What it answers\n\n" + _answers(model, reports),
-        "## Data\n\n" + "\n\n".join(_data(task) for task in tasks),
+        "## Data\n\n" + "\n\n".join(_data(*each) for each in zip(tasks, reports, strict=True)),
         "## Encoder and preprocessing\n\n" + _encoder(model, preparation),
         "## Numbers\n\n" + _numbers(reports, joint_report(runs)),
         "## Limits\n\n" + _limits(reports, tasks),
@@ -46,11 +46,11 @@ def _answers(model: Model, reports: Sequence[dict[str, Any]]) -> str:
     return "\n".join(rows)
 
 
-def _data(task: Task) -> str:
+def _data(task: Task, report: dict[str, Any]) -> str:
     counts = {split: sum(row.values()) for split, row in task.info["counts"].items()}
     lines = [
         f"**{task.name}.** {task.info['source']}. Licence: {task.info['licence']}.",
-        f"Split: {task.split_in_words}. Images: {', '.join(f'{split} {n:,}' for split, n in counts.items())}.",
+        f"Split: {report['split_in_words']}. Images: {', '.join(f'{split} {n:,}' for split, n in counts.items())}.",
         f"Preparation: `{json.dumps(task.info['options'], ensure_ascii=False)}`.",
         *(f"Note: {note}." for note in task.info["notes"]),
     ]
@@ -59,8 +59,9 @@ def _data(task: Task) -> str:
 
 def _encoder(model: Model, preparation: Preparation) -> str:
     about = model.encoder.identity
+    maps = f"maps of the last {len(about['taps'])} stages" if "taps" in about else "maps"
     return (
-        f"{about['name']}, {about['weights']}, {about['image_size']} px, maps averaged to at most "
+        f"{about['name']}, {about['weights']}, {about['image_size']} px, {maps} averaged to at most "
         f"{about['map_size']} × {about['map_size']}; SHA-256 of the weights `{about['weights_sha256']}`.\n\n"
         f"New images: {preparation.in_words()}. Then the encoder's own: {about['preprocessing']}."
     )

@@ -2,7 +2,8 @@
 
 A new kind is a class with `__init__(self, in_shape, out_shape, size)` under `@register("name")`; nothing
 else in the package needs to know it. Shapes are without the batch: `(channels, height, width)` or `(width,)`.
-`size` is the kind's own measure of width, written after the name: `conv3x3-16`.
+`size` is the kind's own measure of width, written after the name: `conv3x3-16`. A module that reads some of
+the channels only, an encoder's tap, says which: `conv3x3-16@512:896`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Callable, Sequence
-from itertools import cycle, islice
+from itertools import accumulate, cycle, islice
 from math import prod
 from typing import Any
 
@@ -38,7 +39,11 @@ def register(name: str) -> Callable[[Any], Any]:
 
 def build(specification: str, in_shape: Shape, out_shape: Shape, generator: torch.Generator) -> nn.Module:
     """Return the module that `specification` names, its weights drawn from `generator` alone."""
-    name, _, size = specification.partition("-")
+    kind, _, channels = specification.partition("@")
+    if channels:
+        first, end = map(int, channels.split(":"))
+        return nn.Sequential(Channels(first, end), build(kind, (end - first, *in_shape[1:]), out_shape, generator))
+    name, _, size = kind.partition("-")
     if name not in KINDS:
         near = difflib.get_close_matches(name, KINDS, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"known kinds: {', '.join(KINDS)}"
@@ -68,6 +73,18 @@ def initialise(module: nn.Module, generator: torch.Generator) -> None:
 def normalise(x: Tensor) -> Tensor:
     """Layer norm over all axes but the first, without parameters or running statistics."""
     return F.layer_norm(x, x.shape[1:])
+
+
+class Channels(nn.Module):
+    """Some of a map's channels, from `first` to before `end`."""
+
+    def __init__(self, first: int, end: int) -> None:
+        super().__init__()
+        self.first, self.end = first, end
+
+    def forward(self, x: Tensor) -> Tensor:  # (B, C, H, W) -> (B, end - first, H, W)
+        """Run it; see the class."""
+        return x[:, self.first : self.end]
 
 
 # --- first layer: a feature map becomes a vector, or a smaller map where the grid asks for one ---------------
@@ -255,7 +272,7 @@ PAPER_CHANNELS = 16
 
 
 def vocabulary(
-    name: str, n_layers: int, n_modules: int, feature_shape: Shape, width: int
+    name: str, n_layers: int, n_modules: int, feature_shape: Shape, width: int, taps: Sequence[int] = ()
 ) -> tuple[list[Shape], list[list[str]]]:
     """What each layer of a grid is made of.
 
@@ -265,6 +282,9 @@ def vocabulary(
         n_modules: M; a vocabulary shorter than that starts again.
         feature_shape: (C, H, W) of the encoder's maps.
         width: D, the length of the vectors between later layers.
+        taps: channels of each tap among the C of the features. With several, each first-layer module reads one: the
+            taps take turns, shifted by one where the vocabulary starts again, so that as many rounds as taps have
+            every kind on every tap.
 
     Returns:
         L + 1 shapes (input of each layer, output of the last) and L lists of M specifications.
@@ -279,4 +299,9 @@ def vocabulary(
             vectors[0] = (PAPER_CHANNELS, *feature_shape[1:])
     else:
         raise PathsearchError(f"modules: expected mixed or paper, got {name!r}; choose one of the two")
-    return [feature_shape, *vectors], [list(islice(cycle(layer), n_modules)) for layer in kinds]
+    layers = [list(islice(cycle(layer), n_modules)) for layer in kinds]
+    if len(taps) > 1:
+        ends = list(accumulate(taps))
+        turns = [sum(divmod(place, len(kinds[0]))) % len(taps) for place in range(n_modules)]
+        layers[0] = [f"{kind}@{ends[t] - taps[t]}:{ends[t]}" for kind, t in zip(layers[0], turns, strict=True)]
+    return [feature_shape, *vectors], layers

@@ -15,7 +15,7 @@ from pathsearch.config import RunSettings
 from pathsearch.decision import decide, fix_threshold
 from pathsearch.encoder import Encoder
 from pathsearch.expert import Expert
-from pathsearch.features import Features, Split, augmentation
+from pathsearch.features import Features, Split, augmentation, split_in_words
 from pathsearch.finalists import standard_error
 from pathsearch.fitness import log_probabilities
 from pathsearch.grid import Grid, count
@@ -96,7 +96,7 @@ def _circumstances(outcome: Outcome) -> dict[str, Any]:
     return {
         "task": task.name,
         "split": task.split_name,
-        "split_in_words": task.split_in_words,
+        "split_in_words": split_in_words(task, training.images_per_class),
         "data": outcome.settings.data,
         "encoder": {**outcome.encoder.identity, "key": outcome.encoder.key},
         "seed": outcome.settings.seed,

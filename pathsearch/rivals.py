@@ -44,12 +44,17 @@ class Arena:
     validation: Split
     device: Any
     tell: Teller
+    taps: tuple[int, ...] = ()  # channels of each of the encoder's
 
     def grid(self, seed: int) -> Grid:
         """A grid at a seed's initial weights, with the task's head."""
-        grid = Grid(self.shape, self.settings.grid, seed)
+        grid = Grid(self.shape, self.settings.grid, seed, self.taps)
         grid.add_head(self.task.name, len(self.task.classes))
         return grid.to(self.device)
+
+    def seen(self, split: Split) -> Split:
+        """A split as this arena's networks see it: few training images have a mean and spread of their own."""
+        return replace(split, standardise=self.training.standardise)
 
     @property
     def minibatches(self) -> int:
@@ -88,6 +93,7 @@ def enter(arena: Arena, method: str, seed: int) -> Entry:
 
 def answers(arena: Arena, entry: Entry, split: Split) -> np.ndarray:
     """(n, K) probabilities that a fixed entry gives to a split's images."""
+    split = arena.seen(split)
     method, seed = entry.facts["method"], entry.facts["seed"]
     if method == "nearest":
         return nearest.answers(arena.training, arena.validation, split, entry.facts["k"], arena.settings.training.refit)
@@ -101,7 +107,7 @@ def answers(arena: Arena, entry: Entry, split: Split) -> np.ndarray:
 
 def front_answers(arena: Arena, entry: Entry, split: Split) -> dict[int, np.ndarray]:
     """The same of each candidate on its validation front, by the candidate's number, smallest first."""
-    grid = arena.grid(entry.facts["seed"])
+    grid, split = arena.grid(entry.facts["seed"]), arena.seen(split)
     paths = {i: Path.parse(entry.facts["candidates"][i]["path"]) for i in entry.front}
     return {i: _said(grid.network(paths[i], arena.task.name), entry.front[i], split) for i in entry.front}
 

@@ -164,12 +164,12 @@ def settings(name: str, **changes: Any) -> RunSettings:
 
 
 def evolve(
-    run_dir: Path, chosen: RunSettings, *, of: Task | None = None, resume: bool = False
+    run_dir: Path, chosen: RunSettings, *, of: Task | None = None, resume: bool = False, trunk: Encoder | None = None
 ) -> tuple[Run, dict[str, Any]]:
     """A run under `run_dir`, as the command line does it, figures apart; the run and its report."""
     prepared = of or task(chosen.task)
     chosen = replace(chosen, data=prepared.fingerprint)
-    run, trunk = Run(run_dir), encoder()
+    run, trunk = Run(run_dir), trunk or encoder()
     heritage = Heritage.of(run_dir.parent, chosen.grown_from)
     heritage.check(chosen.task, trunk, chosen.grid)
     run.open(chosen, resume=resume, overwrite=False)

@@ -169,6 +169,40 @@ def test_an_interrupted_comparison_goes_on_to_the_same_report(done, tmp_path, mo
     assert timeless(found) == timeless(report)
 
 
+def test_every_seed_draws_its_own_few_images(tmp_path, monkeypatch):
+    seen: dict[tuple[int, str], list[list[int]]] = {}
+    original = rivals.enter
+
+    def enter(arena: Arena, method: str, seed: int) -> rivals.Entry:
+        seen[seed, method] = [split.rows[0].tolist() for split in (arena.training, arena.validation)]
+        return original(arena, method, seed)
+
+    monkeypatch.setattr(rivals, "enter", enter)
+    few = chosen(images_per_class=6)
+    comparison, report = run(tmp_path, few)
+    draws = [{str(rows) for (seed, _), rows in seen.items() if seed == one} for one in range(SEEDS)]
+    assert [len(one) for one in draws] == [1, 1], "the same for all rivals of a seed"
+    assert draws[0] != draws[1]
+    assert [len(rows) for rows in seen[0, "evolved"]] == [12, 12]
+    assert "only 6 training images" in report["split_in_words"]
+    assert report["budget"]["settings"]["training"]["images_per_class"] == 6
+    row = report["methods"]["evolved"]
+    assert (row["validation"]["n"], row["test"]["n"]) == (12, len(task("blobs").rows("test")))
+    assert json.loads((comparison.folder / "config.json").read_text())["training"]["images_per_class"] == 6
+
+
+def test_a_seed_of_few_images_is_what_evolve_does(tmp_path):
+    from small_world import evolve
+
+    few = chosen(images_per_class=6)
+    own = run(tmp_path, few)[1]["methods"]["evolved"]["each"][1]
+    _, report = evolve(tmp_path / "r", replace(few, seed=1))
+    assert own["path"] == report["path"]
+    assert "only 6 training images" in report["split_in_words"]
+    for part in ("validation", "test"):
+        assert own[part]["confusion"] == report[part]["confusion"]
+
+
 def test_a_damaged_part_is_named(done, tmp_path):
     comparison = Comparison(tmp_path / "c")
     comparison.part(0, "ladder").parent.mkdir(parents=True)

@@ -35,6 +35,8 @@ def run() -> RunSettings:
 TOO_SMALL = [
     (EncoderSettings, "image_size", 31, 32),
     (EncoderSettings, "map_size", 0, 1),
+    (EncoderSettings, "taps", 0, 1),
+    (TrainingSettings, "images_per_class", 1, 2),
     *((GridSettings, name, 0, 1) for name in ("n_layers", "n_modules", "max_active", "width")),
     *((SearchSettings, name, 1, 2) for name in ("population", "tournament")),
     *((SearchSettings, name, 0, 1) for name in ("generations", "hall_of_fame", "steps", "batch_size", "plateau")),
@@ -89,6 +91,12 @@ def test_unknown_choice_is_refused_and_every_choice_is_taken(part, name, choices
         part(**{name: "other"})
     for choice in choices.split(", "):
         assert getattr(part(**{name: choice}), name) == choice
+
+
+def test_images_of_a_class_are_whole():
+    with pytest.raises(PathsearchError, match=r"images_per_class: expected a whole number or null, got 50\.5"):
+        TrainingSettings(images_per_class=50.5)  # type: ignore[arg-type]
+    assert TrainingSettings(images_per_class=50).images_per_class == 50
 
 
 def test_crossover_may_be_one_but_not_more():

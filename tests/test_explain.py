@@ -6,6 +6,7 @@ import csv
 import functools
 import io
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -40,11 +41,11 @@ class Stub:
         self.linear = nn.Linear(3, 2, bias=False)
         self.linear.weight.data = torch.tensor(weights)
 
-    def maps(self, images: torch.Tensor) -> torch.Tensor:
-        return images.float()
+    def maps(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return (images.float(),)
 
-    def averaged(self, maps: torch.Tensor) -> torch.Tensor:
-        return nn.functional.adaptive_avg_pool2d(maps, self.map_size)
+    def averaged(self, maps: Sequence[torch.Tensor]) -> torch.Tensor:
+        return nn.functional.adaptive_avg_pool2d(maps[0], self.map_size)
 
     def __call__(self, maps: torch.Tensor) -> torch.Tensor:
         return self.linear(maps.mean((2, 3)))
@@ -78,7 +79,7 @@ def test_the_average_before_the_expert_changes_no_place():
 def test_the_maps_are_those_that_the_features_average():
     images = noise(3, SIZE)
     whole = encoder().maps(images)
-    assert not whole.is_inference()
+    assert not whole[0].is_inference()
     assert torch.equal(encoder().averaged(whole).half(), encoder()(images))
     assert torch.is_grad_enabled()
 
@@ -88,11 +89,11 @@ def test_the_gradient_reaches_the_map_through_the_expert():
     model = Model.of([finished("blobs")], CPU)
     expert = model.experts["blobs"]
     (image,) = [torch.from_numpy(np.array(Image.open(task("blobs").files()[0]).convert("RGB"))).permute(2, 0, 1)]
-    maps = model.encoder.maps(image[None]).double().requires_grad_()
+    maps = model.encoder.maps(image[None])[0].double().requires_grad_()
     network = frozen(expert.network.network).double()
 
     def logit(x):
-        return network((model.encoder.averaged(x) - expert.standardise.mean) / expert.standardise.std)[0, 0]
+        return network((model.encoder.averaged([x]) - expert.standardise.mean) / expert.standardise.std)[0, 0]
 
     (gradient,) = torch.autograd.grad(logit(maps), maps)
     step = torch.zeros_like(maps)

@@ -81,7 +81,7 @@ def test_check_sees_another_answer():
 def made_up(threshold: float | None, distance: float) -> Model:
     """A model whose trunk's 5 × 5 maps are averaged to 2 × 2, which does not divide, with thresholds as given."""
     encoder = Encoder(replace(ENCODER, image_size=96, map_size=2))
-    assert encoder.maps(noise(1, 96)).shape[-1] == 5
+    assert encoder.maps(noise(1, 96))[0].shape[-1] == 5
     maps = encoder(noise(24, 96))
     grid = Grid(encoder.feature_shape, finished("blobs").settings().grid, 0)
     grid.add_head("t", 2)

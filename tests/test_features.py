@@ -22,7 +22,7 @@ from data_prep.manifest import Task, load_task, save_task
 from pathsearch import features
 from pathsearch.config import EncoderSettings
 from pathsearch.encoder import Encoder
-from pathsearch.features import Split, Standardiser, encode, load_images
+from pathsearch.features import Split, Standardiser, encode, load_images, split_in_words
 
 N = 30  # images of the task below: enough for 8 batches of 4
 RANDOM_SPLIT = {"name": "random", "words": "random split of images", "groups_apart": False}
@@ -305,3 +305,52 @@ def test_pooled_is_the_mean_over_positions():
     maps = np.arange(24, dtype=np.float16).reshape(3, 2, 2, 2)
     split = Split("val", torch.tensor([0, 1]), (maps,), (np.array([2, 0]),), Standardiser.fit(maps, np.arange(3)))
     assert split.pooled().tolist() == [[17.5, 21.5], [1.5, 5.5]]  # (16+17+18+19)/4 …
+
+
+# --- few images -----------------------------------------------------------------------------------------------------
+
+
+def test_few_images_are_exactly_as_many_of_each_class(task, tmp_path):
+    whole, _ = run(task, tmp_path, n_views=2)
+    found = whole.limited(3, seed=0)
+    train = found.train()
+    assert np.bincount(train.labels).tolist() == [3, 3]
+    assert np.bincount(found.validation().labels).tolist() == [3, 3]
+    assert set(train.rows[0]) < set(task.rows("train"))
+    assert train.labels.tolist() == [whole.task.labels("train")[i] for i in train.rows[1]]
+    assert (task.rows("train")[train.rows[1]] == train.rows[0]).all(), "their further views are their own"
+    drawn = train.standardise(train.raw(torch.arange(6)))
+    assert drawn.mean(0).abs().max() < 1e-3, "standardised by the drawn images alone"
+
+
+def test_few_images_leave_the_test_images_alone(task, tmp_path):
+    whole, _ = run(task, tmp_path)
+    one, other = whole.limited(3, seed=0).test(), whole.test()
+    assert one.rows[0].tolist() == other.rows[0].tolist() == task.rows("test").tolist()
+    assert torch.equal(one.labels, other.labels)
+
+
+def test_the_seed_draws_the_few_images(task, tmp_path):
+    whole, _ = run(task, tmp_path)
+    drawn = [[whole.limited(3, seed).train().rows[0].tolist() for seed in (0, 1, 2)] for _ in range(2)]
+    assert drawn[0] == drawn[1]
+    assert len({tuple(rows) for rows in drawn[0]}) == 3
+    nested = set(whole.limited(2, 0).train().rows[0]) < set(whole.limited(4, 0).train().rows[0])
+    assert nested, "more labels are the same ones and others"
+    assert whole.limited(None, 0) is whole
+
+
+def test_too_few_images_are_one_clear_line(task, tmp_path):
+    whole, _ = run(task, tmp_path)
+    assert np.bincount(task.labels("train")).tolist() == [9, 9]
+    assert np.bincount(task.labels("val")).tolist() == [3, 3]
+    with refused("training.images_per_class: expected at most 9, the training images of class 'large', got 10; choose"):
+        whole.limited(10, seed=0)
+    found = whole.limited(9, seed=0)
+    assert len(found.train()) == 18
+    assert len(found.validation()) == 6, "of validation images all, where there are fewer"
+
+
+def test_words_say_how_few(task):
+    assert split_in_words(task, None) == task.split_in_words
+    assert split_in_words(task, 5).startswith(f"{task.split_in_words}; of these only 5 training images and at most 5")
