@@ -13,6 +13,8 @@ AAMI: dict[str, tuple[str, ...]] = {
     "V": ("V", "E"),
     "F": ("F",),
 }
+# Marks that stand on a heart beat of any kind, PhysioNet's codes; the others mark rhythm, noise or waves.
+BEAT_MARKS = tuple("NLRBAaJSVrFejnE/fQ?!")
 NAMED_CHOICES: dict[str, dict[str, tuple[str, ...]]] = {
     "aami": AAMI,
     "n-v-a-l-r": {symbol: (symbol,) for symbol in "NVALR"},

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from data_prep.beat_symbols import check_present
+from data_prep.beat_context import Recording
+from data_prep.beat_symbols import BEAT_MARKS, check_present
 from data_prep.errors import BadData
 from data_prep.wfdb_files import read_annotations, read_channel, read_header, record_names
 
@@ -27,6 +28,7 @@ class Beats:
         notes: what was left out.
         rates: samples a second that occur.
         all_records: names of all records, with or without beats.
+        recordings: signal and R peaks of each record that has the channel, by name: the context of its beats.
     """
 
     windows: np.ndarray
@@ -36,6 +38,7 @@ class Beats:
     notes: list[str]
     rates: list[float]
     all_records: list[str]
+    recordings: dict[str, Recording]
 
 
 def read_beats(folder: Path, wanted: dict[str, tuple[str, ...]], half_window: int) -> Beats:
@@ -51,6 +54,7 @@ def read_beats(folder: Path, wanted: dict[str, tuple[str, ...]], half_window: in
     windows, records, samples, found = [], [], [], []
     present: Counter[str] = Counter()
     at_edge, without, rates = 0, [], set()
+    recordings = {}
     names = record_names(folder)
     for record in names:
         header = read_header(folder, record)
@@ -60,6 +64,8 @@ def read_beats(folder: Path, wanted: dict[str, tuple[str, ...]], half_window: in
         marks = read_annotations(folder, record, header)
         signal = read_channel(folder, record, header, CHANNEL)
         rates.add(header.rate)
+        peaks = marks.samples[np.isin(marks.symbols, BEAT_MARKS)]
+        recordings[record] = Recording(signal.astype(np.int32), header.rate, peaks)
         present.update(marks.symbols.tolist())
         chosen = np.isin(marks.symbols, symbols)
         inside = (marks.samples >= half_window) & (marks.samples < header.n_samples - half_window)
@@ -80,4 +86,4 @@ def read_beats(folder: Path, wanted: dict[str, tuple[str, ...]], half_window: in
         notes.append(f"records without channel {CHANNEL} were left out: {', '.join(without)}")
     if at_edge:
         notes.append(f"{at_edge} beats were left out: their window of ±{half_window} samples crosses an end")
-    return Beats(np.concatenate(windows), records, samples, found, notes, sorted(rates), names)
+    return Beats(np.concatenate(windows), records, samples, found, notes, sorted(rates), names, recordings)

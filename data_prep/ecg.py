@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from data_prep.beat_drawing import draw_beat
 from data_prep.beat_symbols import symbols_of_classes
 from data_prep.beats import CHANNEL, read_beats
 from data_prep.construction import Progress, existing_source, provenance, task_under_construction
+from data_prep.context_drawing import CONTEXTS, check_context, painter
 from data_prep.errors import PathsearchError
 from data_prep.images import SUFFIX, check_image_size, safe, write_images
 from data_prep.leakage import check_action, keep_apart
@@ -33,6 +33,7 @@ def prepare_ecg(
     classes: str = "A,L,R",
     image_size: int = 128,
     half_window: int = 128,
+    context: str = "none",
     seed: int = 0,
     duplicates: str = "report",
     overwrite: bool = False,
@@ -51,6 +52,7 @@ def prepare_ecg(
         image_size: side of the square images in pixels.
         half_window: samples before and after the R peak; 128 is 0.36 s at 360 Hz. A beat nearer to an end
             of its record is left out.
+        context: what is drawn beside the beat: `none`, `strip` or `relative`; see `CONTEXTS`.
         seed: of the split.
         duplicates: of beats whose drawings are, pixel for pixel, in two splits: `refuse`, `move` all copies into one
             split, or `report` them only: two beats can be drawn alike without being one. MIT-BIH has no such
@@ -64,6 +66,7 @@ def prepare_ecg(
     """
     check_image_size(image_size)
     check_action(duplicates)
+    check_context(context)
     wanted = symbols_of_classes(classes)
     if split not in SPLITS_OF_BEATS:
         raise PathsearchError(f"--split: expected {', '.join(SPLITS_OF_BEATS)} for ECG, got {split!r}")
@@ -84,10 +87,9 @@ def prepare_ecg(
         kept = np.flatnonzero(parts != "")
         table = table.iloc[kept].reset_index(drop=True)
         check_table(table, list(wanted), f"task {name!r}", groups_apart=facts["groups_apart"])
+        paint = painter(context, beats, half_window, image_size)
         prints = write_images(
-            [part / file for file in table["file"]],
-            lambda number: draw_beat(beats.windows[kept[number]], image_size),
-            progress,
+            [part / file for file in table["file"]], lambda number: paint(int(kept[number])), progress
         )
         apart = keep_apart(table, prints, facts, duplicates, f"task {name!r}")
         for file in apart.removed:
@@ -104,6 +106,7 @@ def prepare_ecg(
             options={
                 "image_size": image_size,
                 "half_window": half_window,
+                "context": CONTEXTS[context],
                 "channel": CHANNEL,
                 "symbols": {label: list(symbols) for label, symbols in wanted.items()},
                 "samples_per_second": beats.rates,

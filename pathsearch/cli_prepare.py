@@ -45,6 +45,13 @@ def ecg(
     split: Annotated[str, typer.Option(help="random (beats), patient, or ds1-ds2 (de Chazal 2004).")] = "random",
     classes: Annotated[str, typer.Option(help="Annotation symbols with commas, aami, or n-v-a-l-r.")] = "A,L,R",
     half_window: Annotated[int, typer.Option(help="Samples before and after the R peak.")] = 128,
+    context: Annotated[
+        str,
+        typer.Option(
+            help="Drawn beside the beat: none; strip (2 s on each side below it); relative (its difference from the "
+            "record's median beat, above bars for the R-R intervals around it)."
+        ),
+    ] = "none",
     image_size: ImageSize = 128,
     duplicates: Duplicates = "report",
     overwrite: Overwrite = False,
@@ -56,7 +63,8 @@ def ecg(
     from data_prep.ecg import prepare_ecg
 
     options = {"name": name, "duplicates": duplicates, "split": split, "classes": classes, "half_window": half_window}
-    _prepare(as_json, prepare_ecg, source, data_dir, **options, image_size=image_size, seed=seed, overwrite=overwrite)
+    more = {"context": context, "image_size": image_size, "seed": seed, "overwrite": overwrite}
+    _prepare(as_json, prepare_ecg, source, data_dir, **options, **more)
 
 
 @prepare_app.command()

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from data_prep.beat_drawing import draw_beat
 from data_prep.beats import read_beats
 from data_prep.ecg import prepare_ecg
 from data_prep.errors import BadData, PathsearchError
@@ -44,6 +45,26 @@ def test_the_same_seed_gives_the_same_task(ecg_source, tmp_path):
     )
     assert (first.digest, first.images_digest) == (again.digest, again.images_digest)
     assert other.digest != first.digest
+
+
+def test_contexts_change_the_drawing_and_nothing_else(ecg_source, tmp_path):
+    usual = prepare_ecg(ecg_source, tmp_path, image_size=16)
+    tasks = {
+        context: prepare_ecg(ecg_source, tmp_path, name=context, image_size=16, context=context)
+        for context in ("none", "strip", "relative")
+    }
+    assert tasks["none"].fingerprint == usual.fingerprint
+    assert {task.digest for task in tasks.values()} == {usual.digest}  # the same beats, classes and splits
+    assert len({task.images_digest for task in tasks.values()}) == 3
+    assert "record's median interval" in tasks["relative"].info["options"]["context"]
+    assert usual.info["options"]["context"] == "none: the beat alone"
+
+
+def test_the_default_drawing_is_that_of_the_window_alone(ecg_source, tmp_path):
+    task = prepare_ecg(ecg_source, tmp_path, image_size=32)
+    beats = read_beats(ecg_source, ALR, half_window=128)
+    with Image.open(task.files()[5]) as image:
+        assert image.tobytes() == draw_beat(beats.windows[5], 32).tobytes()
 
 
 def test_split_by_patient_divides_no_record(ecg_source, tmp_path):
@@ -175,6 +196,7 @@ def test_folders_that_hold_no_records(tmp_path):
         ({"classes": "A"}, "--classes: expected two or more different symbols"),
         ({"classes": "A,A"}, "--classes: expected two or more different symbols"),
         ({"split": "official"}, "--split: expected random, patient, ds1-ds2 for ECG, got 'official'"),
+        ({"context": "all"}, "--context: expected none, strip, relative, got 'all'"),
         ({"half_window": 2}, "--half-window: expected at least 8 samples, got 2"),
     ],
 )
