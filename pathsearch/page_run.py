@@ -175,7 +175,8 @@ def _circumstances(report: dict[str, Any]) -> Table | None:
         "SHA-256 of the weights": encoder.get("weights_sha256"),
         "image size": f"{encoder['image_size']} px",
         "preprocessing": encoder.get("preprocessing"),
-        "feature maps": " × ".join(map(str, encoder.get("feature_shape", []))),
+        "feature maps": " × ".join(map(str, encoder.get("feature_shape", [])))
+        + (f", channels of the taps {encoder['taps']}" if "taps" in encoder else ""),
         "views": report.get("views"),
         "refit": report.get("refit"),
         "threshold": f"{rule.get('rule')} ({number(rule.get('value'))})" if rule else None,
