@@ -137,6 +137,14 @@ def test_class_weights_level_the_classes_and_have_mean_one(counts):
     assert totals == pytest.approx([totals[0]] * len(counts), rel=1e-5)
 
 
+def test_class_weights_of_half_strength_by_hand():
+    # Nine of class 0, one of class 1: as 1/3 to 1; over the ten images 9/3 + 1 = 4, so times 10/4.
+    labels = torch.tensor([0] * 9 + [1])
+    assert class_weights(labels, 2, 0.5).tolist() == pytest.approx([10 / 12, 2.5])
+    assert class_weights(labels, 2, 0).tolist() == pytest.approx([1, 1])
+    assert torch.equal(class_weights(labels, 2, 1.0), class_weights(labels, 2))
+
+
 def positions(split, size: int, steps: int, seed: int = 0) -> list[list[int]]:
     """Which images a run of minibatches shows, told by their features, which are all different."""
     everything = split.batch(torch.arange(len(split))).flatten(1)
@@ -328,6 +336,9 @@ def test_balance_weighs_the_classes(make_grid, make_splits):
     assert evaluator.class_weights is not None
     assert evaluator.class_weights.tolist() == pytest.approx([66 / 120, 66 / 12])
     assert shared(make_grid, (uneven, val), replace(SETTINGS, balance=False), n_classes=2).class_weights is None
+    half = shared(make_grid, (uneven, val), replace(SETTINGS, balance_strength=0.5), n_classes=2).class_weights
+    assert half is not None
+    assert (half[1] / half[0]).item() == pytest.approx(10**0.5)
 
 
 def test_number_of_classes_of_a_head(make_grid):
