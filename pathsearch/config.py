@@ -24,6 +24,11 @@ def _share(owner: object, *names: str) -> None:
             raise PathsearchError(f"{name}: expected a share in [0, 1), got {getattr(owner, name)}")
 
 
+def _strength(value: float) -> None:
+    if not 0 <= value <= 1:
+        raise PathsearchError(f"balance_strength: expected 0 (images weigh alike) to 1 (classes do), got {value}")
+
+
 def _one_of(owner: object, name: str, *choices: str) -> None:
     if getattr(owner, name) not in choices:
         raise PathsearchError(f"{name}: expected one of {', '.join(choices)}; got {getattr(owner, name)!r}")
@@ -84,6 +89,7 @@ class SearchSettings:
     dropout: float = 0.1  # after each layer's sum
     average: float = 0.0  # decay a step of the running average of shared weights that is scored; 0 scores the last
     balance: bool = False  # every class weighs the same in the loss; rates per class are reported either way
+    balance_strength: float = 1.0  # with balance; 0.5 is halfway, where full weight costs too much accuracy
     target: float | None = None  # stop when the best fitness reaches this
     plateau: int | None = None  # stop after so many generations without a better best
 
@@ -92,6 +98,7 @@ class SearchSettings:
         _at_least(self, 1, "generations", "hall_of_fame", "steps", "batch_size", "plateau")
         _at_least(self, 0, "elite", "warmup", "learning_rate", "weight_decay")
         _share(self, "dropout", "average")
+        _strength(self.balance_strength)
         if not 0 <= self.crossover <= 1:
             raise PathsearchError(f"crossover: expected a share in [0, 1], got {self.crossover}")
         if self.elite >= self.population:
@@ -115,6 +122,7 @@ class TrainingSettings:
     average: float = 0.99  # decay a step of the running average of the weights, which is what is scored and kept
     views: int = 1  # encoded views of each training image; above 1 they are flipped, scaled and rotated
     balance: bool = False  # every class weighs the same in the loss; rates per class are reported either way
+    balance_strength: float = 1.0  # with balance; 0.5 is halfway, where full weight costs too much accuracy
     images_per_class: int | None = None  # this few training images, drawn by the seed, and validation images; or all
     refit: bool = True  # train once more on training and validation images together, when all is chosen
     finalists: int = 6  # paths trained to the end, from which the smallest within one standard error is chosen
@@ -128,6 +136,7 @@ class TrainingSettings:
         if not isinstance(self.images_per_class, int | None):
             raise PathsearchError(f"images_per_class: expected a whole number or null, got {self.images_per_class}")
         _share(self, "dropout", "label_smoothing", "average")
+        _strength(self.balance_strength)
         parse_threshold(self.threshold)
 
 

@@ -242,7 +242,8 @@ def _of(task: str, parameter: str) -> bool:
 def _loss_weights(grid: Grid, task: str, train: Split, settings: SearchSettings) -> Tensor | None:
     if not settings.balance:
         return None
-    return class_weights(train.labels, grid_classes(grid, task)).to(device_of(grid))
+    weights = class_weights(train.labels, grid_classes(grid, task), settings.balance_strength)
+    return weights.to(device_of(grid))
 
 
 def grid_classes(grid: Grid, task: str) -> int:
@@ -260,10 +261,21 @@ def adamw(parameters: Iterable[nn.Parameter], rate: float, decay: float) -> torc
     return torch.optim.AdamW(parameters, lr=rate, weight_decay=decay, fused=True)
 
 
-def class_weights(labels: Tensor, n_classes: int) -> Tensor:
-    """(K,) loss weights that give every class the same total weight, mean 1 over the images."""
+def class_weights(labels: Tensor, n_classes: int, strength: float = 1.0) -> Tensor:
+    """(K,) loss weights, mean 1 over the images.
+
+    Args:
+        labels: (n,) class indices, every class among them.
+        n_classes: K.
+        strength: 1 gives every class the same total weight, 0 every image; between them, a class's images weigh
+            as their number to the power -strength.
+    """
     counts = torch.bincount(labels, minlength=n_classes).float()
-    return len(labels) / (n_classes * counts)
+    level = len(labels) / (n_classes * counts)
+    if strength == 1:
+        return level
+    weights = level**strength
+    return weights * len(labels) / (weights * counts).sum()
 
 
 def minibatches(split: Split, size: int, steps: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:

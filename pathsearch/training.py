@@ -136,7 +136,7 @@ def _epochs(
     steps = math.ceil(len(data) / settings.batch_size)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, n_epochs * steps)
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(settings.average))
-    weights = class_weights(data.labels, network.n_classes) if settings.balance else None
+    weights = class_weights(data.labels, network.n_classes, settings.balance_strength) if settings.balance else None
     device, masks_stream = device_of(network), torch_stream(seed, "last masks")
     weights = weights if weights is None else weights.to(device)
     for number in range(1, n_epochs + 1):

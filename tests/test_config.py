@@ -99,6 +99,14 @@ def test_images_of_a_class_are_whole():
     assert TrainingSettings(images_per_class=50).images_per_class == 50
 
 
+@pytest.mark.parametrize("section", [SearchSettings, TrainingSettings])
+@pytest.mark.parametrize("strength", [-0.1, 1.1])
+def test_the_strength_of_the_balance_is_between_none_and_full(section, strength):
+    with pytest.raises(PathsearchError, match=r"balance_strength: expected 0 \(images weigh alike\) to 1"):
+        section(balance_strength=strength)
+    assert section(balance_strength=0.5).balance_strength == 0.5
+
+
 def test_crossover_may_be_one_but_not_more():
     assert SearchSettings(crossover=1.0).crossover == 1.0
     with pytest.raises(PathsearchError, match=r"crossover: expected a share in \[0, 1\], got 1\.5"):

@@ -132,6 +132,14 @@ def test_class_weights_level_the_classes_and_have_mean_one(counts):
     assert totals == pytest.approx([totals[0]] * len(counts), rel=1e-5)
 
 
+def test_class_weights_of_half_strength_by_hand():
+    # Nine of class 0, one of class 1: as 1/3 to 1; over the ten images 9/3 + 1 = 4, so times 10/4.
+    labels = torch.tensor([0] * 9 + [1])
+    assert class_weights(labels, 2, 0.5).tolist() == pytest.approx([10 / 12, 2.5])
+    assert class_weights(labels, 2, 0).tolist() == pytest.approx([1, 1])
+    assert torch.equal(class_weights(labels, 2, 1.0), class_weights(labels, 2))
+
+
 def positions(split, size: int, steps: int, seed: int = 0) -> list[list[int]]:
     """Which images a run of minibatches shows, told by their features, which are all different."""
     everything = split.batch(torch.arange(len(split))).flatten(1)

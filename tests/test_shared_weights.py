@@ -163,6 +163,9 @@ def test_balance_weighs_the_classes(make_grid, make_splits):
     assert evaluator.class_weights is not None
     assert evaluator.class_weights.tolist() == pytest.approx([66 / 120, 66 / 12])
     assert shared(make_grid, (uneven, val), replace(SETTINGS, balance=False), n_classes=2).class_weights is None
+    half = shared(make_grid, (uneven, val), replace(SETTINGS, balance_strength=0.5), n_classes=2).class_weights
+    assert half is not None
+    assert (half[1] / half[0]).item() == pytest.approx(10**0.5)
 
 
 def test_number_of_classes_of_a_head(make_grid):

@@ -152,7 +152,7 @@ def by_hand(network: PathNetwork, shapes: Any, data: Any, settings: TrainingSett
     optimiser = torch.optim.AdamW(network.parameters(), weight_decay=settings.weight_decay)
     steps = math.ceil(len(data) / settings.batch_size)
     average: dict[str, Tensor] = {}
-    weights = class_weights(data.labels, 3) if settings.balance else None
+    weights = class_weights(data.labels, 3, settings.balance_strength) if settings.balance else None
     done, masks = 0, torch_stream(seed, "last masks")
     for epoch in range(1, epochs + 1):
         for x, labels in minibatches(data, settings.batch_size, steps, torch_stream(seed, "last batches", epoch)):
@@ -172,9 +172,9 @@ def by_hand(network: PathNetwork, shapes: Any, data: Any, settings: TrainingSett
     return average
 
 
-@pytest.mark.parametrize("balance", [True, False])
-def test_the_training_written_out(make_grid, splits, balance):
-    settings = replace(SETTINGS, epochs=2, label_smoothing=0.1, balance=balance)
+@pytest.mark.parametrize(("balance", "strength"), [(True, 1.0), (True, 0.5), (False, 1.0)])
+def test_the_training_written_out(make_grid, splits, balance, strength):
+    settings = replace(SETTINGS, epochs=2, label_smoothing=0.1, balance=balance, balance_strength=strength)
     few = torch.nonzero((splits[0].labels == 0) | (torch.arange(240) % 4 == 0))[:, 0]  # of the other classes
     uneven = replace(splits[0], labels=splits[0].labels[few], rows=(splits[0].rows[0][few.numpy()],))
     grid = make_grid()
