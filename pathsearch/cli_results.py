@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pathsearch.cli_prepare import Json
+from pathsearch.cli_prepare import DataDir, Json
 from pathsearch.terminal import Terminal
 
 results_app = typer.Typer()  # its command stands among the others, see cli.py
@@ -27,12 +27,14 @@ def results(
         str, typer.Option(help="Folder below --evidence for the copies; named like a directory below runs/.")
     ] = "",
     runs_dir: Annotated[Path, typer.Option(help="Where runs are kept.")] = Path("runs"),
+    data_dir: DataDir = Path("data"),
     as_json: Json = False,
 ) -> None:
     """Write the page of all results, beside published numbers, from run files: the same files, the same bytes.
 
     RUN copies what the page needs: report.json, config.json and env.json, without folders of this machine and names of
-    images. A run below --runs-dir keeps its place there, which is what the page's commands give as --runs-dir.
+    images, and how the task was prepared, if its data are still in --data-dir. A run below --runs-dir keeps its place
+    there, which is what the page's commands give as --runs-dir.
     """
     from pathsearch.evidence_copy import add, place
     from pathsearch.results_page import write_results
@@ -41,7 +43,7 @@ def results(
     copied = []
     for run in runs or []:
         folder, name = place(run, runs_dir, into)
-        copied.append(add(folder, evidence, name))
+        copied.append(add(folder, evidence, name, data_dir))
         terminal.say(f"evidence  {copied[-1]}")
     found, unfinished = write_results(evidence, out)
     for name in unfinished:

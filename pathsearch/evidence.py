@@ -80,6 +80,7 @@ class Evidence:
         report: `report.json`, with every field that the page needs.
         config: `config.json`, with today's defaults for settings that were not there yet; empty for `joint`.
         env: `env.json`; empty where the version of then wrote none.
+        prepared: `task.json`, how the task was prepared; empty where the data were gone when it was copied.
     """
 
     folder: Path
@@ -88,6 +89,7 @@ class Evidence:
     report: dict[str, Any]
     config: dict[str, Any]
     env: dict[str, Any]
+    prepared: dict[str, Any]
 
     @property
     def runs_dir(self) -> str:
@@ -139,8 +141,9 @@ def read_one(folder: Path, name: str) -> Evidence:
         _check(row, JOINT_TASK, file, f"tasks.{task}.")
     for method, row in report["methods"].items() if kind == "comparison" else ():
         _check(row, METHOD, file, f"methods.{method}.")
-    env = read_json(folder / "env.json") if (folder / "env.json").is_file() else {}
-    return Evidence(folder, name, kind, report, {} if kind == "joint" else _settings(folder / "config.json"), env)
+    env, prepared = (read_json(one) if one.is_file() else {} for one in (folder / "env.json", folder / "task.json"))
+    settings = {} if kind == "joint" else _settings(folder / "config.json")
+    return Evidence(folder, name, kind, report, settings, env, prepared)
 
 
 def _kind(report: Mapping[str, Any], file: Path) -> str:

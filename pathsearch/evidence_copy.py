@@ -14,6 +14,7 @@ from pathsearch.evidence import read_one
 from pathsearch.runs import read_json
 
 KEPT = ("report.json", "config.json", "env.json")
+PREPARED = ("name", "source", "licence", "counts", "split", "image_size", "options")  # of a task, without its images
 IMAGES = ("mistakes",)  # names of single images of the data
 BRIEF = ("n", "accuracy", "balanced_accuracy", "auc")  # what is kept of validation for each of several networks
 A_PLACE = re.compile(r"(?<![^\s'\"(=:])(?:/|~/|\.\.?/|[A-Za-z]:[\\/])(?:[^\s'\"()/\\]+[\\/])+")
@@ -41,10 +42,11 @@ def place(run: str, runs_dir: Path, into: str = "") -> tuple[Path, str]:
     return folder, PurePosixPath(*parts, *own.parts).as_posix()
 
 
-def add(run_dir: Path, evidence_dir: Path, name: str) -> Path:
+def add(run_dir: Path, evidence_dir: Path, name: str, data_dir: Path | None = None) -> Path:
     """Copy a finished run, joint evaluation or comparison below the evidence folder.
 
-    Kept: `report.json`, `config.json`, `env.json`. Left out: everything else, and in these files the names of single
+    Kept: `report.json`, `config.json`, `env.json`, and how the task was prepared (`task.json`) if the data that a run
+    stands on are still there. Left out: everything else, and in these files the names of single
     images, the folders of files (a weights file keeps its name, the report its digest), and for each of several
     networks of one kind its intervals and the details of validation.
 
@@ -52,6 +54,7 @@ def add(run_dir: Path, evidence_dir: Path, name: str) -> Path:
         run_dir: holds the report.
         evidence_dir: of all evidence.
         name: its folder there, with slashes; it is what the commands on the page take for the directory of runs.
+        data_dir: of the prepared tasks; None: not looked for.
 
     Returns:
         The new folder.
@@ -70,9 +73,22 @@ def add(run_dir: Path, evidence_dir: Path, name: str) -> Path:
         raise PathsearchError(
             f"evidence {folder}: is there already, with other settings; give another place with --into, or remove it"
         )
+    if data_dir and (prepared := _prepared(data_dir, cleaned["report.json"])):
+        cleaned["task.json"] = prepared
     for file, values in cleaned.items():
         write_text(folder / file, _text(values))
     return folder
+
+
+def _prepared(data_dir: Path, report: Mapping[str, Any]) -> dict[str, Any] | None:
+    """How a run's task was prepared; None if what lies there now is not the data of the run."""
+    file = data_dir / str(report.get("task")) / "task.json"
+    if not file.is_file():
+        return None
+    info = read_json(file)
+    own = f"{str(info.get('manifest_sha256'))[:16]}-{str(info.get('images_sha256'))[:16]}"
+    kept = {key: _without_places(info[key]) for key in PREPARED if key in info}
+    return kept if own == report.get("data") else None
 
 
 def _cleaned(values: Mapping[str, Any]) -> dict[str, Any]:

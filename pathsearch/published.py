@@ -123,5 +123,5 @@ INTER_PATIENT_NOTE = (
     "Both published rows are as the authors of the second compare them "
     "(https://github.com/mondejar/ecg-classification): accuracy over all beats of N, S, V and F together, "
     "sensitivity as the plain mean over these four classes, the unclassifiable class Q left out. Both methods know "
-    "the intervals between beats; ours see the image of one beat of one lead."
+    "the intervals between beats; ours see what was drawn of one lead, which the notes of a row say."
 )

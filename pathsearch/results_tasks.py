@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from pathsearch.evidence import Evidence
 from pathsearch.markdown import code, escaped, link, table
@@ -90,12 +91,20 @@ def _how(row: Row, address: str) -> str:
         **{name: report[name] for name, usual in USUAL.items() if not report[name].startswith(usual)},
         "threshold": report["threshold"]["rule"],
         "prepared data": report.get("data") or "not recorded",
+        **_prepared(row.runs[0].prepared),
     }
     if facts["threshold"] == "argmax":
         del facts["threshold"]
     words = "; ".join(f"{name}: {escaped(str(fact))}" for name, fact in facts.items())
     files = ", ".join(evidence_link(run, address) for run in row.runs)
     return f"**{row.label}** {words}. Evidence: {files}.\n\n{code(row.commands())}"
+
+
+def _prepared(task: Mapping[str, Any]) -> dict[str, str]:
+    """Source and options of a task's preparation, where they were kept."""
+    options = {key: value for key, value in task.get("options", {}).items() if value is not None and key != "mirror"}
+    words = [f"{key} {', '.join(value) if isinstance(value, dict) else value}" for key, value in options.items()]
+    return {"source": task["source"], "prepared with": ", ".join(words)} if task else {}
 
 
 def evidence_link(one: Evidence, address: str) -> str:

@@ -11,7 +11,7 @@ from small_world import copied, finished, refused, scratch
 from written_reports import comparison_report, config_of, ecg, joint_report, pneumonia, write_all, write_run
 
 from data_prep.whole_files import write_json
-from pathsearch.evidence import read_evidence
+from pathsearch.evidence import read_evidence, read_one
 from pathsearch.evidence_copy import KEPT, add, place
 from pathsearch.runs import read_json
 
@@ -151,6 +151,19 @@ def test_folders_go_and_other_slashes_stay(tmp_path, said, kept):
 def test_a_grid_is_named_by_its_run(tmp_path):
     run = write_run(tmp_path / "run", ecg(), grown_from="/home/me/runs/first-s0")
     assert read_json(add(run, tmp_path / "evidence", "run") / "config.json")["grown_from"] == "first-s0"
+
+
+def test_how_a_task_was_prepared_is_kept_if_it_is_the_data_of_the_run(tmp_path):
+    task = {"name": "ecg", "source": "records in /home/me/records", "options": {"image_size": 64, "context": "strip"}}
+    task |= {"manifest_sha256": "a" * 64, "images_sha256": "b" * 64, "leakage": {"examples": ["patient-7.png"]}}
+    run = write_run(tmp_path / "run", ecg(data=f"{'a' * 16}-{'b' * 16}"))
+    assert not (add(run, tmp_path / "evidence", "gone", tmp_path / "data") / "task.json").exists()
+    write_json(tmp_path / "data" / "ecg" / "task.json", task)
+    kept = add(run, tmp_path / "evidence", "here", tmp_path / "data")
+    assert read_json(kept / "task.json") == {k: task[k] for k in ("name", "options")} | {"source": "records in records"}
+    assert read_one(kept, "here").prepared["options"]["context"] == "strip"
+    write_json(tmp_path / "data" / "ecg" / "task.json", task | {"images_sha256": "c" * 64})
+    assert not (add(run, tmp_path / "evidence", "other", tmp_path / "data") / "task.json").exists()
 
 
 def test_a_comparison_keeps_less_of_each_network(tmp_path):
