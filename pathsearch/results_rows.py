@@ -115,7 +115,7 @@ def _letter(run: Evidence) -> str:
 
 
 def _but_for_the_seed(run: Evidence) -> str:
-    config = {key: value for key, value in run.config.items() if key != "seed"}
+    config = {key: value for key, value in run.config.items() if key not in ("seed", "encoder_key")}
     return json.dumps([run.runs_dir, run.report["encoder"]["key"], run.report["test"]["classes"], config])
 
 
