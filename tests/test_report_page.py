@@ -25,6 +25,7 @@ from data_prep.errors import PathsearchError
 from data_prep.whole_files import write_json
 from pathsearch import cli
 from pathsearch.again import evolve_command, joint_command
+from pathsearch.encoder import Encoder
 from pathsearch.page_tables import number
 from pathsearch.report_page import page_kind, write_page
 from pathsearch.runs import Run, read_json
@@ -226,6 +227,7 @@ def test_plot_makes_the_page_again_and_waits_for_a_report(tmp_path):
 )
 def test_the_command_gives_the_same_settings(changes, monkeypatch, tmp_path, capsys):
     chosen = settings("blobs", **changes)
+    chosen = replace(chosen, encoder_key=Encoder(chosen.encoder).key)
     command = shlex.split(evolve_command(chosen.to_dict(), "mine"))
     caught: list[object] = []
 
