@@ -51,6 +51,8 @@ def evolve_command(config: Mapping[str, Any], run_name: str) -> str:
 def compare_command(config: Mapping[str, Any]) -> str:
     """`pathsearch compare …` for the `config.json` of a comparison."""
     words = ["pathsearch", "compare", "--task", config["task"], "--seeds", _plain(config["seeds"])]
+    if config["seed"]:
+        words += ["--seed", str(config["seed"])]
     return shlex.join([*words, *_settings(config, COMPARE_OPTIONS)])
 
 

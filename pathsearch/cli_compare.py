@@ -16,7 +16,8 @@ compare_app = typer.Typer()  # its command stands among the others, see cli.py
 @compare_app.command()
 def compare(
     task: Annotated[str, typer.Option(help="Name of a prepared task.")],
-    seeds: Annotated[int, typer.Option(help="Seeds 0 to K - 1; five or more allow a test over seeds.")] = 5,
+    seeds: Annotated[int, typer.Option(help="How many seeds, K; five or more allow a test over seeds.")] = 5,
+    seed: Annotated[int, typer.Option(help="The first of them; the others follow it.")] = 0,
     encoder: Annotated[str, typer.Option(help="A torchvision trunk, as for evolve.")] = "vgg16",
     encoder_weights: Annotated[str, typer.Option(help="imagenet, random, or a file, as for evolve.")] = "imagenet",
     image_size: Annotated[
@@ -53,6 +54,7 @@ def compare(
     settings = config.RunSettings(
         task=task,
         split=prepared.split_name,
+        seed=seed,
         encoder=config.EncoderSettings(encoder, encoder_weights, size if image_size is None else image_size),
         training=config.TrainingSettings(views=views, threshold=threshold),
         data=prepared.fingerprint,

@@ -126,7 +126,7 @@ def compare(
         task: prepared data.
         encoder: as the settings say.
         settings: of the evolved path; the controls' follow from them.
-        seeds: K; the seeds are 0 to K - 1, whatever `settings.seed` says.
+        seeds: K; they are `settings.seed` and the K - 1 after it.
         comparison: its directory; parts that are there are not made again.
         cache_dir: of the encoded features.
         device: of the grids.
@@ -142,14 +142,15 @@ def compare(
     # 1. features, once; only training and validation labels from here on
     tell.stage("encode", 0)
     features = encode(task, encoder, cache_dir, settings.training.views, tell.count)
-    drawn = [features.limited(settings.training.images_per_class, seed) for seed in range(seeds)]
+    numbers = range(settings.seed, settings.seed + seeds)
+    drawn = [features.limited(settings.training.images_per_class, seed) for seed in numbers]
     arenas = [
         Arena(task, encoder.feature_shape, settings, one.train(), one.validation(), device, tell, encoder.taps)
         for one in drawn
     ]
     # 2. every method at every seed, fixed on validation and on disk before any test image is read
     entries: dict[str, list[Entry]] = {method: [] for method in METHODS}
-    for seed, arena in enumerate(arenas):
+    for seed, arena in zip(numbers, arenas, strict=True):
         for method in METHODS:
             tell.stage(f"{method} {seed}", 0)
             entry = comparison.load(seed, method)
@@ -197,7 +198,7 @@ def _report(
         "split": arena.task.split_name,
         "split_in_words": split_in_words(arena.task, arena.settings.training.images_per_class),
         "encoder": {**encoder.identity, "key": encoder.key},
-        "seeds": list(range(len(entries["evolved"]))),
+        "seeds": [one.facts["seed"] for one in entries["evolved"]],
         "budget": _budget(arena),
         "methods": methods,
         "against": against,

@@ -169,6 +169,17 @@ def test_an_interrupted_comparison_goes_on_to_the_same_report(done, tmp_path, mo
     assert timeless(found) == timeless(report)
 
 
+def test_a_later_first_seed_gives_the_parts_of_that_seed(done, tmp_path):
+    (comparison, _), (later, report) = done, run(tmp_path, replace(chosen(), seed=1), seeds=1)
+    assert report["seeds"] == [1]
+    for method in METHODS:
+        one, same = comparison.load(1, method), later.load(1, method)
+        assert one is not None
+        assert same is not None
+        assert torch.equal(one.log_p, same.log_p), method
+        assert one.facts["path"] == same.facts["path"] if "path" in one.facts else "path" not in same.facts
+
+
 def test_every_seed_draws_its_own_few_images(tmp_path, monkeypatch):
     seen: dict[tuple[int, str], list[list[int]]] = {}
     original = rivals.enter
