@@ -44,8 +44,8 @@ def fronts(report_file: Path) -> Figure | None:
         _axes(axes, split, report["methods"]["evolved"][split]["n"], high / low)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     seeds = len(report["seeds"])
-    about = f"{report['task']}, {report['split']} split; best of at most so many parameters on validation, and the same"
-    caption(figure, f"{about} networks on test; mean ± SD, {seeds} seeds")
+    about = f"{report['task']}, {report['split']} split; the best on validation within a size, and the same on test"
+    caption(figure, f"{about}; mean ± SD, {seeds} seeds")
     return figure
 
 
