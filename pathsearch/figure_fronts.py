@@ -39,13 +39,13 @@ def fronts(report_file: Path) -> Figure | None:
             if len(curves) > 1:
                 reach, shade = curves.std(0, ddof=1), 0.22 if evolved else 0.08
                 axes.fill_between(grid, mean - reach, mean + reach, color=colour, alpha=shade, linewidth=0)
-        for method in ("full_grid", "linear_probe"):
-            _point(axes, report["methods"][method], method, split)
+        for method, row in found["points"].items():
+            _point(axes, row, method, split)
         _axes(axes, split, report["methods"]["evolved"][split]["n"], high / low)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     seeds = len(report["seeds"])
-    about = f"{report['task']}, {report['split']} split; best of at most so many parameters on validation, and the same"
-    caption(figure, f"{about} networks on test; mean ± SD, {seeds} seeds")
+    about = f"{report['task']}, {report['split']} split; the best on validation within a size, and the same on test"
+    caption(figure, f"{about}; mean ± SD, {seeds} seeds")
     return figure
 
 
@@ -57,7 +57,7 @@ def bought(sizes: list[int], rates: list[float], grid: np.ndarray) -> np.ndarray
 
 def _point(axes: Axes, row: dict[str, Any], method: str, split: str) -> None:
     colour, marker = LOOKS[method]
-    rate, size = row[split]["accuracy"], row["parameters"]["mean"]
+    rate, size = row[split], row["parameters"]
     look: dict[str, Any] = {"color": colour, "marker": marker, "label": row["name"], "zorder": 5}
     reach = 100 * (rate["sd"] or 0)
     axes.errorbar([size], [100 * rate["mean"]], [reach], linestyle="none", elinewidth=0.9, capsize=2, **look)

@@ -47,12 +47,14 @@ def fronts_report(
         sizes: parameters of the smallest path and of the full grid.
 
     Returns:
-        `reference`; `methods`, each with its `hypervolume` by split, `share_within`, the share of the full grid's
-        parameters that its smallest network within `MARGIN` of the full grid on validation has (None at a seed
-        without one), and `each` front; `against` by split, as the report's own.
+        `reference`; `points`, full grid and linear probe as single networks; `methods`, each with its `hypervolume`
+        by split, `share_within`, the share of the full grid's parameters that its smallest network within `MARGIN`
+        of the full grid on validation has (None at a seed without one), and `each` front; `against` by split, as
+        the report's own.
     """
     splits = [split for split in SPLITS if methods["linear_probe"][split]["n"]]
-    frames = {split: Frame(*sizes, methods["linear_probe"][split]["accuracy"]["mean"]) for split in splits}
+    points = {name: _point(methods[name], splits) for name in ("full_grid", "linear_probe")}
+    frames = {split: Frame(*sizes, points["linear_probe"][split]["mean"]) for split in splits}
     rows: dict[str, Any] = {}
     for method, several in each.items():
         volumes = {
@@ -60,8 +62,8 @@ def fronts_report(
             for split, frame in frames.items()
         }
         within = [
-            _share_within(one, full["validation"]["accuracy"], sizes[1])
-            for one, full in zip(several, methods["full_grid"]["each"], strict=True)
+            _share_within(one, full, sizes[1])
+            for one, full in zip(several, points["full_grid"]["validation"]["each"], strict=True)
         ]
         rows[method] = {"name": methods[method]["name"], "hypervolume": volumes}
         rows[method] |= {"share_within": spread(within), "each": several}
@@ -70,12 +72,22 @@ def fronts_report(
             "parameters": list(sizes),
             "accuracy": {split: frame.floor for split, frame in frames.items()},
             "in_words": "share of the area above the linear probe's mean accuracy that lies below a front, from the "
-            "grid's smallest path to the full grid, logarithm of the parameters; on test the networks of the "
-            "validation front, none chosen anew",
+            "grid's smallest path to the full grid, logarithm of the parameters; on validation the most probable class "
+            "counts, as in every choice; on test the threshold fixed on validation, and the networks of the validation "
+            "front, none chosen anew",
         },
+        "points": points,
         "methods": rows,
         "against": {split: _against(rows, split) for split in splits},
     }
+
+
+def _point(row: dict[str, Any], splits: Sequence[str]) -> dict[str, Any]:
+    """A method of one size; on validation its accuracy is that which candidates are chosen by, without a threshold."""
+    chosen = [one["candidates"][one["chosen"]]["validation_accuracy"] for one in row["each"]]
+    rates = {"validation": chosen, "test": [one["test"]["accuracy"] for one in row["each"]]}
+    found: dict[str, Any] = {"name": row["name"], "parameters": row["parameters"]["mean"]}
+    return found | {split: spread(rates[split]) for split in splits}
 
 
 def _share_within(one: dict[str, Any], bar: float, largest: int) -> float | None:

@@ -371,8 +371,8 @@ def test_hypervolumes_are_those_of_the_fronts(done):
     assert largest == done[1]["methods"]["full_grid"]["each"][0]["parameters"]
     assert smallest <= min(one["parameters"][0] for row in fronts["methods"].values() for one in row["each"])
     for split in ("validation", "test"):
-        floor = done[1]["methods"]["linear_probe"][split]["accuracy"]["mean"]
-        assert fronts["reference"]["accuracy"][split] == floor
+        floor = fronts["reference"]["accuracy"][split]
+        assert floor == pytest.approx(done[1]["methods"]["linear_probe"][split]["accuracy"]["mean"])
         frame = Frame(smallest, largest, floor)
         for method, row in fronts["methods"].items():
             each = [frame.hypervolume(one["parameters"], one[split]) for one in row["each"]]
@@ -383,15 +383,20 @@ def test_hypervolumes_are_those_of_the_fronts(done):
 
 
 def test_the_share_of_the_smallest_that_matches_the_full_grid():
-    def methods(full: float) -> dict[str, Any]:
-        rate = {"accuracy": {"mean": 0.5}, "n": 9}
-        whole = {"each": [{"validation": {"accuracy": full}}]}
-        return {"linear_probe": {"validation": rate, "test": {"n": 0}}, "full_grid": whole, "evolved": {"name": "e"}}
+    def method(rate: float, decided: float = 0.1) -> dict[str, Any]:
+        """One seed; what it decides with its threshold is another rate, which must not be mixed with the first."""
+        each = {"candidates": [{"validation_accuracy": 0.0}, {"validation_accuracy": rate}], "chosen": 1}
+        part = {"accuracy": decided, "n": 9}
+        each |= {"validation": part, "test": {"accuracy": None, "n": 0}}
+        return {"name": "m", "parameters": {"mean": 9}, "validation": {"n": 9}, "test": {"n": 0}, "each": [each]}
 
     one = {"parameters": [10, 20, 40], "validation": [0.7, 0.8, 0.9]}
     for full, share in ((0.8, 20 / 100), (0.8019, 20 / 100), (0.803, 40 / 100), (0.95, None)):
-        found = fronts_report({"evolved": [one]}, methods(full), (10, 100))
+        methods = {"linear_probe": method(0.5), "full_grid": method(full), "evolved": method(0.9)}
+        found = fronts_report({"evolved": [one]}, methods, (10, 100))
         assert found["methods"]["evolved"]["share_within"]["each"] == [share]
+        assert found["reference"]["accuracy"] == {"validation": 0.5}, "no test images, no front on test"
+        assert found["points"]["full_grid"]["validation"]["each"] == [full]
 
 
 def test_the_equivalence_is_that_of_evolved_and_full_grid(done):
