@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from test_fitness import PATHS, SETTINGS, equal, fresh, shared, snapshot
+from evaluators import PATHS, SETTINGS, equal, fresh, shared, snapshot
 
 from pathsearch import fitness as module
 from pathsearch.copies import Copies

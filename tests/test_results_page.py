@@ -121,7 +121,7 @@ def test_the_committed_page_is_that_of_the_committed_evidence(tmp_path):
 def test_the_committed_evidence_is_small_and_has_nothing_of_a_machine_or_an_image():
     files = [file for file in (DOCS / "evidence").rglob("*") if file.is_file()]
     assert {file.name for file in files} <= {*KEPT, "task.json"}
-    assert max(file.stat().st_size for file in files) < 80_000
+    assert max(file.stat().st_size for file in files) < 150_000, "a comparison over ten seeds"
     for file in files:
         barred = re.search(r"(?i)\"(/|~/|[a-z]:\\\\)|\.(png|jpe?g|dcm)|data:image", file.read_text(encoding="utf-8"))
         assert barred is None, f"{file}: {barred}"

@@ -1,0 +1,29 @@
+"""Both ways to train and score paths on the planted task, and what their tests compare."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pathsearch.config import SearchSettings
+from pathsearch.fitness import FreshWeights, SharedWeights
+from pathsearch.path import Path
+
+SETTINGS = SearchSettings(population=8, steps=6, warmup=4, batch_size=32, balance=True)
+PATHS = [Path.parse(text) for text in ("0|1", "1+2|3", "0+3|1+2", "2|0")]
+
+
+def shared(make_grid, splits, settings: SearchSettings = SETTINGS, seed: int = 0, **options) -> SharedWeights:
+    return SharedWeights(make_grid(**options), "planted", *splits, settings, seed)
+
+
+def fresh(make_grid, splits, settings: SearchSettings = SETTINGS, seed: int = 0, **options) -> FreshWeights:
+    return FreshWeights(make_grid(**options), "planted", *splits, settings, seed)
+
+
+def snapshot(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in tensors.items()}
+
+
+def equal(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
