@@ -30,7 +30,7 @@ the mean of one class against the rest. Random weights are random: only what is 
 own, and of weights from a file the notes of a row give name and digest. Unless a row's notes say otherwise, there is
 one view of each training image, the answer is the most probable class, and the last training is on training and
 validation images together, after path, epochs and threshold were fixed on validation. How often the test images were
-looked at while settings were chosen stands in the README.
+looked at while settings were chosen stands in docs/studies.md.
 
 This page is written by `make results` (`pathsearch results`) from the files in [{evidence}]({address}); only what
 others published is typed in. `pathsearch results RUN` adds a run. The commands below the tables make the runs again,
