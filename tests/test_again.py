@@ -1,17 +1,60 @@
-"""The command of a comparison, told from its settings: it gives the same settings again."""
+"""The command of a run or a comparison, told from its settings: it gives the same settings again."""
 
 from __future__ import annotations
 
 import shlex
 import sys
+from dataclasses import replace
 
 import pytest
+from pages import joint_folder, run_folder
 from small_world import data_dir, settings
 
 from data_prep.errors import PathsearchError
 from pathsearch import cli
-from pathsearch.again import compare_command
+from pathsearch.again import compare_command, evolve_command, joint_command
 from pathsearch.compare import Comparison
+from pathsearch.encoder import Encoder
+from pathsearch.runs import Run, read_json
+
+
+def run_until_far_enough(command, tmp_path, monkeypatch, capsys):
+    """Run a command up to where a patched step has caught what it was given."""
+    places = ["--data-dir", str(data_dir()), "--runs-dir", str(tmp_path), "--device", "cpu"]
+    monkeypatch.setattr(sys, "argv", [*command, *places])
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert "far enough" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"pareto": True, "target": 0.5, "views": 2, "seed": 3, "threshold": "balanced"}]
+)
+def test_the_command_gives_the_same_settings(changes, monkeypatch, tmp_path, capsys):
+    chosen = settings("blobs", **changes)
+    chosen = replace(chosen, encoder_key=Encoder(chosen.encoder).key)
+    command = shlex.split(evolve_command(chosen.to_dict(), "mine"))
+    caught: list[object] = []
+
+    def opened(self: Run, settings: object, **_: object) -> None:
+        caught.extend([settings, self.name])
+        raise PathsearchError("far enough")
+
+    monkeypatch.setattr(Run, "open", opened)
+    run_until_far_enough(command, tmp_path, monkeypatch, capsys)
+    assert caught == [chosen, "mine"]
+
+
+def test_the_command_is_short_and_names_files_only():
+    config = read_json(run_folder() / "config.json")
+    command = evolve_command(config, "stripes-random-s0")
+    assert command.startswith("pathsearch evolve --task stripes --encoder squeezenet1_1 --encoder-weights random")
+    assert "training.refit" not in command, "defaults are left out"
+    assert command.endswith("--seed 0"), "the usual name is left out"
+    named = evolve_command({**config, "encoder": {**config["encoder"], "weights": "/home/me/w.pth"}}, "mine")
+    assert "--encoder-weights w.pth" in named
+    assert "/home" not in named
+    assert joint_command(read_json(joint_folder() / "report.json")) == "pathsearch joint-eval blobs stripes --seed 0"
 
 
 @pytest.mark.parametrize(
@@ -28,11 +71,7 @@ def test_the_command_of_a_comparison_gives_the_same_settings(task, changes, monk
         raise PathsearchError("far enough")
 
     monkeypatch.setattr(Comparison, "of", of)
-    places = ["--data-dir", str(data_dir()), "--runs-dir", str(tmp_path), "--device", "cpu"]
-    monkeypatch.setattr(sys, "argv", [*command, *places])
-    with pytest.raises(SystemExit):
-        cli.main()
-    assert "far enough" in capsys.readouterr().err
+    run_until_far_enough(command, tmp_path, monkeypatch, capsys)
     assert caught == [chosen, 3]
 
 

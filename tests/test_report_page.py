@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
-import sys
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,19 +11,13 @@ from page_checks import Page, faults
 from pages import PAGES, changed, joint_folder, run_folder, text_of
 from small_world import (
     copied,
-    data_dir,
     pathsearch,
     refused,
     runs_dir,
-    settings,
     task,
 )
 
-from data_prep.errors import PathsearchError
 from data_prep.whole_files import write_json
-from pathsearch import cli
-from pathsearch.again import evolve_command, joint_command
-from pathsearch.encoder import Encoder
 from pathsearch.page_tables import number
 from pathsearch.report_page import page_kind, write_page
 from pathsearch.runs import Run, read_json
@@ -220,41 +211,7 @@ def test_plot_makes_the_page_again_and_waits_for_a_report(tmp_path):
     assert (done.code, json.loads(done.out)["page"]) == (0, None), done
 
 
-# --- the command, and files that are not what was written ----------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "changes", [{}, {"pareto": True, "target": 0.5, "views": 2, "seed": 3, "threshold": "balanced"}]
-)
-def test_the_command_gives_the_same_settings(changes, monkeypatch, tmp_path, capsys):
-    chosen = settings("blobs", **changes)
-    chosen = replace(chosen, encoder_key=Encoder(chosen.encoder).key)
-    command = shlex.split(evolve_command(chosen.to_dict(), "mine"))
-    caught: list[object] = []
-
-    def opened(self: Run, settings: object, **_: object) -> None:
-        caught.extend([settings, self.name])
-        raise PathsearchError("far enough")
-
-    monkeypatch.setattr(Run, "open", opened)
-    places = ["--data-dir", str(data_dir()), "--runs-dir", str(tmp_path), "--device", "cpu"]
-    monkeypatch.setattr(sys, "argv", [*command, *places])
-    with pytest.raises(SystemExit):
-        cli.main()
-    assert "far enough" in capsys.readouterr().err
-    assert caught == [chosen, "mine"]
-
-
-def test_the_command_is_short_and_names_files_only():
-    config = read_json(run_folder() / "config.json")
-    command = evolve_command(config, "stripes-random-s0")
-    assert command.startswith("pathsearch evolve --task stripes --encoder squeezenet1_1 --encoder-weights random")
-    assert "training.refit" not in command, "defaults are left out"
-    assert command.endswith("--seed 0"), "the usual name is left out"
-    named = evolve_command({**config, "encoder": {**config["encoder"], "weights": "/home/me/w.pth"}}, "mine")
-    assert "--encoder-weights w.pth" in named
-    assert "/home" not in named
-    assert joint_command(read_json(joint_folder() / "report.json")) == "pathsearch joint-eval blobs stripes --seed 0"
+# --- files that are not what was written ----------------------------------------------------------
 
 
 def test_no_folder_of_the_machine_is_on_the_page(tmp_path):
