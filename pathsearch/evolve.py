@@ -19,7 +19,8 @@ from pathsearch.encoder import Encoder
 from pathsearch.expert import Expert, ExpertFacts
 from pathsearch.features import Split, encode
 from pathsearch.finalists import finalists
-from pathsearch.fitness import Evaluator, FreshWeights, SharedWeights
+from pathsearch.fitness import Evaluator, SharedWeights
+from pathsearch.fresh import FreshWeights
 from pathsearch.grid import Grid
 from pathsearch.heritage import Heritage
 from pathsearch.path import Path

@@ -18,7 +18,8 @@ from pathsearch.config import RunSettings, SearchSettings, TrainingSettings
 from pathsearch.decision import fix_threshold
 from pathsearch.features import Split
 from pathsearch.finalists import choose_smallest, finalists
-from pathsearch.fitness import Evaluator, FreshWeights, SharedWeights, log_probabilities
+from pathsearch.fitness import Evaluator, SharedWeights, log_probabilities
+from pathsearch.fresh import FreshWeights
 from pathsearch.fronts import front
 from pathsearch.grid import Grid, PathNetwork, count
 from pathsearch.modules import Shape

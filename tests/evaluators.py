@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from pathsearch.config import SearchSettings
-from pathsearch.fitness import FreshWeights, SharedWeights
+from pathsearch.fitness import SharedWeights
+from pathsearch.fresh import FreshWeights
 from pathsearch.path import Path
 
 SETTINGS = SearchSettings(population=8, steps=6, warmup=4, batch_size=32, balance=True)

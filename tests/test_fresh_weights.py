@@ -12,7 +12,8 @@ from evaluators import PATHS, SETTINGS, equal, fresh, shared, snapshot
 
 from pathsearch import fitness as module
 from pathsearch.copies import Copies
-from pathsearch.fitness import FreshWeights, NonFiniteFitness
+from pathsearch.fitness import NonFiniteFitness
+from pathsearch.fresh import FreshWeights
 from pathsearch.path import Path
 
 

@@ -9,7 +9,8 @@ import pytest
 import torch
 from test_search import WAYS, every_way, settings_of, without_times
 
-from pathsearch.fitness import FreshWeights, SharedWeights
+from pathsearch.fitness import SharedWeights
+from pathsearch.fresh import FreshWeights
 from pathsearch.path import Path
 from pathsearch.search import SearchState, search
 

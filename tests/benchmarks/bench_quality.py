@@ -37,7 +37,8 @@ from data_prep.synthetic import write_synthetic_ecg
 from pathsearch.config import EncoderSettings, GridSettings, SearchSettings
 from pathsearch.encoder import Encoder
 from pathsearch.features import Split, encode, load_images
-from pathsearch.fitness import FreshWeights, SharedWeights
+from pathsearch.fitness import SharedWeights
+from pathsearch.fresh import FreshWeights
 from pathsearch.grid import Grid
 from pathsearch.path import Path, mutate
 from pathsearch.search import SearchState, search

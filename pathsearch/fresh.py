@@ -1,0 +1,97 @@
+"""The other way to score paths: every one trained from the same start, so that its fitness is its own."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pathsearch.config import SearchSettings
+from pathsearch.copies import Copies
+from pathsearch.features import Split
+from pathsearch.fitness import Fitness, Progress, adamw, device_of, fitnesses, loss_weights, minibatches
+from pathsearch.grid import Grid, dropout_masks
+from pathsearch.path import Path
+from pathsearch.streams import torch_stream
+
+COPIES_AT_ONCE = 64  # paths with weights of their own that train in one pass
+
+
+class FreshWeights:
+    """Every path from the same initial weights with the same minibatches: a function of the path alone, looked up.
+
+    Copies train in one pass; who trains beside a path changes its score by rounding at most.
+    """
+
+    def __init__(
+        self, grid: Grid, task: str, train: Split, validation: Split, settings: SearchSettings, seed: int
+    ) -> None:
+        self.grid, self.task, self.settings, self.seed = grid, task, settings, seed
+        self.train_split, self.validation = train, validation
+        self.class_weights = loss_weights(grid, task, train, settings)
+        self.known: dict[Path, tuple[Fitness, Progress]] = {}
+
+    def train(self, paths: Sequence[Path], generation: int) -> Progress:
+        """Train a copy of each path that was not seen before; the warm-up has nothing to do."""
+        if generation < 0:
+            return Progress(math.nan, math.nan)
+        new = [path for path in dict.fromkeys(paths) if path not in self.known]
+        for start in range(0, len(new), COPIES_AT_ONCE):
+            some = new[start : start + COPIES_AT_ONCE]
+            self.known |= dict(zip(some, self._evaluate(some), strict=True))
+        means = np.mean([self.known[path][1] for path in paths], axis=0)
+        return Progress(float(means[0]), float(means[1]))
+
+    def score(self, paths: Sequence[Path]) -> list[Fitness]:
+        """Look up each path's fitness, training those not seen before."""
+        self.train(paths, 0)
+        return [self.known[path][0] for path in paths]
+
+    def _evaluate(self, paths: list[Path]) -> list[tuple[Fitness, Progress]]:
+        """Train a copy of each path, all in one pass, and score them."""
+        copies = Copies(self.grid, self.task, paths)
+        trainable = [p for p in copies.parameters() if p.requires_grad]
+        optimiser = adamw(trainable, self.settings.learning_rate, self.settings.weight_decay)
+        size, steps = self.settings.batch_size, self.settings.steps
+        streams, order = torch_stream(self.seed, "masks"), torch_stream(self.seed, "batches")
+        device = device_of(self.grid)
+        losses, hits = torch.zeros(len(paths)), torch.zeros(len(paths))
+        for x, labels in minibatches(self.train_split, size, steps, order):
+            x, labels = x.to(device), labels.to(device)
+            masks = dropout_masks(self.grid.shapes[1:], len(x), self.settings.dropout, streams)
+            logits = copies(x, masks and [mask.to(device) for mask in masks])  # (P, B, K)
+            # a sum over paths: each copy gets the gradient that it would get alone
+            each = torch.stack([F.cross_entropy(own, labels, weight=self.class_weights) for own in logits])
+            optimiser.zero_grad(set_to_none=True)
+            each.sum().backward()
+            optimiser.step()
+            losses += each.detach().cpu()
+            hits += (logits.argmax(-1) == labels).float().mean(1).cpu()
+        with torch.no_grad():
+            outputs = [F.log_softmax(copies(x.to(device)), -1).cpu() for x, _ in self.validation.batches(2 * size)]
+        found = fitnesses(torch.cat(outputs, 1), self.validation.labels, self.settings.fitness, paths)
+        rows = zip((losses / steps).tolist(), (hits / steps).tolist(), strict=True)
+        return [(fitness, Progress(*row)) for fitness, row in zip(found, rows, strict=True)]
+
+    def state(self) -> dict[str, Tensor]:
+        """The scores found so far, as one table, and the paths' gene lists."""
+        if not self.known:
+            return {}
+        names = "\n".join(map(str, self.known)).encode()
+        return {
+            "known.paths": torch.frombuffer(bytearray(names), dtype=torch.uint8),
+            "known.scores": torch.tensor([(*f, *p) for f, p in self.known.values()], dtype=torch.float64),
+        }
+
+    def load_state(self, tensors: dict[str, Tensor]) -> None:
+        """Restore what `state` returned."""
+        if tensors:
+            names = bytes(tensors["known.paths"].numpy()).decode().split("\n")
+            rows = tensors["known.scores"].tolist()
+            self.known = {
+                Path.parse(name): (Fitness(*row[:2]), Progress(*row[2:])) for name, row in zip(names, rows, strict=True)
+            }
