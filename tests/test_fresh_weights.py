@@ -10,7 +10,7 @@ import pytest
 import torch
 from evaluators import PATHS, SETTINGS, equal, fresh, shared, snapshot
 
-from pathsearch import fitness as module
+from pathsearch import fresh as module
 from pathsearch.copies import Copies
 from pathsearch.fitness import NonFiniteFitness
 from pathsearch.fresh import FreshWeights
