@@ -1,0 +1,331 @@
+"""Does the fitness of a search rank paths as their own training does? Settings of the search, like for like.
+
+    python -m tests.benchmarks.bench_fidelity --data-dir data --task pneumonia [--seeds 5 --paths 24]
+        [--encoder squeezenet1_1 --encoder-weights FILE --image-size 224 --map-size 1] [--set grid.n_modules=20]
+        [--variant averaged:search.average=0.95 --variant fresh:search.weights=fresh,search.steps=130]
+
+For every seed:
+
+- sample: half of the paths drawn as a search draws its first ones, half among those that the default search visited;
+- truth: each path's validation score after the last training, alone and without a refit, from the initial weights of
+  the seed's grid. A second training, from other initial weights and with other minibatches, gives the ceiling: how
+  well one such training tells the order of another;
+- variants: the default, which is the settings with every `--set`, and each `--variant` on top of them. Each runs a
+  whole search at that seed and scores the sample with its last state. Under `fresh` weights a path's score is the same
+  whatever else was searched, so only the sample is trained; `minibatches` says what the whole search would draw.
+
+Reported is Kendall's tau-b of scores (ties in accuracy go to the likelihood) against the truth (accuracy alone, ties
+are ties): over the random half, the visited half and both, mean and standard deviation over seeds, and a paired t-test
+of every variant against the default (five seeds or more; Holm's correction over variants). The visited half is the
+harder one: its paths are those between which a search has to choose.
+
+The first training and the `fresh` variants start from the same initial weights; agreement with the second training,
+which shares them with nobody, is in the JSON as `tau_second`. No label or feature of a test image is used. Finished
+parts (seed and variant) are kept beside `--out`, under a digest of everything that decides them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path as FilePath
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from data_prep.errors import PathsearchError
+from data_prep.manifest import load_task
+from data_prep.whole_files import write_json
+from pathsearch import baselines
+from pathsearch.choice import scores_of
+from pathsearch.config import EncoderSettings, RunSettings, with_settings
+from pathsearch.encoder import Encoder
+from pathsearch.features import Features, encode, split_in_words
+from pathsearch.fitness import Evaluator, SharedWeights
+from pathsearch.fresh import FreshWeights
+from pathsearch.path import Path, Space
+from pathsearch.rivals import Arena
+from pathsearch.search import search
+from pathsearch.statistics import holm, over_seeds, rank_agreement, spread
+from pathsearch.streams import derive, python_stream
+from pathsearch.teller import Silent
+from tests.benchmarks.table import OUT, device, machine
+
+DEFAULT = "default"
+HALVES = ("random", "visited", "both")
+Scores = list[list[float]]  # of each path of the sample: score and log-likelihood, or the score alone
+
+
+# --- what is asked --------------------------------------------------------------------------------------------------
+
+
+def parse_variant(text: str) -> tuple[str, list[str]]:
+    """A variant's name and its assignments.
+
+    Raises:
+        PathsearchError: it is not NAME:search.KEY=VALUE,…, or the name is the default's.
+    """
+    name, _, rest = text.partition(":")
+    assignments = re.split(r",(?=\w+\.)", rest)  # a comma may stand within a value
+    fits = re.fullmatch(r"[\w-]+", name) and all(re.match(r"search\.\w+=", one) for one in assignments)
+    if not fits or name == DEFAULT:
+        raise PathsearchError(
+            f"--variant {text}: expected NAME:search.KEY=VALUE,…, the name a word other than {DEFAULT!r}; "
+            "settings of other parts change paths, features or truth: give them to all variants with --set"
+        )
+    return name, assignments
+
+
+def variants_of(base: RunSettings, texts: Sequence[str]) -> dict[str, RunSettings]:
+    """Settings by name, the default first.
+
+    Raises:
+        PathsearchError: two variants of one name, or settings that are none.
+    """
+    found = {DEFAULT: base}
+    for text in texts:
+        name, assignments = parse_variant(text)
+        if name in found:
+            raise PathsearchError(f"--variant {text}: expected each name once, got {name!r} twice; rename one")
+        found[name] = with_settings(base, assignments)
+    return found
+
+
+def draw_sample(space: Space, visited: Sequence[str], number: int, seed: int) -> dict[str, list[str]]:
+    """Distinct paths by half: drawn as a search draws its first ones, and drawn among the visited."""
+    rng = python_stream(seed, "fidelity", "random half")
+    drawn: dict[str, None] = {}
+    while len(drawn) < number // 2:
+        drawn[str(space.random_path(rng))] = None
+    pool = [text for text in visited if text not in drawn]
+    chosen = python_stream(seed, "fidelity", "visited half").sample(pool, min(number - len(drawn), len(pool)))
+    return {"random": list(drawn), "visited": chosen}
+
+
+# --- the parts of a seed --------------------------------------------------------------------------------------------
+
+
+def default_part(arena: Arena, seed: int, number: int) -> dict[str, Any]:
+    """The default search, the sample that all variants share, and its scores."""
+    started = time.perf_counter()
+    evaluator, visited = searched(arena, seed)
+    sample = draw_sample(arena.grid(seed).space, visited, number, seed)
+    return {"sample": sample, "scores": scores(evaluator, both(sample)), "seconds": time.perf_counter() - started}
+
+
+def variant_part(arena: Arena, seed: int, sample: Mapping[str, list[str]]) -> dict[str, Any]:
+    """One variant's scores of the sample after a search of its own."""
+    started = time.perf_counter()
+    evaluator = new_evaluator(arena, seed) if is_fresh(arena) else searched(arena, seed)[0]
+    return {"scores": scores(evaluator, both(sample)), "seconds": time.perf_counter() - started}
+
+
+def truth_part(arena: Arena, seed: int, weights: int, sample: Mapping[str, list[str]]) -> dict[str, Any]:
+    """Score and likelihood of each path trained alone, from the initial weights of seed `weights`."""
+    started, grid = time.perf_counter(), arena.grid(weights)
+    last, found = replace(arena.settings.training, refit=False), []
+    for path in both(sample):
+        splits = arena.training, arena.validation
+        trained = baselines.train_path(grid, arena.task.name, path, *splits, last, weights)
+        [score] = scores_of([trained], arena.validation, arena.settings, [path])
+        found.append([score, trained.log_likelihood])
+    return {"scores": found, "seconds": time.perf_counter() - started}
+
+
+def both(sample: Mapping[str, list[str]]) -> list[Path]:
+    return [Path.parse(text) for half in ("random", "visited") for text in sample[half]]
+
+
+def scores(evaluator: Evaluator, paths: list[Path]) -> Scores:
+    return [list(one) for one in evaluator.score(paths)]
+
+
+def is_fresh(arena: Arena) -> bool:
+    return arena.settings.search.weights == "fresh"
+
+
+def new_evaluator(arena: Arena, seed: int) -> Evaluator:
+    way = FreshWeights if is_fresh(arena) else SharedWeights
+    return way(arena.grid(seed), arena.task.name, arena.training, arena.validation, arena.settings.search, seed)
+
+
+def searched(arena: Arena, seed: int) -> tuple[Evaluator, list[str]]:
+    """A whole search: its evaluator in the last state, and the paths that it visited."""
+    evaluator, grid = new_evaluator(arena, seed), arena.grid(seed)
+
+    def size_of(path: Path) -> int:
+        return grid.count_parameters(path, arena.task.name)
+
+    state = search(evaluator, grid.space, arena.settings.search, seed, size_of)
+    return evaluator, state.visited
+
+
+# --- a study --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Study:
+    """Variants on one task's features; parts are kept in `folder`, so that a killed study goes on."""
+
+    features: Features
+    encoder: Encoder
+    variants: dict[str, RunSettings]
+    seeds: Sequence[int]
+    paths: int
+    folder: FilePath
+
+    @property
+    def base(self) -> RunSettings:
+        """The default's settings."""
+        return self.variants[DEFAULT]
+
+    def arena(self, settings: RunSettings, seed: int) -> Arena:
+        """Training and validation features of a seed, under a variant's settings."""
+        drawn = self.features.limited(settings.training.images_per_class, seed)
+        about = (self.features.task, self.encoder.feature_shape, replace(settings, seed=seed))
+        return Arena(*about, drawn.train(), drawn.validation(), device(), Silent(), self.encoder.taps)
+
+    def part(self, seed: int, name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """A finished part from its file, or made and kept."""
+        own = self.variants.get(name, self.base).to_dict()
+        about = json.dumps([self.base.to_dict(), own, seed, self.paths], sort_keys=True)
+        file = self.folder / f"s{seed}-{name}-{hashlib.sha256(about.encode()).hexdigest()[:8]}.json"
+        if file.is_file():
+            return dict(json.loads(file.read_text()))
+        made = make()
+        write_json(file, made)
+        print(f"seed {seed}  {name:<16} {made['seconds']:7.1f} s", flush=True)
+        return made
+
+    def of_seed(self, seed: int) -> dict[str, dict[str, Any]]:
+        """All parts of a seed by name: every variant, and the two trainings."""
+        arena = self.arena(self.base, seed)
+        parts = {DEFAULT: self.part(seed, DEFAULT, lambda: default_part(arena, seed, self.paths))}
+        sample = parts[DEFAULT]["sample"]
+        for name, weights in (("training 1", seed), ("training 2", derive(seed, "fidelity", "second"))):
+            parts[name] = self.part(seed, name, lambda w=weights: truth_part(arena, seed, w, sample))
+        for name, settings in self.variants.items():
+            if name != DEFAULT:
+                own = self.arena(settings, seed)
+                parts[name] = self.part(seed, name, lambda own=own: variant_part(own, seed, sample))
+        return parts
+
+    def report(self) -> dict[str, Any]:
+        """Run what is missing; the taus of every variant with all that they stand on."""
+        each = {seed: self.of_seed(seed) for seed in self.seeds}
+        task, arena = self.features.task, self.arena(self.base, self.seeds[0])
+        rows = {name: row(list(each.values()), name) for name in [*self.variants, "training 2"]}
+        for name, settings in self.variants.items():
+            rows[name]["minibatches"] = self.arena(settings, self.seeds[0]).minibatches
+        compared = [name for name in self.variants if name != DEFAULT]
+        for half in HALVES:
+            gaps = {name: against(rows[name]["tau"][half], rows[DEFAULT]["tau"][half]) for name in compared}
+            tested = [name for name in compared if gaps[name]["p"] is not None]
+            adjusted = dict(zip(tested, holm([gaps[name]["p"] for name in tested]), strict=True))
+            for name in compared:
+                rows[name].setdefault("against", {})[half] = {**gaps[name], "p_holm": adjusted.get(name)}
+        kept = ("grid", "search", "training")
+        return {
+            "machine": machine(),
+            "task": task.name,
+            "split": task.split_name,
+            "split_in_words": split_in_words(task, self.base.training.images_per_class),
+            "n": {"train": len(arena.training), "val": len(arena.validation)},
+            "encoder": {**self.encoder.identity, "key": self.encoder.key},
+            "seeds": list(self.seeds),
+            "settings": {name: {k: s.to_dict()[k] for k in kept} for name, s in self.variants.items()},
+            "ceiling": rows.pop("training 2"),
+            "variants": rows,
+            "parts": {str(seed): parts for seed, parts in each.items()},
+        }
+
+
+def agreement(parts: Mapping[str, dict[str, Any]], name: str, truth: str) -> dict[str, float | None]:
+    """Kendall's tau of one part's scores against a training's, by half of the sample."""
+    middle = len(parts[DEFAULT]["sample"]["random"])
+    late = [score for score, *_ in parts[truth]["scores"]]
+    ranges = dict(zip(HALVES, (slice(middle), slice(middle, None), slice(None)), strict=True))
+    return {half: rank_agreement(parts[name]["scores"][of], late[of])["tau"] for half, of in ranges.items()}
+
+
+def row(each: Sequence[Mapping[str, dict[str, Any]]], name: str) -> dict[str, Any]:
+    """One variant's taus over seeds, against the truth and against the second training, and its seconds."""
+    found: dict[str, Any] = {"seconds": spread([parts[name]["seconds"] for parts in each])}
+    for key, truth in (("tau", "training 1"), ("tau_second", "training 2")):
+        taus = [agreement(parts, name, truth) for parts in each]
+        found[key] = {half: spread([one[half] for one in taus]) for half in HALVES}
+    return found
+
+
+def against(own: dict[str, Any], default: dict[str, Any]) -> dict[str, Any]:
+    """A variant's taus less the default's over the seeds in which both are known."""
+    known = [pair for pair in zip(own["each"], default["each"], strict=True) if None not in pair]
+    if not known:
+        return {"seeds": 0, "difference": None, "sd": None, "ci95": None, "p": None, "wilcoxon_p": None}
+    return over_seeds(*zip(*known, strict=True))
+
+
+def show(report: dict[str, Any]) -> None:
+    """Print the table."""
+
+    def words(one: dict[str, Any]) -> str:
+        mean, sd = one["mean"], one["sd"]
+        return "–" if mean is None else f"{mean:.3f}" if sd is None else f"{mean:.3f} ± {sd:.3f}"
+
+    n, size = report["n"], len(next(iter(report["parts"].values()))[DEFAULT]["scores"])
+    title = f"Kendall's tau, {report['task']} ({report['split']}), {report['encoder']['name']}"
+    about = f"{len(report['seeds'])} seeds, {size} paths, {n['train']:,} training and {n['val']:,} validation images"
+    table = Table(title=f"{title}, {about}")
+    headings = ("variant", *HALVES, "random: Δ, p", "visited: Δ, p", "both: Δ, p", "minibatches", "s a seed")
+    for key in headings:
+        table.add_column(key, justify="right")
+    for name, one in {**report["variants"], "ceiling": report["ceiling"]}.items():
+        taus = [words(one["tau"][half]) for half in HALVES]
+        gaps = [one["against"][half] for half in HALVES] if "against" in one else []
+        told = ["" if g["difference"] is None else f"{g['difference']:+.3f}, {p_words(g)}" for g in gaps] or [""] * 3
+        table.add_row(name, *taus, *told, str(one.get("minibatches", "")), f"{one['seconds']['mean']:.1f}")
+    Console(width=max(150, Console().width)).print(table)
+
+
+def p_words(gap: dict[str, Any]) -> str:
+    return "–" if gap["p"] is None else f"{gap['p']:.3f} ({gap['p_holm']:.3f})"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data-dir", type=FilePath, default=FilePath("data"))
+    parser.add_argument("--task", required=True)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--paths", type=int, default=24, help="of the sample, half of them random, half visited")
+    parser.add_argument("--variant", action="append", default=[], help="NAME:search.KEY=VALUE,…; repeatable")
+    parser.add_argument("--set", action="append", default=[], help="a setting of all variants; repeatable")
+    parser.add_argument("--out", type=FilePath, default=OUT / "fidelity.json")
+    parser.add_argument("--encoder", default="vgg16")
+    parser.add_argument("--encoder-weights", default="random")
+    parser.add_argument("--image-size", type=int, default=128)
+    parser.add_argument("--map-size", type=int, default=4)
+    asked = parser.parse_args()
+    task = load_task(asked.data_dir, asked.task)
+    about = EncoderSettings(asked.encoder, asked.encoder_weights, asked.image_size, asked.map_size)
+    base = RunSettings(task.name, task.split_name, encoder=about, data=task.fingerprint)
+    base = with_settings(base, asked.set)
+    about, encoder = base.encoder, Encoder(base.encoder, device())
+    known = replace(about, weights=FilePath(about.weights).name)  # where the file lies decides nothing
+    variants = variants_of(replace(base, encoder=known, encoder_key=encoder.key), asked.variant)
+    features = encode(task, encoder, asked.data_dir / "features", base.training.views)
+    seeds = range(asked.first_seed, asked.first_seed + asked.seeds)
+    study = Study(features, encoder, variants, seeds, asked.paths, asked.out.with_suffix(""))
+    report = study.report()
+    write_json(asked.out, report)
+    show(report)
+
+
+if __name__ == "__main__":
+    main()
