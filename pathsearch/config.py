@@ -88,6 +88,7 @@ class SearchSettings:
     weight_decay: float = 1e-2  # AdamW, decoupled
     dropout: float = 0.1  # after each layer's sum
     average: float = 0.0  # decay a step of the running average of shared weights that is scored; 0 scores the last
+    snapshots: int = 1  # shared weights: generations whose weights a score is the mean over; one more scoring pass each
     balance: bool = False  # every class weighs the same in the loss; rates per class are reported either way
     balance_strength: float = 1.0  # with balance; 0.5 is halfway, where full weight costs too much accuracy
     target: float | None = None  # stop when the best fitness reaches this
@@ -95,7 +96,7 @@ class SearchSettings:
 
     def __post_init__(self) -> None:
         _at_least(self, 2, "population", "tournament")
-        _at_least(self, 1, "generations", "hall_of_fame", "steps", "batch_size", "plateau")
+        _at_least(self, 1, "generations", "hall_of_fame", "steps", "batch_size", "plateau", "snapshots")
         _at_least(self, 0, "elite", "warmup", "learning_rate", "weight_decay")
         _share(self, "dropout", "average")
         _strength(self.balance_strength)
@@ -105,6 +106,11 @@ class SearchSettings:
             raise PathsearchError(f"elite: expected fewer than population={self.population}, got {self.elite}")
         _one_of(self, "preset", "generational", "pathnet", "random")
         _one_of(self, "weights", "shared", "fresh")
+        if self.weights == "fresh" and self.snapshots > 1:
+            raise PathsearchError(
+                f"snapshots: expected 1 with weights=fresh, whose scores are of no generation, got {self.snapshots}; "
+                "give weights=shared"
+            )
         _one_of(self, "fitness", "accuracy", "balanced_accuracy", "auc")
 
 

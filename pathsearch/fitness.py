@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from statistics import fmean
 from typing import NamedTuple, Protocol, cast
 
 import numpy as np
@@ -63,6 +65,10 @@ class Evaluator(Protocol):
 class SharedWeights:
     """PathNet's way: one grid, trained along all paths of a generation at once; every score is of today's weights.
 
+    With `snapshots`, a score is the mean over the weights after each of the last so many generations: of the
+    measure and of the likelihood, not those of averaged weights or answers. One generation's last minibatches
+    favour some modules over others; the mean forgets that.
+
     Source: Fernando et al. 2017, section 2. We differ: one shared minibatch for all paths and one step of
     the optimiser for all, since steps for one path after another undo each other.
     """
@@ -78,6 +84,7 @@ class SharedWeights:
         self.average: AveragedModel | None = None  # of the weights along the steps; it is scored if there is one
         if settings.average:
             self.average = AveragedModel(grid, multi_avg_fn=get_ema_multi_avg_fn(settings.average))
+        self.snapshots: list[dict[str, Tensor]] = []  # of what is scored, oldest first; none are kept if one is enough
 
     def train(self, paths: Sequence[Path], generation: int) -> Progress:
         """Train the grid for one generation's minibatches along all `paths` in one pass."""
@@ -110,6 +117,9 @@ class SharedWeights:
                 f"generation {generation}: the training loss became {loss_sum}; "
                 f"lower --learning-rate (now {self.settings.learning_rate})"
             )
+        if self.settings.snapshots > 1 and generation >= 0:
+            now = {name: tensor.clone() for name, tensor in self._scored().state_dict().items()}
+            self.snapshots = [*self.snapshots, now][-self.settings.snapshots :]
         return Progress(loss_sum / max(steps, 1), correct / max(steps, 1))
 
     def score(self, paths: Sequence[Path]) -> list[Fitness]:
@@ -124,7 +134,10 @@ class SharedWeights:
     @torch.no_grad()
     def _score(self, paths: list[Path]) -> list[Fitness]:
         plan = population.plan(paths).to(device_of(self.grid))
-        scored = cast(Grid, self.average.module) if self.average is not None else self.grid
+        each = [self._score_with(network, plan, paths) for network in self._networks()]
+        return [Fitness(*map(fmean, zip(*several, strict=True))) for several in zip(*each, strict=True)]
+
+    def _score_with(self, scored: Grid, plan: Plan, paths: list[Path]) -> list[Fitness]:
         scored.eval()
         outputs = [
             F.log_softmax(population.forward(scored, self.task, plan, x.to(device_of(self.grid))), -1).cpu()
@@ -132,11 +145,27 @@ class SharedWeights:
         ]
         return fitnesses(torch.cat(outputs, 1), self.validation.labels, self.settings.fitness, paths)
 
+    def _scored(self) -> Grid:
+        """The grid whose weights are scored: the trained one, or the average along its steps."""
+        return cast(Grid, self.average.module) if self.average is not None else self.grid
+
+    def _networks(self) -> Iterator[Grid]:
+        """One grid for each of the weights that count; all are one copy, so each must be used before the next."""
+        if not self.snapshots:
+            yield self._scored()
+            return
+        shown = copy.deepcopy(self._scored())  # the trained weights are never moved
+        for weights in self.snapshots:
+            shown.load_state_dict(weights)
+            yield shown
+
     def state(self) -> dict[str, Tensor]:
-        """Weights of the grid, their average if there is one, and the optimiser's moments."""
+        """Weights of the grid, their average and snapshots if there are any, and the optimiser's moments."""
         tensors = {f"grid.{name}": tensor for name, tensor in self.grid.state_dict().items()}
         if self.average is not None:
             tensors |= {f"average.{name}": tensor for name, tensor in self.average.state_dict().items()}
+        for number, weights in enumerate(self.snapshots):
+            tensors |= {f"snapshot.{number}.{name}": tensor for name, tensor in weights.items()}
         for name, parameter in self.trainable.items():
             for key, value in self.optimiser.state.get(parameter, {}).items():
                 tensors[f"optimiser.{name}:{key}"] = value
@@ -144,16 +173,24 @@ class SharedWeights:
 
     def load_state(self, tensors: dict[str, Tensor]) -> None:
         """Restore what `state` returned."""
-        self.grid.load_state_dict({k[len("grid.") :]: v for k, v in tensors.items() if k.startswith("grid.")})
+        self.grid.load_state_dict(_below("grid.", tensors))
         if self.average is not None:
-            known = {k[len("average.") :]: v for k, v in tensors.items() if k.startswith("average.")}
-            self.average.load_state_dict(known)
+            self.average.load_state_dict(_below("average.", tensors))
+        self.snapshots = []
+        while own := _below(f"snapshot.{len(self.snapshots)}.", tensors):
+            device = device_of(self.grid)
+            self.snapshots.append({name: tensor.to(device, copy=True) for name, tensor in own.items()})
         self.optimiser.state.clear()
         for name, value in tensors.items():
             if name.startswith("optimiser."):
                 parameter, _, key = name[len("optimiser.") :].rpartition(":")
                 owner = self.trainable[parameter]
                 self.optimiser.state[owner][key] = value.to(owner.device, copy=True)
+
+
+def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose names begin so, by the rest of their names."""
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 def _of(task: str, parameter: str) -> bool:

@@ -134,11 +134,14 @@ def _random_search(arena: Arena, seed: int) -> Entry:
 
 
 def _pathnet(arena: Arena, seed: int) -> Entry:
-    """PathNet's own: pairs compete, and each path trains in turn, with the budget's minibatches dealt out to them."""
+    """PathNet's own: pairs compete, scored by the last weights alone, and each path trains in turn.
+
+    The budget's minibatches are dealt out to them.
+    """
     one, total = arena.settings.search, arena.minibatches
     steps = max(1, total // (one.generations * one.population))
     generations = max(1, total // (steps * one.population))
-    plain = replace(one, preset="pathnet", pareto=False, weights="shared", warmup=0)
+    plain = replace(one, preset="pathnet", pareto=False, weights="shared", warmup=0, snapshots=1)
     return _searched(arena, seed, replace(plain, steps=steps, generations=generations), SequentialWeights)
 
 

@@ -39,7 +39,10 @@ TOO_SMALL = [
     (TrainingSettings, "images_per_class", 1, 2),
     *((GridSettings, name, 0, 1) for name in ("n_layers", "n_modules", "max_active", "width")),
     *((SearchSettings, name, 1, 2) for name in ("population", "tournament")),
-    *((SearchSettings, name, 0, 1) for name in ("generations", "hall_of_fame", "steps", "batch_size", "plateau")),
+    *(
+        (SearchSettings, name, 0, 1)
+        for name in ("generations", "hall_of_fame", "steps", "batch_size", "plateau", "snapshots")
+    ),
     *((SearchSettings, name, -1, 0) for name in ("elite", "warmup", "learning_rate", "weight_decay")),
     *((TrainingSettings, name, 0, 1) for name in ("epochs", "patience", "batch_size", "views", "finalists")),
     *((TrainingSettings, name, -1, 0) for name in ("learning_rate", "weight_decay", "random_paths")),
