@@ -88,6 +88,10 @@ class Task:
         names = self.table["label"].to_numpy()[self.rows(split)]
         return np.array([index[name] for name in names], dtype=np.int64)
 
+    def groups(self, split: str) -> np.ndarray:
+        """Group names of a split's images in the order of `rows(split)`, "" where unknown; strings."""
+        return self.table["group"].to_numpy()[self.rows(split)].astype(str)
+
 
 def save_task(
     task_dir: Path,

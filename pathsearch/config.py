@@ -89,6 +89,7 @@ class SearchSettings:
     dropout: float = 0.1  # after each layer's sum
     average: float = 0.0  # decay a step of the running average of shared weights that is scored; 0 scores the last
     snapshots: int = 1  # shared weights: generations whose weights a score is the mean over; one more scoring pass each
+    folds: int = 1  # fresh weights: parts of training and validation images, each left out of one training and scored
     balance: bool = False  # every class weighs the same in the loss; rates per class are reported either way
     balance_strength: float = 1.0  # with balance; 0.5 is halfway, where full weight costs too much accuracy
     target: float | None = None  # stop when the best fitness reaches this
@@ -96,7 +97,7 @@ class SearchSettings:
 
     def __post_init__(self) -> None:
         _at_least(self, 2, "population", "tournament")
-        _at_least(self, 1, "generations", "hall_of_fame", "steps", "batch_size", "plateau", "snapshots")
+        _at_least(self, 1, "generations", "hall_of_fame", "steps", "batch_size", "plateau", "snapshots", "folds")
         _at_least(self, 0, "elite", "warmup", "learning_rate", "weight_decay")
         _share(self, "dropout", "average")
         _strength(self.balance_strength)
@@ -110,6 +111,11 @@ class SearchSettings:
             raise PathsearchError(
                 f"snapshots: expected 1 with weights=fresh, whose scores are of no generation, got {self.snapshots}; "
                 "give weights=shared"
+            )
+        if self.weights == "shared" and self.folds > 1:
+            raise PathsearchError(
+                f"folds: expected 1 with weights=shared, which have seen every part, got {self.folds}; "
+                "give weights=fresh"
             )
         _one_of(self, "fitness", "accuracy", "balanced_accuracy", "auc")
 

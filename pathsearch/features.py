@@ -68,6 +68,7 @@ class Split:
         rows: for each view, (n,) where this split's images stand in it; -1 for one that has no such view and
             shows its unchanged one instead.
         standardise: fitted on the training images.
+        groups: (n,) names, such as patients, "" where unknown; None where the split does not come from a manifest.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Split:
     views: tuple[np.ndarray, ...]
     rows: tuple[np.ndarray, ...]
     standardise: Standardiser
+    groups: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -103,8 +105,18 @@ class Split:
             np.concatenate([own, other.rows[view] if view < len(other.rows) else nowhere])
             for view, own in enumerate(self.rows)
         ]
-        labels = torch.cat([self.labels, other.labels])
-        return Split(f"{self.name}+{other.name}", labels, self.views, tuple(rows), self.standardise)
+        labels, known = (
+            torch.cat([self.labels, other.labels]),
+            [s.groups for s in (self, other) if s.groups is not None],
+        )
+        groups = np.concatenate(known) if len(known) == 2 else None
+        return Split(f"{self.name}+{other.name}", labels, self.views, tuple(rows), self.standardise, groups)
+
+    def only(self, positions: np.ndarray) -> Split:
+        """The images at `positions`, in that order, with all their views."""
+        rows = tuple(own[positions] for own in self.rows)
+        groups = None if self.groups is None else self.groups[positions]
+        return replace(self, labels=self.labels[torch.from_numpy(positions)], rows=rows, groups=groups)
 
     def pooled(self) -> Tensor:
         """(n, C) float32 mean over positions of the raw maps of the unchanged images: the router's input."""
@@ -161,7 +173,8 @@ class Features:
         rows, labels = self.task.rows(name), self.task.labels(name)
         used = self.few.get(name, np.arange(len(rows)))
         places = (rows[used], *[used] * (len(views) - 1))
-        return Split(name, torch.from_numpy(labels[used]), views, places, self.standardise)
+        groups = self.task.groups(name)[used]
+        return Split(name, torch.from_numpy(labels[used]), views, places, self.standardise, groups)
 
 
 def split_in_words(task: Task, images_per_class: int | None) -> str:

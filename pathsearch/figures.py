@@ -98,8 +98,9 @@ def fitness_curve(log_file: Path) -> Figure:
     top.plot(x, best, "-", color=VERMILLION, label="best", marker=_dot(x))
     _percent_axis(top, best, mean, low, high)
     config = log_file.with_name("config.json")
-    measure = read_json(config)["search"]["fitness"] if config.exists() else "accuracy"
-    top.set_ylabel(f"Validation {measure.replace('_', ' ').replace('auc', 'AUC')} (%)")
+    search = read_json(config)["search"] if config.exists() else {}
+    measure, on = search.get("fitness", "accuracy"), "Cross-validated" if search.get("folds", 1) > 1 else "Validation"
+    top.set_ylabel(f"{on} {measure.replace('_', ' ').replace('auc', 'AUC')} (%)")
     bottom.plot(x, log["distinct_paths"], "-", color=GREY, marker=_dot(x))
     bottom.set(xlabel="Generation", ylabel="Distinct\npaths", ylim=(0, 1.1 * log["distinct_paths"].max()))
     bottom.yaxis.set_major_locator(MaxNLocator(3, integer=True))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
+from statistics import fmean
 
 import numpy as np
 import torch
@@ -14,9 +16,10 @@ from pathsearch.config import SearchSettings
 from pathsearch.copies import Copies
 from pathsearch.features import Split
 from pathsearch.fitness import Fitness, Progress, adamw, device_of, fitnesses, loss_weights, minibatches
+from pathsearch.folds import folds
 from pathsearch.grid import Grid, dropout_masks
 from pathsearch.path import Path
-from pathsearch.streams import torch_stream
+from pathsearch.streams import derive, torch_stream
 
 COPIES_AT_ONCE = 64  # paths with weights of their own that train in one pass
 
@@ -25,6 +28,8 @@ class FreshWeights:
     """Every path from the same initial weights with the same minibatches: a function of the path alone, looked up.
 
     Copies train in one pass; who trains beside a path changes its score by rounding at most.
+    With `folds`, a path is trained once for each part of training and validation images, on the other parts, from the
+    same start but with other minibatches; its fitness is over all images, each as the training without it answers.
     """
 
     def __init__(
@@ -34,6 +39,11 @@ class FreshWeights:
         self.train_split, self.validation = train, validation
         self.class_weights = loss_weights(grid, task, train, settings)
         self.known: dict[Path, tuple[Fitness, Progress]] = {}
+        self.parts: list[FreshWeights] = []  # one evaluator for each part that is left out
+        if settings.folds > 1:
+            plain = replace(settings, folds=1)
+            for number, (rest, part) in enumerate(folds(train, validation, settings, seed)):
+                self.parts.append(FreshWeights(grid, task, rest, part, plain, derive(seed, "fold", number)))
 
     def train(self, paths: Sequence[Path], generation: int) -> Progress:
         """Train a copy of each path that was not seen before; the warm-up has nothing to do."""
@@ -52,7 +62,21 @@ class FreshWeights:
         return [self.known[path][0] for path in paths]
 
     def _evaluate(self, paths: list[Path]) -> list[tuple[Fitness, Progress]]:
-        """Train a copy of each path, all in one pass, and score them."""
+        """Train each path, once or once a part, and score it."""
+        measure, several = self.settings.fitness, self.parts or [self]
+        each = [one._answers(paths) for one in several]
+        labels = torch.cat([one.validation.labels for one in several])
+        found = fitnesses(torch.cat([log_p for log_p, _ in each], 1), labels, measure, paths)
+        if measure == "auc" and self.parts:  # it ranks images, and answers of two networks have no common scale
+            rows = zip(several, each, strict=True)
+            aucs = [fitnesses(log_p, one.validation.labels, measure, paths) for one, (log_p, _) in rows]
+            means = [fmean(own.score for own in of_path) for of_path in zip(*aucs, strict=True)]
+            found = [own._replace(score=mean) for own, mean in zip(found, means, strict=True)]
+        progress = [Progress(*map(fmean, zip(*rows, strict=True))) for rows in zip(*(p for _, p in each), strict=True)]
+        return list(zip(found, progress, strict=True))
+
+    def _answers(self, paths: list[Path]) -> tuple[Tensor, list[Progress]]:
+        """Train a copy of each path, all in one pass; (P, n, K) log-probabilities of what they are scored on."""
         copies = Copies(self.grid, self.task, paths)
         trainable = [p for p in copies.parameters() if p.requires_grad]
         optimiser = adamw(trainable, self.settings.learning_rate, self.settings.weight_decay)
@@ -73,9 +97,8 @@ class FreshWeights:
             hits += (logits.argmax(-1) == labels).float().mean(1).cpu()
         with torch.no_grad():
             outputs = [F.log_softmax(copies(x.to(device)), -1).cpu() for x, _ in self.validation.batches(2 * size)]
-        found = fitnesses(torch.cat(outputs, 1), self.validation.labels, self.settings.fitness, paths)
         rows = zip((losses / steps).tolist(), (hits / steps).tolist(), strict=True)
-        return [(fitness, Progress(*row)) for fitness, row in zip(found, rows, strict=True)]
+        return torch.cat(outputs, 1), [Progress(*row) for row in rows]
 
     def state(self) -> dict[str, Tensor]:
         """The scores found so far, as one table, and the paths' gene lists."""

@@ -102,9 +102,13 @@ def _key_numbers(report: dict[str, Any]) -> list[tuple[str, str, str]]:
 def _search(source: Source) -> list[str]:
     report, log = source.report, source.log
     search = report["search"]
+    folds = source.config.get("search", {}).get("folds", 1)
+    measured = "validation images"
+    if folds > 1:
+        measured = f"training and validation images, each left out of one of {folds} trainings"
     lines = [
         f"{search['generations']} generations visited {search['paths_visited']:,} distinct paths and stopped: "
-        f"{search['stopped']}. Fitness is measured on validation images; no test image was read.",
+        f"{search['stopped']}. Fitness is measured on {measured}; no test image was read.",
     ]
     if log:
         first, last = log[0], log[-1]

@@ -19,6 +19,7 @@ from pathsearch.decision import fix_threshold
 from pathsearch.features import Split
 from pathsearch.finalists import choose_smallest, finalists
 from pathsearch.fitness import Evaluator, SharedWeights, log_probabilities
+from pathsearch.folds import images_scored
 from pathsearch.fresh import FreshWeights
 from pathsearch.fronts import front
 from pathsearch.grid import Grid, PathNetwork, count
@@ -59,11 +60,11 @@ class Arena:
 
     @property
     def minibatches(self) -> int:
-        """Minibatches that the evolved path's search draws at most; `fresh` weights draw them for each path."""
+        """Minibatches that the evolved path's search draws at most; `fresh` weights: for each path, and each fold."""
         one = self.settings.search
         if one.weights == "shared":
             return one.warmup + one.generations * one.steps
-        return one.population * one.generations * one.steps
+        return one.population * one.generations * one.steps * one.folds
 
     @property
     def candidates(self) -> int:
@@ -141,7 +142,7 @@ def _pathnet(arena: Arena, seed: int) -> Entry:
     one, total = arena.settings.search, arena.minibatches
     steps = max(1, total // (one.generations * one.population))
     generations = max(1, total // (steps * one.population))
-    plain = replace(one, preset="pathnet", pareto=False, weights="shared", warmup=0, snapshots=1)
+    plain = replace(one, preset="pathnet", pareto=False, weights="shared", warmup=0, snapshots=1, folds=1)
     return _searched(arena, seed, replace(plain, steps=steps, generations=generations), SequentialWeights)
 
 
@@ -160,7 +161,8 @@ def _searched(
 
     state = search(evaluator, grid.space, how, seed, size_of, None, on_generation)
     alike = replace(settings, search=replace(how, pareto=arena.settings.search.pareto))  # controls pick as evolved does
-    candidates = finalists(evaluator, state, size_of, alike, len(arena.validation))
+    n = images_scored(how, arena.training, arena.validation)
+    candidates = finalists(evaluator, state, size_of, alike, n)
     sample = _sample(state, seed) if fidelity else []
     scores = evaluator.score(sample) if sample else []
     grid.load_state_dict(start)
@@ -169,7 +171,7 @@ def _searched(
     each = how.population if isinstance(evaluator, SequentialWeights) else each
     rounds = 1 if isinstance(evaluator, FreshWeights) else len(state.log)
     warmup = how.warmup if how.weights == "shared" else 0
-    entry.facts["images"]["search"] = (warmup + rounds * how.steps * each) * how.batch_size
+    entry.facts["images"]["search"] = (warmup + rounds * how.steps * how.folds * each) * how.batch_size
     entry.facts["evaluations"] = len(state.log) * how.population
     if sample:
         entry.facts["fidelity"] = _fidelity(arena, grid, sample, scores, settings)

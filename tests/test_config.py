@@ -41,7 +41,7 @@ TOO_SMALL = [
     *((SearchSettings, name, 1, 2) for name in ("population", "tournament")),
     *(
         (SearchSettings, name, 0, 1)
-        for name in ("generations", "hall_of_fame", "steps", "batch_size", "plateau", "snapshots")
+        for name in ("generations", "hall_of_fame", "steps", "batch_size", "plateau", "snapshots", "folds")
     ),
     *((SearchSettings, name, -1, 0) for name in ("elite", "warmup", "learning_rate", "weight_decay")),
     *((TrainingSettings, name, 0, 1) for name in ("epochs", "patience", "batch_size", "views", "finalists")),
