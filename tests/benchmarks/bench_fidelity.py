@@ -2,6 +2,7 @@
 
     python -m tests.benchmarks.bench_fidelity --data-dir data --task pneumonia [--seeds 5 --paths 24]
         [--encoder squeezenet1_1 --encoder-weights FILE --image-size 224 --map-size 1] [--set grid.n_modules=20]
+        [--unseen 5]
         [--variant averaged:search.average=0.95 --variant fresh:search.weights=fresh,search.steps=130]
 
 For every seed:
@@ -19,9 +20,13 @@ are ties): over the random half, the visited half and both, mean and standard de
 of every variant against the default (five seeds or more; Holm's correction over variants). The visited half is the
 harder one: its paths are those between which a search has to choose.
 
-The first training and the `fresh` variants start from the same initial weights; agreement with the second training,
-which shares them with nobody, is in the JSON as `tau_second`. No label or feature of a test image is used. Finished
-parts (seed and variant) are kept beside `--out`, under a digest of everything that decides them.
+A fitness that is measured on the validation images shares their luck with the truth; one that stands on other images
+too (`search.folds`) does not. `--unseen K` is fair to both: the first of K parts of training and validation images is
+kept from every search and training, the same trained paths are scored on it, and the taus against that are added
+(`unseen`). The first training and the `fresh` variants start from the same initial weights; agreement with the second
+training, which shares them with nobody, is in the JSON as `tau_second`. No label or feature of a test image is used.
+
+Finished parts (seed and variant) are kept beside `--out`, under a digest of everything that decides them.
 """
 
 from __future__ import annotations
@@ -36,30 +41,27 @@ from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
+import numpy as np
 
 from data_prep.errors import PathsearchError
 from data_prep.manifest import load_task
 from data_prep.whole_files import write_json
 from pathsearch import baselines
-from pathsearch.choice import scores_of
-from pathsearch.config import EncoderSettings, RunSettings, with_settings
+from pathsearch.config import EncoderSettings, RunSettings, SearchSettings, with_settings
 from pathsearch.encoder import Encoder
-from pathsearch.features import Features, encode, split_in_words
-from pathsearch.fitness import Evaluator, SharedWeights
+from pathsearch.features import Features, Split, encode, split_in_words
+from pathsearch.fitness import Evaluator, SharedWeights, fitnesses, log_probabilities
+from pathsearch.folds import folds
 from pathsearch.fresh import FreshWeights
 from pathsearch.path import Path, Space
 from pathsearch.rivals import Arena
 from pathsearch.search import search
-from pathsearch.statistics import holm, over_seeds, rank_agreement, spread
 from pathsearch.streams import derive, python_stream
 from pathsearch.teller import Silent
+from tests.benchmarks.fidelity_table import DEFAULT, compare_with_default, row, show
 from tests.benchmarks.table import OUT, device, machine
 
-DEFAULT = "default"
-HALVES = ("random", "visited", "both")
-Scores = list[list[float]]  # of each path of the sample: score and log-likelihood, or the score alone
+Scores = list[list[float]]  # of each path of the sample: score and log-likelihood
 
 
 # --- what is asked --------------------------------------------------------------------------------------------------
@@ -126,16 +128,29 @@ def variant_part(arena: Arena, seed: int, sample: Mapping[str, list[str]]) -> di
     return {"scores": scores(evaluator, both(sample)), "seconds": time.perf_counter() - started}
 
 
-def truth_part(arena: Arena, seed: int, weights: int, sample: Mapping[str, list[str]]) -> dict[str, Any]:
-    """Score and likelihood of each path trained alone, from the initial weights of seed `weights`."""
-    started, grid = time.perf_counter(), arena.grid(weights)
-    last, found = replace(arena.settings.training, refit=False), []
+def truth_part(
+    arena: Arena, unseen: Split | None, seed: int, weights: int, sample: Mapping[str, list[str]]
+) -> dict[str, Any]:
+    """Fitness of each path trained alone, from the initial weights of seed `weights`: on validation, and unseen."""
+    started, grid, splits = time.perf_counter(), arena.grid(weights), (arena.training, arena.validation)
+    last, measure = replace(arena.settings.training, refit=False), arena.settings.search.fitness
+    found: dict[str, Any] = {"scores": []} | ({"unseen": []} if unseen else {})
     for path in both(sample):
-        splits = arena.training, arena.validation
         trained = baselines.train_path(grid, arena.task.name, path, *splits, last, weights)
-        [score] = scores_of([trained], arena.validation, arena.settings, [path])
-        found.append([score, trained.log_likelihood])
-    return {"scores": found, "seconds": time.perf_counter() - started}
+        found["scores"] += map(list, fitnesses(trained.log_p[None], arena.validation.labels, measure, [path]))
+        if unseen:
+            log_p = log_probabilities(trained.network, unseen)
+            found["unseen"] += map(list, fitnesses(log_p[None], unseen.labels, measure, [path]))
+    return {**found, "seconds": time.perf_counter() - started}
+
+
+def kept_apart(train: Split, validation: Split, parts: int, seed: int) -> tuple[Split, Split, Split | None]:
+    """Training and validation images without the first of so many parts, and that part; 0 parts: all, and None."""
+    if not parts:
+        return train, validation, None
+    rest, part = folds(train, validation, SearchSettings(weights="fresh", folds=parts), derive(seed, "unseen"))[0]
+    places = [np.flatnonzero(np.isin(one.rows[0], rest.rows[0])) for one in (train, validation)]
+    return train.only(places[0]), validation.only(places[1]), part
 
 
 def both(sample: Mapping[str, list[str]]) -> list[Path]:
@@ -179,22 +194,24 @@ class Study:
     seeds: Sequence[int]
     paths: int
     folder: FilePath
+    unseen: int = 0
 
     @property
     def base(self) -> RunSettings:
         """The default's settings."""
         return self.variants[DEFAULT]
 
-    def arena(self, settings: RunSettings, seed: int) -> Arena:
-        """Training and validation features of a seed, under a variant's settings."""
+    def arena(self, settings: RunSettings, seed: int) -> tuple[Arena, Split | None]:
+        """Training and validation features of a seed, under a variant's settings, and those that it never sees."""
         drawn = self.features.limited(settings.training.images_per_class, seed)
+        *splits, unseen = kept_apart(drawn.train(), drawn.validation(), self.unseen, seed)
         about = (self.features.task, self.encoder.feature_shape, replace(settings, seed=seed))
-        return Arena(*about, drawn.train(), drawn.validation(), device(), Silent(), self.encoder.taps)
+        return Arena(*about, *splits, device(), Silent(), self.encoder.taps), unseen
 
     def part(self, seed: int, name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """A finished part from its file, or made and kept."""
         own = self.variants.get(name, self.base).to_dict()
-        about = json.dumps([self.base.to_dict(), own, seed, self.paths], sort_keys=True)
+        about = json.dumps([self.base.to_dict(), own, seed, self.paths, self.unseen], sort_keys=True)
         file = self.folder / f"s{seed}-{name}-{hashlib.sha256(about.encode()).hexdigest()[:8]}.json"
         if file.is_file():
             return dict(json.loads(file.read_text()))
@@ -205,38 +222,33 @@ class Study:
 
     def of_seed(self, seed: int) -> dict[str, dict[str, Any]]:
         """All parts of a seed by name: every variant, and the two trainings."""
-        arena = self.arena(self.base, seed)
+        arena, unseen = self.arena(self.base, seed)
         parts = {DEFAULT: self.part(seed, DEFAULT, lambda: default_part(arena, seed, self.paths))}
         sample = parts[DEFAULT]["sample"]
         for name, weights in (("training 1", seed), ("training 2", derive(seed, "fidelity", "second"))):
-            parts[name] = self.part(seed, name, lambda w=weights: truth_part(arena, seed, w, sample))
+            parts[name] = self.part(seed, name, lambda w=weights: truth_part(arena, unseen, seed, w, sample))
         for name, settings in self.variants.items():
             if name != DEFAULT:
-                own = self.arena(settings, seed)
+                own, _ = self.arena(settings, seed)
                 parts[name] = self.part(seed, name, lambda own=own: variant_part(own, seed, sample))
         return parts
 
     def report(self) -> dict[str, Any]:
         """Run what is missing; the taus of every variant with all that they stand on."""
         each = {seed: self.of_seed(seed) for seed in self.seeds}
-        task, arena = self.features.task, self.arena(self.base, self.seeds[0])
+        task, (arena, unseen) = self.features.task, self.arena(self.base, self.seeds[0])
         rows = {name: row(list(each.values()), name) for name in [*self.variants, "training 2"]}
         for name, settings in self.variants.items():
-            rows[name]["minibatches"] = self.arena(settings, self.seeds[0]).minibatches
-        compared = [name for name in self.variants if name != DEFAULT]
-        for half in HALVES:
-            gaps = {name: against(rows[name]["tau"][half], rows[DEFAULT]["tau"][half]) for name in compared}
-            tested = [name for name in compared if gaps[name]["p"] is not None]
-            adjusted = dict(zip(tested, holm([gaps[name]["p"] for name in tested]), strict=True))
-            for name in compared:
-                rows[name].setdefault("against", {})[half] = {**gaps[name], "p_holm": adjusted.get(name)}
+            rows[name]["minibatches"] = replace(arena, settings=settings).minibatches
+        compare_with_default(rows, [name for name in self.variants if name != DEFAULT])
         kept = ("grid", "search", "training")
         return {
             "machine": machine(),
             "task": task.name,
             "split": task.split_name,
             "split_in_words": split_in_words(task, self.base.training.images_per_class),
-            "n": {"train": len(arena.training), "val": len(arena.validation)},
+            # of the first seed: where images are kept unseen, each seed cuts the others a little differently
+            "n": {"train": len(arena.training), "val": len(arena.validation), "unseen": len(unseen or ())},
             "encoder": {**self.encoder.identity, "key": self.encoder.key},
             "seeds": list(self.seeds),
             "settings": {name: {k: s.to_dict()[k] for k in kept} for name, s in self.variants.items()},
@@ -244,57 +256,6 @@ class Study:
             "variants": rows,
             "parts": {str(seed): parts for seed, parts in each.items()},
         }
-
-
-def agreement(parts: Mapping[str, dict[str, Any]], name: str, truth: str) -> dict[str, float | None]:
-    """Kendall's tau of one part's scores against a training's, by half of the sample."""
-    middle = len(parts[DEFAULT]["sample"]["random"])
-    late = [score for score, *_ in parts[truth]["scores"]]
-    ranges = dict(zip(HALVES, (slice(middle), slice(middle, None), slice(None)), strict=True))
-    return {half: rank_agreement(parts[name]["scores"][of], late[of])["tau"] for half, of in ranges.items()}
-
-
-def row(each: Sequence[Mapping[str, dict[str, Any]]], name: str) -> dict[str, Any]:
-    """One variant's taus over seeds, against the truth and against the second training, and its seconds."""
-    found: dict[str, Any] = {"seconds": spread([parts[name]["seconds"] for parts in each])}
-    for key, truth in (("tau", "training 1"), ("tau_second", "training 2")):
-        taus = [agreement(parts, name, truth) for parts in each]
-        found[key] = {half: spread([one[half] for one in taus]) for half in HALVES}
-    return found
-
-
-def against(own: dict[str, Any], default: dict[str, Any]) -> dict[str, Any]:
-    """A variant's taus less the default's over the seeds in which both are known."""
-    known = [pair for pair in zip(own["each"], default["each"], strict=True) if None not in pair]
-    if not known:
-        return {"seeds": 0, "difference": None, "sd": None, "ci95": None, "p": None, "wilcoxon_p": None}
-    return over_seeds(*zip(*known, strict=True))
-
-
-def show(report: dict[str, Any]) -> None:
-    """Print the table."""
-
-    def words(one: dict[str, Any]) -> str:
-        mean, sd = one["mean"], one["sd"]
-        return "–" if mean is None else f"{mean:.3f}" if sd is None else f"{mean:.3f} ± {sd:.3f}"
-
-    n, size = report["n"], len(next(iter(report["parts"].values()))[DEFAULT]["scores"])
-    title = f"Kendall's tau, {report['task']} ({report['split']}), {report['encoder']['name']}"
-    about = f"{len(report['seeds'])} seeds, {size} paths, {n['train']:,} training and {n['val']:,} validation images"
-    table = Table(title=f"{title}, {about}")
-    headings = ("variant", *HALVES, "random: Δ, p", "visited: Δ, p", "both: Δ, p", "minibatches", "s a seed")
-    for key in headings:
-        table.add_column(key, justify="right")
-    for name, one in {**report["variants"], "ceiling": report["ceiling"]}.items():
-        taus = [words(one["tau"][half]) for half in HALVES]
-        gaps = [one["against"][half] for half in HALVES] if "against" in one else []
-        told = ["" if g["difference"] is None else f"{g['difference']:+.3f}, {p_words(g)}" for g in gaps] or [""] * 3
-        table.add_row(name, *taus, *told, str(one.get("minibatches", "")), f"{one['seconds']['mean']:.1f}")
-    Console(width=max(150, Console().width)).print(table)
-
-
-def p_words(gap: dict[str, Any]) -> str:
-    return "–" if gap["p"] is None else f"{gap['p']:.3f} ({gap['p_holm']:.3f})"
 
 
 def main() -> None:
@@ -306,6 +267,7 @@ def main() -> None:
     parser.add_argument("--paths", type=int, default=24, help="of the sample, half of them random, half visited")
     parser.add_argument("--variant", action="append", default=[], help="NAME:search.KEY=VALUE,…; repeatable")
     parser.add_argument("--set", action="append", default=[], help="a setting of all variants; repeatable")
+    parser.add_argument("--unseen", type=int, default=0, help="K: keep one of K parts from every search and training")
     parser.add_argument("--out", type=FilePath, default=OUT / "fidelity.json")
     parser.add_argument("--encoder", default="vgg16")
     parser.add_argument("--encoder-weights", default="random")
@@ -321,7 +283,7 @@ def main() -> None:
     variants = variants_of(replace(base, encoder=known, encoder_key=encoder.key), asked.variant)
     features = encode(task, encoder, asked.data_dir / "features", base.training.views)
     seeds = range(asked.first_seed, asked.first_seed + asked.seeds)
-    study = Study(features, encoder, variants, seeds, asked.paths, asked.out.with_suffix(""))
+    study = Study(features, encoder, variants, seeds, asked.paths, asked.out.with_suffix(""), asked.unseen)
     report = study.report()
     write_json(asked.out, report)
     show(report)
