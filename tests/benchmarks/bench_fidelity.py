@@ -18,13 +18,16 @@ For every seed:
 Reported is Kendall's tau-b of scores (ties in accuracy go to the likelihood) against the truth (accuracy alone, ties
 are ties): over the random half, the visited half and both, mean and standard deviation over seeds, and a paired t-test
 of every variant against the default (five seeds or more; Holm's correction over variants). The visited half is the
-harder one: its paths are those between which a search has to choose.
+harder one: its paths are those between which a search has to choose. Where accuracies of good paths differ by less than
+chance moves them, the ceiling is low and tau says little: `tau_likelihood`, of likelihoods on both sides, has less
+noise.
 
 A fitness that is measured on the validation images shares their luck with the truth; one that stands on other images
 too (`search.folds`) does not. `--unseen K` is fair to both: the first of K parts of training and validation images is
 kept from every search and training, the same trained paths are scored on it, and the taus against that are added
-(`unseen`). The first training and the `fresh` variants start from the same initial weights; agreement with the second
-training, which shares them with nobody, is in the JSON as `tau_second`. No label or feature of a test image is used.
+(`tau_unseen`, `tau_unseen_likelihood`). The first training and the `fresh` variants start from the same initial
+weights; agreement with the second training, which shares them with nobody, is in the JSON as `tau_second`. No label or
+feature of a test image is used.
 
 Finished parts (seed and variant) are kept beside `--out`, under a digest of everything that decides them.
 """

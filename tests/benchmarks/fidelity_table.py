@@ -12,28 +12,33 @@ from pathsearch.statistics import holm, over_seeds, rank_agreement, spread
 
 DEFAULT = "default"
 HALVES = ("random", "visited", "both")
+# What scores are compared with, by its name in the JSON: a part, its list, and what of each path: 0 for the measure
+# (an early tie goes to the likelihood), 1 for the likelihoods of both sides.
 TRUTHS = {
-    "tau": ("training 1", "scores"),
-    "tau_second": ("training 2", "scores"),
-    "tau_unseen": ("training 1", "unseen"),
+    "tau": ("training 1", "scores", 0),
+    "tau_likelihood": ("training 1", "scores", 1),
+    "tau_unseen": ("training 1", "unseen", 0),
+    "tau_unseen_likelihood": ("training 1", "unseen", 1),
+    "tau_second": ("training 2", "scores", 0),
 }
 
 
-def agreement(parts: Mapping[str, dict[str, Any]], name: str, truth: tuple[str, str]) -> dict[str, float | None]:
-    """Kendall's tau of one part's scores against a training's, by half of the sample."""
+def agreement(parts: Mapping[str, dict[str, Any]], name: str, truth: str) -> dict[str, float | None]:
+    """Kendall's tau of one part's scores against a truth, by half of the sample."""
+    part, key, what = TRUTHS[truth]
     middle = len(parts[DEFAULT]["sample"]["random"])
-    late = [score for score, _ in parts[truth[0]][truth[1]]]
+    early, late = [own[what:] for own in parts[name]["scores"]], [own[what] for own in parts[part][key]]
     ranges = dict(zip(HALVES, (slice(middle), slice(middle, None), slice(None)), strict=True))
-    return {half: rank_agreement(parts[name]["scores"][of], late[of])["tau"] for half, of in ranges.items()}
+    return {half: rank_agreement(early[of], late[of])["tau"] for half, of in ranges.items()}
 
 
 def row(each: Sequence[Mapping[str, dict[str, Any]]], name: str) -> dict[str, Any]:
     """One variant's taus over seeds, against every truth that there is, and its seconds."""
     found: dict[str, Any] = {"seconds": spread([parts[name]["seconds"] for parts in each])}
-    for key, truth in TRUTHS.items():
-        if truth[1] in each[0][truth[0]]:
+    for truth, (part, key, _) in TRUTHS.items():
+        if key in each[0][part]:
             taus = [agreement(parts, name, truth) for parts in each]
-            found[key] = {half: spread([one[half] for one in taus]) for half in HALVES}
+            found[truth] = {half: spread([one[half] for one in taus]) for half in HALVES}
     return found
 
 
@@ -66,11 +71,13 @@ def show(report: dict[str, Any]) -> None:
 
     n, size = report["n"], len(next(iter(report["parts"].values()))[DEFAULT]["scores"])
     title = f"Kendall's tau, {report['task']} ({report['split']}), {report['encoder']['name']}"
-    about = f"{len(report['seeds'])} seeds, {size} paths, {n['train']:,} training and {n['val']:,} validation images"
-    for key, truth in (("tau", "validation"), ("tau_unseen", f"{n['unseen']:,} unseen images")):
-        if key not in report["ceiling"]:
+    about = f"{len(report['seeds'])} seeds, {size} paths, {n['train']:,} training, {n['val']:,} validation images"
+    if n["unseen"]:
+        about += f", {n['unseen']:,} unseen"
+    for key in TRUTHS:
+        if key not in report["ceiling"] or key == "tau_second":
             continue
-        table = Table(title=f"{title}, {about}; truth on {truth}; p (Holm's over variants)")
+        table = Table(title=f"{title}, {about}; {key}; p (Holm's over variants)")
         differences = [f"{half}: Δ, p" for half in HALVES]
         for heading in ("variant", *HALVES, *differences, "minibatches", "s a seed"):
             table.add_column(heading, justify="right")
