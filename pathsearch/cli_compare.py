@@ -38,7 +38,8 @@ def compare(
     """Does search pay? The evolved path beside its controls at equal budget, over several seeds.
 
     The controls: random search, sequential PathNet, random paths, a ladder of single modules, full grid, linear probe,
-    nearest neighbours. Killed, the same command goes on; test images are read once, when all seeds are done.
+    nearest neighbours. Killed, the same command goes on; in a second terminal it takes a share of the work. Test
+    images are read once, when all seeds are done.
     """
     from data_prep.manifest import load_task
     from pathsearch import config, figures
@@ -64,7 +65,7 @@ def compare(
     where = choose_device(device)
     trunk = Encoder(settings.encoder, where)
     comparison = Comparison.of(runs_dir, settings, seeds, trunk)
-    with comparison.alone(), terminal.progress():
+    with terminal.progress():
         report = compare_methods(prepared, trunk, settings, seeds, comparison, data_dir / "features", where, terminal)
     drawn = figures.plot_comparison(comparison.folder)
     page = write_page(comparison.folder, data_dir)

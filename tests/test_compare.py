@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import numpy as np
@@ -31,7 +33,7 @@ from pathsearch.report_page import write_page
 from pathsearch.rivals import METHODS, Arena
 from pathsearch.runs import all_runs, find_run
 from pathsearch.statistics import rank_agreement
-from pathsearch.teller import Silent
+from pathsearch.teller import Silent, Teller
 from pathsearch.terminal import Terminal, spread
 from pathsearch.tradeoff import FRONTED, fronts_report
 
@@ -42,12 +44,23 @@ def chosen(**options: Any) -> RunSettings:
     return replace(settings("blobs", generations=2, **options), data=task("blobs").fingerprint)
 
 
-def run(runs_dir: Path, of: RunSettings | None = None, seeds: int = SEEDS) -> tuple[Comparison, dict[str, Any]]:
+def run(
+    runs_dir: Path, of: RunSettings | None = None, seeds: int = SEEDS, tell: Teller | None = None
+) -> tuple[Comparison, dict[str, Any]]:
     of = of or chosen()
     comparison = Comparison.of(runs_dir, of, seeds, encoder())
-    with comparison.alone(), threadpool_limits(1):
-        report = compare(task("blobs"), encoder(), of, seeds, comparison, data_dir() / "features", CPU, Silent())
+    with threadpool_limits(1):
+        report = compare(
+            task("blobs"), encoder(), of, seeds, comparison, data_dir() / "features", CPU, tell or Silent()
+        )
     return comparison, report
+
+
+def timeless(value: Any) -> Any:
+    """A report without how long its parts took."""
+    if isinstance(value, dict):
+        return {k: timeless(v) for k, v in value.items() if k != "seconds"}
+    return [timeless(v) for v in value] if isinstance(value, list) else value
 
 
 @pytest.fixture(scope="module")
@@ -159,12 +172,6 @@ def test_an_interrupted_comparison_goes_on_to_the_same_report(done, tmp_path, mo
     monkeypatch.setattr(rivals, "enter", enter)
     found = run(tmp_path)[1]
     assert made == [("pathnet", 0), ("nearest", 1)]
-
-    def timeless(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {k: timeless(v) for k, v in value.items() if k != "seconds"}
-        return [timeless(v) for v in value] if isinstance(value, list) else value
-
     assert timeless(found) == timeless(report)
 
 
@@ -250,9 +257,45 @@ def test_a_comparison_is_no_run(done):
         find_run(folder.parent, folder.name)
 
 
-def test_two_at_once_are_refused(done):
-    with done[0].alone(), refused("another process compares the same"), done[0].alone():
-        pass
+def test_two_processes_share_the_work(done, tmp_path, monkeypatch):
+    """What the other process is making is left to it and awaited; every part is made once, the report is the same."""
+    comparison, made, enter = Comparison.of(tmp_path, chosen(), SEEDS, encoder()), [], rivals.enter
+    mine = [(0, "evolved"), (1, "ladder")]
+
+    def other() -> None:
+        with ExitStack() as claims:
+            held = [claims.enter_context(comparison.claim(f"s{seed}-{method}", wait=False)) for seed, method in mine]
+            claimed.set()
+            assert held == [True, True]
+            assert waits.wait(60)
+            for seed, method in mine:
+                shutil.copy(done[0].part(seed, method), comparison.part(seed, method))
+
+    def spy(where: Arena, method: str, seed: int) -> Any:
+        made.append((seed, method))
+        return enter(where, method, seed)
+
+    class Waiter(Silent):
+        def stage(self, name: str, total: int) -> None:
+            if len(made) == len(METHODS) * SEEDS - len(mine):
+                waits.set()
+
+    claimed, waits = Event(), Event()
+    monkeypatch.setattr(rivals, "enter", spy)
+    rival = Thread(target=other)
+    rival.start()
+    assert claimed.wait(60)
+    report = run(tmp_path, tell=Waiter())[1]
+    rival.join()
+    assert sorted(made) == sorted({(s, m) for s in range(SEEDS) for m in METHODS} - set(mine))
+    assert timeless(report) == timeless(done[1])
+
+
+def test_a_claim_is_for_one_process_only(done):
+    with done[0].claim("x", wait=False) as first, done[0].claim("x", wait=False) as second:
+        assert (first, second) == (True, False)
+    with done[0].claim("x", wait=False) as third:
+        assert third
 
 
 # --- the controls ---------------------------------------------------------------------------------------------------
