@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pathsearch.cli_prepare import DataDir, Json
+from pathsearch.cli_settings import given
 from pathsearch.terminal import Terminal
 
 compare_app = typer.Typer()  # its command stands among the others, see cli.py
@@ -15,6 +16,7 @@ compare_app = typer.Typer()  # its command stands among the others, see cli.py
 
 @compare_app.command()
 def compare(
+    context: typer.Context,
     task: Annotated[str, typer.Option(help="Name of a prepared task.")],
     seeds: Annotated[int, typer.Option(help="How many seeds, K; five or more allow a test over seeds.")] = 5,
     seed: Annotated[int, typer.Option(help="The first of them; the others follow it.")] = 0,
@@ -60,7 +62,7 @@ def compare(
         training=config.TrainingSettings(views=views, threshold=threshold),
         data=prepared.fingerprint,
     )
-    settings = config.with_settings(settings, setting or [])
+    settings = config.with_settings(settings, setting or [], given(context))
     check_rule(settings.training.threshold, len(prepared.classes))
     where = choose_device(device)
     trunk = Encoder(settings.encoder, where)
