@@ -233,8 +233,8 @@ def _budget(arena: Arena) -> dict[str, Any]:
     one = arena.settings
     recipes = (
         "; learning rate, weight decay and dropout evolve with the path: random search and random paths draw them as "
-        "its first ones do, full grid and probe for each training after their first; PathNet, which trains one grid for "
-        "all its paths, and the ladder keep the settings' own"
+        "its first paths do, full grid and probe for each training after their first; PathNet, which trains one grid "
+        "for all its paths, and the ladder keep the settings' own"
         if one.search.recipes
         else ""
     )
