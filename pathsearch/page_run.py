@@ -116,6 +116,10 @@ def _search(source: Source) -> list[str]:
     form = "modules of each layer, layers separated by |"
     form += "; after @ its learning rate, weight decay and dropout" if report.get("recipe") else ""
     lines.append(f"Chosen: {report['path']} ({form}). Refit: {report['refit']}.")
+    if report.get("recipe"):
+        lines.append(
+            "Random paths have recipes of their own; full grid and linear probe were trained as the settings say."
+        )
     for owner, row in (report.get("reuse") or {}).items():
         lines.append(
             f"Reused of {owner}: {row['modules']} modules, {row['parameters']:,} parameters, left as they were."

@@ -166,6 +166,7 @@ def test_what_is_shown_names_the_recipe(run, capsys):
     assert faults(text) == []
     assert f"Chosen: {run.report()['path']} (modules" in text
     assert "after @ its learning rate, weight decay and dropout" in text
+    assert "full grid and linear probe were trained as the settings say" in text
     Terminal().run_table(run.report())
     assert capsys.readouterr().out
     assert escaped(run.report()["path"]).count("@") == 1
