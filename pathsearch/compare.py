@@ -231,6 +231,13 @@ def _report(
 
 def _budget(arena: Arena) -> dict[str, Any]:
     one = arena.settings
+    recipes = (
+        "; learning rate, weight decay and dropout evolve with the path: random search and random paths draw them as "
+        "its first paths do, full grid and probe for each training after their first; PathNet, which trains one grid "
+        "for all its paths, and the ladder keep the settings' own"
+        if one.search.recipes
+        else ""
+    )
     return {
         "search_images": arena.minibatches * one.search.batch_size,
         "finalists": one.training.finalists,
@@ -239,7 +246,7 @@ def _budget(arena: Arena) -> dict[str, Any]:
         "in_words": "same features, last training, threshold rule and selection rule (the smallest within one standard "
         "error of the best on validation) for all; searches see the same number of training images, PathNet's dealt "
         "out to its paths in turn; methods without a search train that many more candidates: random paths and the "
-        "ladder other paths, full grid and probe from other initial weights; nearest neighbours choose k",
+        "ladder other paths, full grid and probe from other initial weights; nearest neighbours choose k" + recipes,
     }
 
 

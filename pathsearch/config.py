@@ -87,6 +87,7 @@ class SearchSettings:
     learning_rate: float = 2e-3  # AdamW
     weight_decay: float = 1e-2  # AdamW, decoupled
     dropout: float = 0.1  # after each layer's sum
+    recipes: bool = False  # learning rate, weight decay and dropout evolve with the path; fresh weights only
     average: float = 0.0  # decay a step of the running average of shared weights that is scored; 0 scores the last
     balance: bool = False  # every class weighs the same in the loss; rates per class are reported either way
     balance_strength: float = 1.0  # with balance; 0.5 is halfway, where full weight costs too much accuracy
@@ -106,6 +107,11 @@ class SearchSettings:
         _one_of(self, "preset", "generational", "pathnet", "random")
         _one_of(self, "weights", "shared", "fresh")
         _one_of(self, "fitness", "accuracy", "balanced_accuracy", "auc")
+        if self.recipes and self.weights != "fresh":
+            raise PathsearchError(
+                f"recipes: expected weights=fresh beside recipes=true, got weights={self.weights}: one set of shared "
+                "weights cannot be trained by a recipe for each path; add --set search.weights=fresh"
+            )
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,8 @@ def evolve(
     # 4. finalists of different sizes, each trained alone from the same initial weights; the smallest good one wins
     candidates = finalists(evaluator, state, size_of, settings, len(validation))
     grid.load_state_dict(start)
-    others = baselines.random_paths(grid, settings.training.random_paths, settings.seed)
+    number, recipes = settings.training.random_paths, settings.search.recipes
+    others = baselines.random_paths(grid, number, settings.seed, recipes)
     tell.stage("train", len(candidates) + 1 + len(others) + 2)
     done = 0
 

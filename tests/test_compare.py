@@ -21,6 +21,7 @@ from small_world import CPU, SIZE, data_dir, encoder, refused, settings, task
 from threadpoolctl import threadpool_limits
 
 from pathsearch import nearest, rivals
+from pathsearch.baselines import linear_probe, train_path
 from pathsearch.compare import Comparison, compare
 from pathsearch.config import GridSettings, RunSettings
 from pathsearch.features import Features, Split, Standardiser, encode
@@ -29,6 +30,7 @@ from pathsearch.figures import plot_comparison
 from pathsearch.fronts import Frame, front
 from pathsearch.grid import Grid
 from pathsearch.path import Path as ModulePath
+from pathsearch.recipe import Recipe, followed
 from pathsearch.report_page import write_page
 from pathsearch.rivals import METHODS, Arena
 from pathsearch.runs import all_runs, find_run
@@ -375,6 +377,65 @@ def test_rank_agreement_by_hand():
     assert found["tau"] == pytest.approx(4 / 6)
     assert rank_agreement([(0.1, -2), (0.1, -1)], [0.1, 0.2])["tau"] == pytest.approx(1), "likelihood breaks ties"
     assert rank_agreement([(0.1, -2), (0.2, -1)], [0.1, 0.1])["tau"] is None
+
+
+# --- recipes --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def with_recipes(tmp_path_factory) -> tuple[Comparison, dict[str, Any]]:
+    return run(tmp_path_factory.mktemp("recipes"), chosen(weights="fresh", recipes=True, steps=1, epochs=2), seeds=1)
+
+
+def test_every_method_that_can_has_recipes(with_recipes):
+    rows = {method: row["each"][0] for method, row in with_recipes[1]["methods"].items()}
+    for method in ("evolved", "random_search", "random_paths"):
+        paths = [ModulePath.parse(one["path"]) for one in rows[method]["candidates"]]
+        assert all(path.recipe is not None for path in paths), method
+        assert rows[method]["path"] == str(paths[rows[method]["chosen"]])
+    for method in ("pathnet", "ladder"):
+        assert all(ModulePath.parse(one["path"]).recipe is None for one in rows[method]["candidates"]), method
+    for method in ("full_grid", "linear_probe"):
+        recipes = [one.get("recipe") for one in rows[method]["candidates"]]
+        assert recipes[0] is None, "the first training is the settings' own"
+        assert all(Recipe.parse(text).check() for text in recipes[1:])
+        assert len(set(recipes)) > 2
+    assert [one.get("recipe") for one in rows["full_grid"]["candidates"]] == recipes, "both draw alike"
+    full = ModulePath.parse(rows["full_grid"]["path"])
+    said = rows["full_grid"]["candidates"][rows["full_grid"]["chosen"]].get("recipe")
+    assert (said and Recipe.parse(said)) == full.recipe
+    assert "evolve with the path" in with_recipes[1]["budget"]["in_words"]
+
+
+@pytest.mark.parametrize("method", ["full_grid", "linear_probe"])
+def test_restarts_follow_their_recipes(method, monkeypatch):
+    """The second training, were it chosen, is what settings of its recipe's values give, before and after the refit."""
+    monkeypatch.setattr(rivals, "_best", lambda arena, results: 1)
+    of = chosen(weights="fresh", recipes=True, steps=1, epochs=2)
+    here = arena(of)
+    entry = rivals.enter(here, method, 0)
+    seed, recipe = rivals._restarts(here, 0)[0][1], Recipe.parse(entry.facts["candidates"][1]["recipe"])
+    last = followed(of.training, recipe)
+    grid, both = here.grid(seed if method == "full_grid" else 0), (here.training, here.validation)
+    if method == "full_grid":
+        alone = train_path(grid, "blobs", grid.space.full_path(), *both, last, seed)
+    else:
+        alone = linear_probe(grid, 2, *both, last, seed)
+    assert torch.equal(alone.log_p, entry.log_p)
+    weights = alone.network.state_dict()
+    assert all(torch.equal(weights[name], tensor) for name, tensor in entry.weights.items())
+
+
+def test_without_recipes_nobody_has_one(done):
+    assert "recipe" not in json.dumps(done[1]["methods"])
+    assert "evolve with the path" not in done[1]["budget"]["in_words"]
+
+
+def test_the_page_of_recipes_is_written(with_recipes):
+    folder = with_recipes[0].folder
+    plot_comparison(folder)
+    assert faults(write_page(folder).read_text()) == []
+    Terminal().comparison_table(with_recipes[1])
 
 
 # --- fronts ---------------------------------------------------------------------------------------------------------

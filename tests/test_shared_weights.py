@@ -14,13 +14,13 @@ from torch import Tensor
 
 from pathsearch import fitness as module
 from pathsearch.fitness import (
-    FreshWeights,
     NonFiniteFitness,
     SharedWeights,
     grid_classes,
     log_probabilities,
     minibatches,
 )
+from pathsearch.fresh import FreshWeights
 from pathsearch.path import Path
 from pathsearch.population import plan
 from pathsearch.streams import torch_stream
