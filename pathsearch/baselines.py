@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from math import prod
 
 from torch import nn
@@ -14,6 +15,7 @@ from pathsearch.fitness import device_of
 from pathsearch.grid import Grid, PathNetwork
 from pathsearch.modules import Shape
 from pathsearch.path import Path
+from pathsearch.recipe import followed
 from pathsearch.streams import derive, python_stream, torch_stream
 from pathsearch.training import Trained, refit, train
 
@@ -36,10 +38,9 @@ def probe_network(grid: Grid, n_classes: int, seed: int) -> PathNetwork:
 def train_path(
     grid: Grid, task: str, path: Path, training: Split, validation: Split, settings: TrainingSettings, seed: int
 ) -> Trained:
-    """The last training of one path of a grid, from the grid's present weights."""
-    return _train(
-        lambda: grid.network(path, task), grid.shapes[1:], training, validation, settings, derive(seed, "path", path)
-    )
+    """The last training of one path of a grid, from the grid's present weights; by its recipe if it has one."""
+    last, own = followed(settings, path.recipe), derive(seed, "path", path.bare)  # one draw whatever the recipe
+    return _train(lambda: grid.network(path, task), grid.shapes[1:], training, validation, last, own)
 
 
 def refit_path(
@@ -55,8 +56,8 @@ def refit_path(
     """What `train_path` would have added to a path trained without a refit, if the settings ask for one."""
     if not settings.refit:
         return trained
-    own = derive(seed, "path", path)
-    return refit(trained, grid.network(path, task), grid.shapes[1:], training, validation, settings, own)
+    last, own = followed(settings, path.recipe), derive(seed, "path", path.bare)
+    return refit(trained, grid.network(path, task), grid.shapes[1:], training, validation, last, own)
 
 
 def _train(
@@ -71,7 +72,7 @@ def _train(
     return refit(trained, fresh(), shapes, training, validation, settings, seed) if settings.refit else trained
 
 
-def random_paths(grid: Grid, number: int, seed: int) -> list[Path]:
-    """Paths drawn as the search draws its first ones."""
-    rng = python_stream(seed, "random baseline")
-    return [grid.space.random_path(rng) for _ in range(number)]
+def random_paths(grid: Grid, number: int, seed: int, recipes: bool = False) -> list[Path]:
+    """Paths drawn as the search draws its first ones, with or without recipes."""
+    rng, space = python_stream(seed, "random baseline"), replace(grid.space, recipes=recipes)
+    return [space.random_path(rng) for _ in range(number)]

@@ -13,6 +13,7 @@ from data_prep.errors import PathsearchError
 from pathsearch.cli_compare import compare_app
 from pathsearch.cli_prepare import DataDir, Json, Seed, prepare_app
 from pathsearch.cli_results import results_app
+from pathsearch.cli_settings import given
 from pathsearch.cli_use import use_app
 from pathsearch.terminal import Terminal, errors
 
@@ -39,6 +40,7 @@ Device = Annotated[str, typer.Option(help="cpu, cuda, or auto: cuda where there 
 
 @app.command()
 def evolve(
+    context: typer.Context,
     task: Annotated[str, typer.Option(help="Name of a prepared task.")],
     encoder: Annotated[str, typer.Option(help="A torchvision trunk: vgg16, resnet18, squeezenet1_1 …")] = "vgg16",
     encoder_weights: Annotated[
@@ -101,7 +103,7 @@ def evolve(
         grown_from=grid,
         data=prepared.fingerprint,
     )
-    settings = config.with_settings(settings, setting or [])
+    settings = config.with_settings(settings, setting or [], given(context))
     check_rule(settings.training.threshold, len(prepared.classes))
     run = Run(runs_dir / (run_name or f"{task}-{prepared.split_name}-s{seed}"))
     where = choose_device(device)

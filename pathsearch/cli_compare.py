@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pathsearch.cli_prepare import DataDir, Json
+from pathsearch.cli_settings import given
 from pathsearch.terminal import Terminal
 
 compare_app = typer.Typer()  # its command stands among the others, see cli.py
@@ -15,6 +16,7 @@ compare_app = typer.Typer()  # its command stands among the others, see cli.py
 
 @compare_app.command()
 def compare(
+    context: typer.Context,
     task: Annotated[str, typer.Option(help="Name of a prepared task.")],
     seeds: Annotated[int, typer.Option(help="How many seeds, K; five or more allow a test over seeds.")] = 5,
     seed: Annotated[int, typer.Option(help="The first of them; the others follow it.")] = 0,
@@ -38,7 +40,8 @@ def compare(
     """Does search pay? The evolved path beside its controls at equal budget, over several seeds.
 
     The controls: random search, sequential PathNet, random paths, a ladder of single modules, full grid, linear probe,
-    nearest neighbours. Killed, the same command goes on; test images are read once, when all seeds are done.
+    nearest neighbours. Killed, the same command goes on; in a second terminal it takes a share of the work. Test
+    images are read once, when all seeds are done.
     """
     from data_prep.manifest import load_task
     from pathsearch import config, figures
@@ -59,12 +62,12 @@ def compare(
         training=config.TrainingSettings(views=views, threshold=threshold),
         data=prepared.fingerprint,
     )
-    settings = config.with_settings(settings, setting or [])
+    settings = config.with_settings(settings, setting or [], given(context))
     check_rule(settings.training.threshold, len(prepared.classes))
     where = choose_device(device)
     trunk = Encoder(settings.encoder, where)
     comparison = Comparison.of(runs_dir, settings, seeds, trunk)
-    with comparison.alone(), terminal.progress():
+    with terminal.progress():
         report = compare_methods(prepared, trunk, settings, seeds, comparison, data_dir / "features", where, terminal)
     drawn = figures.plot_comparison(comparison.folder)
     page = write_page(comparison.folder, data_dir)

@@ -64,14 +64,21 @@ class Comparison:
         return self.folder / "parts" / f"s{seed}-{method}.safetensors"
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Keep other processes out while the block runs; a killed process leaves no lock behind."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+    def claim(self, name: str, wait: bool) -> Iterator[bool]:
+        """Hold what only one process may make; False if another holds it. A killed process lets go of its claims.
+
+        Args:
+            name: of what is made.
+            wait: until the other process has made it, or was killed.
+        """
+        (self.folder / "parts").mkdir(parents=True, exist_ok=True)
         try:
-            with FileLock(self.folder / ".lock", timeout=0):
-                yield
+            held = FileLock(self.folder / "parts" / f"{name}.lock").acquire(timeout=-1 if wait else 0)
         except Timeout:
-            raise PathsearchError(f"{self.folder}: another process compares the same; wait for it") from None
+            yield False
+            return
+        with held:
+            yield True
 
     def save(self, entry: Entry) -> None:
         """Write a finished part, whole."""
@@ -148,30 +155,43 @@ def compare(
         Arena(task, encoder.feature_shape, settings, one.train(), one.validation(), device, tell, encoder.taps)
         for one in drawn
     ]
-    # 2. every method at every seed, fixed on validation and on disk before any test image is read
-    entries: dict[str, list[Entry]] = {method: [] for method in METHODS}
-    for seed, arena in zip(numbers, arenas, strict=True):
-        for method in METHODS:
-            tell.stage(f"{method} {seed}", 0)
-            entry = comparison.load(seed, method)
-            if entry is None:
-                entry = rivals.enter(arena, method, seed)
-                comparison.save(entry)
-            entries[method].append(entry)
+    # 2. every method at every seed, fixed on validation and on disk before any test image is read; what another
+    # process is making is left to it, and awaited at the end
+    made: dict[tuple[str, int], Entry] = {}
+    for wait in (False, True):
+        for arena, seed in zip(arenas, numbers, strict=True):
+            for method in [name for name in METHODS if (name, seed) not in made]:
+                tell.stage(f"{method} {seed}", 0)
+                with comparison.claim(f"s{seed}-{method}", wait) as ours:
+                    if ours:
+                        made[method, seed] = _part(comparison, arena, method, seed)
+    entries = {method: [made[method, seed] for seed in numbers] for method in METHODS}
     # 3. the test images, once
-    tell.stage("test", 0)
-    test = features.test()
-    said = {
-        method: [rivals.answers(arena, one, test) for arena, one in zip(arenas, several, strict=True)]
-        for method, several in entries.items()
-    }
-    fronts = {
-        method: [read_front(arena, one, test) for arena, one in zip(arenas, entries[method], strict=True)]
-        for method in FRONTED
-    }
-    result = _report(arenas, encoder, entries, said, fronts, test)
-    write_json(comparison.report_file, result)
+    with comparison.claim("report", wait=True):
+        if comparison.report_file.is_file():
+            return read_json(comparison.report_file)
+        tell.stage("test", 0)
+        test = features.test()
+        said = {
+            method: [rivals.answers(arena, one, test) for arena, one in zip(arenas, several, strict=True)]
+            for method, several in entries.items()
+        }
+        fronts = {
+            method: [read_front(arena, one, test) for arena, one in zip(arenas, entries[method], strict=True)]
+            for method in FRONTED
+        }
+        result = _report(arenas, encoder, entries, said, fronts, test)
+        write_json(comparison.report_file, result)
     return result
+
+
+def _part(comparison: Comparison, arena: Arena, method: str, seed: int) -> Entry:
+    """One method at one seed, from disk if it is there."""
+    entry = comparison.load(seed, method)
+    if entry is None:
+        entry = rivals.enter(arena, method, seed)
+        comparison.save(entry)
+    return entry
 
 
 def _report(
@@ -211,6 +231,13 @@ def _report(
 
 def _budget(arena: Arena) -> dict[str, Any]:
     one = arena.settings
+    recipes = (
+        "; learning rate, weight decay and dropout evolve with the path: random search and random paths draw them as "
+        "its first paths do, full grid and probe for each training after their first; PathNet, which trains one grid "
+        "for all its paths, and the ladder keep the settings' own"
+        if one.search.recipes
+        else ""
+    )
     return {
         "search_images": arena.minibatches * one.search.batch_size,
         "finalists": one.training.finalists,
@@ -219,7 +246,7 @@ def _budget(arena: Arena) -> dict[str, Any]:
         "in_words": "same features, last training, threshold rule and selection rule (the smallest within one standard "
         "error of the best on validation) for all; searches see the same number of training images, PathNet's dealt "
         "out to its paths in turn; methods without a search train that many more candidates: random paths and the "
-        "ladder other paths, full grid and probe from other initial weights; nearest neighbours choose k",
+        "ladder other paths, full grid and probe from other initial weights; nearest neighbours choose k" + recipes,
     }
 
 

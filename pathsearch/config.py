@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -87,6 +87,7 @@ class SearchSettings:
     learning_rate: float = 2e-3  # AdamW
     weight_decay: float = 1e-2  # AdamW, decoupled
     dropout: float = 0.1  # after each layer's sum
+    recipes: bool = False  # learning rate, weight decay and dropout evolve with the path; fresh weights only
     average: float = 0.0  # decay a step of the running average of shared weights that is scored; 0 scores the last
     snapshots: int = 1  # shared weights: generations whose weights a score is the mean over; one more scoring pass each
     folds: int = 1  # fresh weights: parts of training and validation images, each left out of one training and scored
@@ -118,6 +119,11 @@ class SearchSettings:
                 "give weights=fresh"
             )
         _one_of(self, "fitness", "accuracy", "balanced_accuracy", "auc")
+        if self.recipes and self.weights != "fresh":
+            raise PathsearchError(
+                f"recipes: expected weights=fresh beside recipes=true, got weights={self.weights}: one set of shared "
+                "weights cannot be trained by a recipe for each path; add --set search.weights=fresh"
+            )
 
 
 @dataclass(frozen=True)
@@ -195,8 +201,19 @@ class RunSettings:
         return _make(cls, {k: _make(parts[k], v) if k in parts else v for k, v in values.items()})
 
 
-def with_settings(settings: RunSettings, assignments: Sequence[str]) -> RunSettings:
-    """Settings changed by assignments such as `training.epochs=20`, each value read as the present one's type."""
+def with_settings(
+    settings: RunSettings, assignments: Sequence[str], options: Mapping[str, str] | None = None
+) -> RunSettings:
+    """Settings changed by assignments such as `training.epochs=20`, each value read as the present one's type.
+
+    Args:
+        settings: to be changed; they stay as they are.
+        assignments: what `--set` was given.
+        options: by setting, the command line's own option that was given for it: not to be set a second time.
+
+    Raises:
+        PathsearchError: an unknown setting, a value of another type, or a setting that has its option already.
+    """
     values = settings.to_dict()
     for assignment in assignments:
         key, _, text = assignment.partition("=")
@@ -206,6 +223,8 @@ def with_settings(settings: RunSettings, assignments: Sequence[str]) -> RunSetti
             near = [k for k in known if k.endswith(f".{key}")] or difflib.get_close_matches(key, known, n=1)
             hint = f"did you mean {' or '.join(near)}?" if near else f"settings: {', '.join(known)}"
             raise PathsearchError(f"--set {assignment}: unknown setting {key!r}; {hint}")
+        if options and key in options:
+            raise PathsearchError(f"--set {assignment}: {options[key]} is given too; leave out one of them")
         values[section][name] = _read(key, text, values[section][name])
     return RunSettings.from_dict(values)
 

@@ -88,7 +88,8 @@ def evolve(
     n = images_scored(settings.search, training, validation)
     candidates = finalists(evaluator, state, size_of, settings, n)
     grid.load_state_dict(start)
-    others = baselines.random_paths(grid, settings.training.random_paths, settings.seed)
+    number, recipes = settings.training.random_paths, settings.search.recipes
+    others = baselines.random_paths(grid, number, settings.seed, recipes)
     tell.stage("train", len(candidates) + 1 + len(others) + 2)
     done = 0
 

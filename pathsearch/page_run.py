@@ -117,7 +117,13 @@ def _search(source: Source) -> list[str]:
             f"population's mean from {float(first['mean']):.4f} to {float(last['mean']):.4f}; of its paths "
             f"{first['distinct_paths']} were distinct at first and {last['distinct_paths']} at the end."
         )
-    lines.append(f"Chosen: {report['path']} (modules of each layer, layers separated by |). Refit: {report['refit']}.")
+    form = "modules of each layer, layers separated by |"
+    form += "; after @ its learning rate, weight decay and dropout" if report.get("recipe") else ""
+    lines.append(f"Chosen: {report['path']} ({form}). Refit: {report['refit']}.")
+    if report.get("recipe"):
+        lines.append(
+            "Random paths have recipes of their own; full grid and linear probe were trained as the settings say."
+        )
     for owner, row in (report.get("reuse") or {}).items():
         lines.append(
             f"Reused of {owner}: {row['modules']} modules, {row['parameters']:,} parameters, left as they were."

@@ -1,22 +1,25 @@
-"""A path: which modules are active in each layer. The genotype of the search, an immutable value."""
+"""A path: which modules are active in each layer, and how it is trained. The genotype, an immutable value."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import total_ordering
 from itertools import chain, combinations, product
 
 from data_prep.errors import PathsearchError
+from pathsearch.recipe import Recipe, all_recipes, cross_recipes, mutate_recipe, random_recipe
 
 
 @dataclass(frozen=True)
 class Space:
-    """All paths of a grid: L layers of M modules, at most N of them active in a layer."""
+    """All paths of a grid: L layers of M modules, at most N of them active in a layer; with `recipes`, one each."""
 
     n_layers: int  # L
     n_modules: int  # M
     max_active: int  # N
+    recipes: bool = False  # without them, not one random draw is spent on them
 
     def __post_init__(self) -> None:
         for name in ("n_layers", "n_modules", "max_active"):
@@ -45,36 +48,46 @@ class Space:
                     f"path layer {number} has {len(layer)} active modules, but at most {self.max_active} may be; "
                     "raise max_active or drop some"
                 )
+        if (path.recipe is not None) != self.recipes:
+            wanted, got = ("a recipe", "none") if self.recipes else ("no recipe", str(path.recipe))
+            raise PathsearchError(
+                f"path {path}: expected {wanted}, got {got}; was it evolved with search.recipes="
+                f"{str(not self.recipes).lower()}? See config.json of its run"
+            )
+        if path.recipe is not None:
+            path.recipe.check()
         return path
 
     def random_path(self, rng: random.Random) -> Path:
-        """Return a path with 1 to N active modules in each layer, the number itself drawn uniformly."""
-        return Path(
-            tuple(
-                tuple(sorted(rng.sample(range(self.n_modules), rng.randint(1, self.max_active))))
-                for _ in range(self.n_layers)
-            )
+        """Return a path with 1 to N active modules in each layer, the number itself drawn uniformly; so its recipe."""
+        layers = tuple(
+            tuple(sorted(rng.sample(range(self.n_modules), rng.randint(1, self.max_active))))
+            for _ in range(self.n_layers)
         )
+        return Path(layers, random_recipe(rng) if self.recipes else None)
 
     def full_path(self) -> Path:
-        """Return the path in which every module is active (the full grid, which N does not bind)."""
+        """Return the path in which every module is active (the full grid, which N does not bind), without a recipe."""
         return Path((tuple(range(self.n_modules)),) * self.n_layers)
 
     def all_paths(self) -> list[Path]:
         """Return every path of a small grid, for the oracle that the search is tested against."""
         sizes = range(1, self.max_active + 1)
         layer = list(chain.from_iterable(combinations(range(self.n_modules), size) for size in sizes))
-        return [Path(layers) for layers in product(layer, repeat=self.n_layers)]
+        recipes = list(all_recipes()) if self.recipes else [None]
+        return [Path(layers, recipe) for layers in product(layer, repeat=self.n_layers) for recipe in recipes]
 
 
-@dataclass(frozen=True, order=True)
+@total_ordering
+@dataclass(frozen=True)
 class Path:
     """One sorted tuple of distinct module indices for each layer; equal paths are one path, whatever their order.
 
-    Printed `0+3|1|2+4`: layers divided by `|`, active modules joined by `+`.
+    Printed `0+3|1|2+4`: layers divided by `|`, active modules joined by `+`; with a recipe, `0+3|1|2+4@0.002,3,0.5`.
     """
 
     layers: tuple[tuple[int, ...], ...]
+    recipe: Recipe | None = None  # how it is trained; None: as the settings say
 
     def __post_init__(self) -> None:
         if not self.layers:
@@ -87,31 +100,44 @@ class Path:
                     f"path layer {number}: expected distinct module indices from 0 in rising order, got {layer}"
                 )
 
+    def __lt__(self, other: Path) -> bool:
+        """By layers; of equal ones, without a recipe first."""
+        mine, others = ((one.layers, () if one.recipe is None else (one.recipe,)) for one in (self, other))
+        return mine < others
+
     @classmethod
-    def of(cls, layers: Sequence[Sequence[int]]) -> Path:
+    def of(cls, layers: Sequence[Sequence[int]], recipe: Recipe | None = None) -> Path:
         """Return the path of these layers; order and repeats within a layer do not matter."""
-        return cls(tuple(tuple(sorted(set(layer))) for layer in layers))
+        return cls(tuple(tuple(sorted(set(layer))) for layer in layers), recipe)
 
     @classmethod
     def parse(cls, text: str) -> Path:
         """Return the path printed as `text`; raise `PathsearchError` if it is not one."""
+        modules, at, recipe = text.partition("@")
         try:
-            return cls.of([[int(index) for index in layer.split("+")] for layer in text.split("|")])
-        except ValueError as error:
-            if isinstance(error, PathsearchError):
-                raise
-            raise PathsearchError(f"path: expected a form like 0+3|1|2+4, got {text!r}") from None
+            layers = [[int(index) for index in layer.split("+")] for layer in modules.split("|")]
+        except ValueError:
+            raise PathsearchError(
+                f"path: expected a form like 0+3|1|2+4, or 0+3|1|2+4@0.002,3,0.5 with a recipe, got {text!r}"
+            ) from None
+        return cls.of(layers, Recipe.parse(recipe) if at else None)
 
     def __str__(self) -> str:
-        return "|".join("+".join(map(str, layer)) for layer in self.layers)
+        layers = "|".join("+".join(map(str, layer)) for layer in self.layers)
+        return layers if self.recipe is None else f"{layers}@{self.recipe}"
+
+    @property
+    def bare(self) -> Path:
+        """The same modules without a recipe."""
+        return replace(self, recipe=None)
 
     def subpaths(self) -> list[Path]:
-        """Return every path whose layers are non-empty subsets of this one's, itself included."""
+        """Return every path whose layers are non-empty subsets of this one's, itself included; of the same recipe."""
         subsets = [
             list(chain.from_iterable(combinations(layer, size) for size in range(1, len(layer) + 1)))
             for layer in self.layers
         ]
-        return [Path(layers) for layers in product(*subsets)]
+        return [Path(layers, self.recipe) for layers in product(*subsets)]
 
 
 def mutate(path: Path, space: Space, rng: random.Random) -> Path:
@@ -120,8 +146,10 @@ def mutate(path: Path, space: Space, rng: random.Random) -> Path:
     Each of the L·N gene places changes with probability 1/(L·N). An active gene moves by a non-zero
     integer in [-2, 2], wrapped around the layer, or is dropped (one time in four, if it is not the last);
     an empty place gets a random module. A gene that would land on an active one stays where it was.
+    The genes of a recipe take their own steps (`mutate_recipe`).
 
-    Source: Fernando et al. 2017, section 2 (moves only). We differ: the number of active modules evolves too.
+    Source: Fernando et al. 2017, section 2 (moves only). We differ: the number of active modules evolves too, and a
+    recipe where there is one.
     """
     rate = 1 / (space.n_layers * space.max_active)
     layers = []
@@ -140,11 +168,15 @@ def mutate(path: Path, space: Space, rng: random.Random) -> Path:
                     genes.remove(layer[place])
                     genes.add(moved)
         layers.append(genes)
-    return space.check(Path.of([sorted(genes) for genes in layers]))
+    recipe = None if path.recipe is None else mutate_recipe(path.recipe, rng)
+    return space.check(Path.of([sorted(genes) for genes in layers], recipe))
 
 
 def crossover(first: Path, second: Path, rng: random.Random) -> tuple[Path, Path]:
-    """Return two children: each layer of the parents goes whole to one child or the other, by a fair coin."""
+    """Return two children: each layer and recipe gene of the parents goes to one child or the other, by a fair coin."""
     swaps = [rng.random() < 0.5 for _ in first.layers]
     pairs = [(b, a) if swap else (a, b) for a, b, swap in zip(first.layers, second.layers, swaps, strict=True)]
-    return Path(tuple(a for a, _ in pairs)), Path(tuple(b for _, b in pairs))
+    recipes = first.recipe, second.recipe
+    if first.recipe is not None and second.recipe is not None:
+        recipes = cross_recipes(first.recipe, second.recipe, rng)
+    return Path(tuple(a for a, _ in pairs), recipes[0]), Path(tuple(b for _, b in pairs), recipes[1])

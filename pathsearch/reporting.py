@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -90,7 +90,8 @@ def _circumstances(outcome: Outcome) -> dict[str, Any]:
     task, grid, training = outcome.task, outcome.grid, outcome.settings.training
     full = grid.count_parameters(grid.space.full_path(), task.name)
     own = outcome.expert.n_parameters()
-    paths = {**outcome.heritage.paths(), task.name: Path.parse(outcome.expert.facts.path)}
+    path = Path.parse(outcome.expert.facts.path)
+    paths = {**outcome.heritage.paths(), task.name: path}
     whose = of_run(paths, grid.module_parameters(), task.name, own)
     joined = "on training and validation images together, after path, epochs and threshold were fixed on validation"
     return {
@@ -105,6 +106,7 @@ def _circumstances(outcome: Outcome) -> dict[str, Any]:
         "threshold": {"rule": training.threshold, "value": outcome.expert.facts.threshold},
         "images_encoded_now": outcome.features.encoded,
         "path": outcome.expert.facts.path,
+        **({} if path.recipe is None else {"recipe": asdict(path.recipe)}),
         "parameters": {"expert": own, "full_grid": full, "share": own / full, **whose["parameters"]},
         "reuse": whose["reuse"],
         "search": {

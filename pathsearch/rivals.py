@@ -25,6 +25,7 @@ from pathsearch.fronts import front
 from pathsearch.grid import Grid, PathNetwork, count
 from pathsearch.modules import Shape
 from pathsearch.path import Path
+from pathsearch.recipe import Recipe, followed, random_recipe
 from pathsearch.search import SearchState, search
 from pathsearch.sequential import SequentialWeights
 from pathsearch.statistics import rank_agreement
@@ -142,7 +143,9 @@ def _pathnet(arena: Arena, seed: int) -> Entry:
     one, total = arena.settings.search, arena.minibatches
     steps = max(1, total // (one.generations * one.population))
     generations = max(1, total // (steps * one.population))
-    plain = replace(one, preset="pathnet", pareto=False, weights="shared", warmup=0, snapshots=1, folds=1)
+    plain = replace(
+        one, preset="pathnet", pareto=False, weights="shared", recipes=False, warmup=0, snapshots=1, folds=1
+    )
     return _searched(arena, seed, replace(plain, steps=steps, generations=generations), SequentialWeights)
 
 
@@ -206,7 +209,8 @@ def _fidelity(
 def _random_paths(arena: Arena, seed: int) -> Entry:
     """Paths drawn as a search draws its first ones; the same rule chooses among them."""
     grid = arena.grid(seed)
-    candidates = list(dict.fromkeys(baselines.random_paths(grid, arena.candidates, seed)))
+    recipes = arena.settings.search.recipes
+    candidates = list(dict.fromkeys(baselines.random_paths(grid, arena.candidates, seed, recipes)))
     return _chosen(arena, grid, candidates, replace(arena.settings, seed=seed))
 
 
@@ -226,27 +230,31 @@ def rungs(grid: Grid, number: int) -> list[Path]:
 def _full_grid(arena: Arena, seed: int) -> Entry:
     """Every module at once, from several initial weights; the best of them on validation."""
     name, last = arena.task.name, replace(arena.settings.training, refit=False)
-    seeds = _restarts(seed, arena.candidates)
-    path = arena.grid(seed).space.full_path()
-    results = [_alone(arena, arena.grid(one), path, last, one) for one in seeds]
+    seeds, recipes = _restarts(arena, seed)
+    full = arena.grid(seed).space.full_path()
+    paths = [replace(full, recipe=recipe) for recipe in recipes]
+    results = [_alone(arena, arena.grid(one), path, last, one) for one, path in zip(seeds, paths, strict=True)]
     at = _best(arena, results)
-    grid, settings = arena.grid(seeds[at]), arena.settings.training
-    best = baselines.refit_path(results[at], grid, name, path, arena.training, arena.validation, settings, seeds[at])
-    return _entry(arena, results, at, best, path=str(path))
+    grid, settings, both = arena.grid(seeds[at]), arena.settings.training, (arena.training, arena.validation)
+    best = baselines.refit_path(results[at], grid, name, paths[at], *both, settings, seeds[at])
+    return _restarted(_entry(arena, results, at, best, path=str(paths[at])), recipes)
 
 
 def _linear_probe(arena: Arena, seed: int) -> Entry:
     """One linear layer on the features, from several initial weights; the best of them on validation."""
-    k, settings, seeds = len(arena.task.classes), arena.settings.training, _restarts(seed, arena.candidates)
-    last, both = replace(settings, refit=False), (arena.training, arena.validation)
-    grid = arena.grid(seed)
-    results = [baselines.linear_probe(grid, k, *both, last, one) for one in seeds]
+    k, (seeds, recipes) = len(arena.task.classes), _restarts(arena, seed)
+    settings = [followed(arena.settings.training, recipe) for recipe in recipes]
+    grid, both = arena.grid(seed), (arena.training, arena.validation)
+    results = [
+        baselines.linear_probe(grid, k, *both, replace(own, refit=False), one)
+        for one, own in zip(seeds, settings, strict=True)
+    ]
     at = _best(arena, results)
     best = results[at]
-    if settings.refit:
+    if settings[at].refit:
         fresh = baselines.probe_network(grid, k, seeds[at])
-        best = refit(best, fresh, [], *both, settings, derive(seeds[at], "probe"))
-    return _entry(arena, results, at, best, path=None)
+        best = refit(best, fresh, [], *both, settings[at], derive(seeds[at], "probe"))
+    return _restarted(_entry(arena, results, at, best, path=None), recipes)
 
 
 def _nearest(arena: Arena, seed: int) -> Entry:
@@ -254,8 +262,19 @@ def _nearest(arena: Arena, seed: int) -> Entry:
     return Entry(*nearest.choose(arena.training, arena.validation, arena.settings), {})
 
 
-def _restarts(seed: int, number: int) -> list[int]:
-    return [seed, *(derive(seed, "restart", i) for i in range(1, number))]
+def _restarts(arena: Arena, seed: int) -> tuple[list[int], list[Recipe | None]]:
+    """Seeds of as many trainings as there are candidates, and how each is done: the first as the settings say."""
+    later = [derive(seed, "restart", i) for i in range(1, arena.candidates)]
+    rng = python_stream(seed, "restart recipes")
+    recipes = [random_recipe(rng) if arena.settings.search.recipes else None for _ in later]
+    return [seed, *later], [None, *recipes]
+
+
+def _restarted(entry: Entry, recipes: Sequence[Recipe | None]) -> Entry:
+    """The same, saying which recipe each of its candidates followed, where one did."""
+    for row, recipe in zip(entry.facts["candidates"], recipes, strict=True):
+        row |= {} if recipe is None else {"recipe": str(recipe)}
+    return entry
 
 
 def _best(arena: Arena, results: Sequence[Trained]) -> int:

@@ -16,7 +16,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -77,7 +77,7 @@ def search(
 
     Args:
         evaluator: trains and scores paths.
-        space: which paths there are.
+        space: which paths there are; whether they have recipes, the settings say.
         settings: of the algorithm.
         seed: of all random choices.
         size_of: number of parameters of a path.
@@ -89,7 +89,7 @@ def search(
 
     Source: Fernando et al. 2017, section 2 (`pathnet` preset); Deb et al. 2002 (NSGA-II, `pareto`).
     """
-    toolbox = _toolbox(space, settings)
+    toolbox = _toolbox(replace(space, recipes=settings.recipes), settings)
     if state is None:
         rng = python_stream(seed, "first paths")
         state = SearchState([str(toolbox.random_path(rng)) for _ in range(settings.population)])

@@ -11,6 +11,7 @@ import pytest
 from pathsearch.config import SearchSettings
 from pathsearch.fitness import Fitness
 from pathsearch.path import Path, Space
+from pathsearch.recipe import CHOICES, Recipe
 from pathsearch.search import SearchState
 from pathsearch.streams import derive
 
@@ -53,6 +54,23 @@ def smooth(seed: int) -> Worth:
     def worth(path: Path, generation: int) -> Fitness:
         gain = sum(gains[n][m] for n, layer in enumerate(path.layers) for m in layer)
         return Fitness(1 / (1 + math.exp(-gain / 100)), -1.0)
+
+    return worth
+
+
+BEST = Recipe(4e-3, 0.3, 0.25)
+
+
+def seasoned(seed: int) -> Worth:
+    """As `smooth`, less a price for each step of a recipe's genes away from `BEST`; without a recipe, for the most."""
+
+    def steps(name: str, choices: tuple[float, ...], recipe: Recipe | None) -> int:
+        best = choices.index(getattr(BEST, name))
+        return abs(choices.index(getattr(recipe, name)) - best) if recipe else len(choices)
+
+    def worth(path: Path, generation: int) -> Fitness:
+        away = sum(steps(name, choices, path.recipe) for name, choices in CHOICES.items())
+        return Fitness(smooth(seed)(path.bare, generation).score - 0.02 * away, -1.0)
 
     return worth
 

@@ -28,7 +28,12 @@ def run_until_far_enough(command, tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"pareto": True, "target": 0.5, "views": 2, "seed": 3, "threshold": "balanced"}]
+    "changes",
+    [
+        {},
+        {"pareto": True, "target": 0.5, "views": 2, "seed": 3, "threshold": "balanced"},
+        {"weights": "fresh", "recipes": True},
+    ],
 )
 def test_the_command_gives_the_same_settings(changes, monkeypatch, tmp_path, capsys):
     chosen = settings("blobs", **changes)

@@ -16,6 +16,7 @@ from small_world import SIZE, copied, data_dir, draw_folder, finished, options, 
 from typer.testing import CliRunner
 
 from pathsearch import cli
+from pathsearch.cli_settings import SETTINGS
 from pathsearch.runs import Run
 
 COMMANDS = ["evolve", "joint-eval", "plot", "demo", "doctor", "prepare"]
@@ -52,6 +53,18 @@ def test_every_command_explains_itself(command):
             assert getattr(parameter, "help", "x"), f"{command}: {parameter.name} has no help"
 
 
+def test_every_option_of_a_setting_is_known():
+    """An option whose setting is unknown would be silently overruled by `--set`."""
+    keys = {
+        f"{part}.{key}" for part, own in settings("blobs").to_dict().items() if isinstance(own, dict) for key in own
+    }
+    assert set(SETTINGS.values()) <= keys
+    others = {"task", "seed", "seeds", "grid", "setting", "run_name", "resume", "overwrite", "as_json", "help"}
+    for command in ("evolve", "compare"):
+        options = {one.name for one in typer.main.get_command(cli.app).commands[command].params}  # type: ignore[attr-defined]
+        assert options - others - {"data_dir", "runs_dir", "device"} <= set(SETTINGS)
+
+
 def test_help_does_not_wait_for_torch():
     script = (
         "import sys; from pathsearch import cli; sys.argv = ['pathsearch', '--help']\n"
@@ -76,6 +89,9 @@ MISTAKES = {
     "evolve --task blobs --population 1": "population: expected at least 2, got 1",
     "evolve --task blobs --preset best": "preset: expected one of generational, pathnet, random",
     "evolve --task blobs --set training.epoch=3": "unknown setting 'training.epoch'; did you mean training.epochs",
+    "evolve --task blobs --views 2 --set training.views=2": "--set training.views=2: --views is given too",
+    "compare --task blobs --image-size 64 --set encoder.image_size=32": "--image-size is given too; leave out one",
+    "evolve --task blobs --pareto --set search.pareto=false": "--pareto is given too",
     "evolve --task blobs --set training.epochs=many": "expected a value like",
     "evolve --task stripes --threshold balanced": "threshold balanced: expected two classes, got 3; use argmax",
     "evolve --task blobs --threshold 0.5": "threshold: expected argmax, balanced or sensitivity",
@@ -102,7 +118,8 @@ def run_main(monkeypatch, capsys, *arguments: str) -> tuple[int, str, str]:
 @pytest.mark.parametrize("command", MISTAKES)
 def test_a_mistake_is_one_line_and_exit_code_2(command, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    known = {"evolve": ["--data-dir", str(data_dir())], "prepare": ["--data-dir", str(tmp_path / "data")]}
+    there = ["--data-dir", str(data_dir())]
+    known = {"evolve": there, "compare": there, "prepare": ["--data-dir", str(tmp_path / "data")]}
     code, out, err = run_main(monkeypatch, capsys, *command.split(), *known.get(command.split()[0], []))
     assert (code, out) == (2, "")
     assert err.startswith("error: ")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,7 @@ from small_world import CPU, SIZE, data_dir, encoder, refused, settings, task
 from threadpoolctl import threadpool_limits
 
 from pathsearch import nearest, rivals
+from pathsearch.baselines import linear_probe, train_path
 from pathsearch.compare import Comparison, compare
 from pathsearch.config import GridSettings, RunSettings
 from pathsearch.features import Features, Split, Standardiser, encode
@@ -27,11 +30,12 @@ from pathsearch.figures import plot_comparison
 from pathsearch.fronts import Frame, front
 from pathsearch.grid import Grid
 from pathsearch.path import Path as ModulePath
+from pathsearch.recipe import Recipe, followed
 from pathsearch.report_page import write_page
 from pathsearch.rivals import METHODS, Arena
 from pathsearch.runs import all_runs, find_run
 from pathsearch.statistics import rank_agreement
-from pathsearch.teller import Silent
+from pathsearch.teller import Silent, Teller
 from pathsearch.terminal import Terminal, spread
 from pathsearch.tradeoff import FRONTED, fronts_report
 
@@ -42,12 +46,23 @@ def chosen(**options: Any) -> RunSettings:
     return replace(settings("blobs", generations=2, **options), data=task("blobs").fingerprint)
 
 
-def run(runs_dir: Path, of: RunSettings | None = None, seeds: int = SEEDS) -> tuple[Comparison, dict[str, Any]]:
+def run(
+    runs_dir: Path, of: RunSettings | None = None, seeds: int = SEEDS, tell: Teller | None = None
+) -> tuple[Comparison, dict[str, Any]]:
     of = of or chosen()
     comparison = Comparison.of(runs_dir, of, seeds, encoder())
-    with comparison.alone(), threadpool_limits(1):
-        report = compare(task("blobs"), encoder(), of, seeds, comparison, data_dir() / "features", CPU, Silent())
+    with threadpool_limits(1):
+        report = compare(
+            task("blobs"), encoder(), of, seeds, comparison, data_dir() / "features", CPU, tell or Silent()
+        )
     return comparison, report
+
+
+def timeless(value: Any) -> Any:
+    """A report without how long its parts took."""
+    if isinstance(value, dict):
+        return {k: timeless(v) for k, v in value.items() if k != "seconds"}
+    return [timeless(v) for v in value] if isinstance(value, list) else value
 
 
 @pytest.fixture(scope="module")
@@ -159,12 +174,6 @@ def test_an_interrupted_comparison_goes_on_to_the_same_report(done, tmp_path, mo
     monkeypatch.setattr(rivals, "enter", enter)
     found = run(tmp_path)[1]
     assert made == [("pathnet", 0), ("nearest", 1)]
-
-    def timeless(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {k: timeless(v) for k, v in value.items() if k != "seconds"}
-        return [timeless(v) for v in value] if isinstance(value, list) else value
-
     assert timeless(found) == timeless(report)
 
 
@@ -250,9 +259,45 @@ def test_a_comparison_is_no_run(done):
         find_run(folder.parent, folder.name)
 
 
-def test_two_at_once_are_refused(done):
-    with done[0].alone(), refused("another process compares the same"), done[0].alone():
-        pass
+def test_two_processes_share_the_work(done, tmp_path, monkeypatch):
+    """What the other process is making is left to it and awaited; every part is made once, the report is the same."""
+    comparison, made, enter = Comparison.of(tmp_path, chosen(), SEEDS, encoder()), [], rivals.enter
+    mine = [(0, "evolved"), (1, "ladder")]
+
+    def other() -> None:
+        with ExitStack() as claims:
+            held = [claims.enter_context(comparison.claim(f"s{seed}-{method}", wait=False)) for seed, method in mine]
+            claimed.set()
+            assert held == [True, True]
+            assert waits.wait(60)
+            for seed, method in mine:
+                shutil.copy(done[0].part(seed, method), comparison.part(seed, method))
+
+    def spy(where: Arena, method: str, seed: int) -> Any:
+        made.append((seed, method))
+        return enter(where, method, seed)
+
+    class Waiter(Silent):
+        def stage(self, name: str, total: int) -> None:
+            if len(made) == len(METHODS) * SEEDS - len(mine):
+                waits.set()
+
+    claimed, waits = Event(), Event()
+    monkeypatch.setattr(rivals, "enter", spy)
+    rival = Thread(target=other)
+    rival.start()
+    assert claimed.wait(60)
+    report = run(tmp_path, tell=Waiter())[1]
+    rival.join()
+    assert sorted(made) == sorted({(s, m) for s in range(SEEDS) for m in METHODS} - set(mine))
+    assert timeless(report) == timeless(done[1])
+
+
+def test_a_claim_is_for_one_process_only(done):
+    with done[0].claim("x", wait=False) as first, done[0].claim("x", wait=False) as second:
+        assert (first, second) == (True, False)
+    with done[0].claim("x", wait=False) as third:
+        assert third
 
 
 # --- the controls ---------------------------------------------------------------------------------------------------
@@ -332,6 +377,65 @@ def test_rank_agreement_by_hand():
     assert found["tau"] == pytest.approx(4 / 6)
     assert rank_agreement([(0.1, -2), (0.1, -1)], [0.1, 0.2])["tau"] == pytest.approx(1), "likelihood breaks ties"
     assert rank_agreement([(0.1, -2), (0.2, -1)], [0.1, 0.1])["tau"] is None
+
+
+# --- recipes --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def with_recipes(tmp_path_factory) -> tuple[Comparison, dict[str, Any]]:
+    return run(tmp_path_factory.mktemp("recipes"), chosen(weights="fresh", recipes=True, steps=1, epochs=2), seeds=1)
+
+
+def test_every_method_that_can_has_recipes(with_recipes):
+    rows = {method: row["each"][0] for method, row in with_recipes[1]["methods"].items()}
+    for method in ("evolved", "random_search", "random_paths"):
+        paths = [ModulePath.parse(one["path"]) for one in rows[method]["candidates"]]
+        assert all(path.recipe is not None for path in paths), method
+        assert rows[method]["path"] == str(paths[rows[method]["chosen"]])
+    for method in ("pathnet", "ladder"):
+        assert all(ModulePath.parse(one["path"]).recipe is None for one in rows[method]["candidates"]), method
+    for method in ("full_grid", "linear_probe"):
+        recipes = [one.get("recipe") for one in rows[method]["candidates"]]
+        assert recipes[0] is None, "the first training is the settings' own"
+        assert all(Recipe.parse(text).check() for text in recipes[1:])
+        assert len(set(recipes)) > 2
+    assert [one.get("recipe") for one in rows["full_grid"]["candidates"]] == recipes, "both draw alike"
+    full = ModulePath.parse(rows["full_grid"]["path"])
+    said = rows["full_grid"]["candidates"][rows["full_grid"]["chosen"]].get("recipe")
+    assert (said and Recipe.parse(said)) == full.recipe
+    assert "evolve with the path" in with_recipes[1]["budget"]["in_words"]
+
+
+@pytest.mark.parametrize("method", ["full_grid", "linear_probe"])
+def test_restarts_follow_their_recipes(method, monkeypatch):
+    """The second training, were it chosen, is what settings of its recipe's values give, before and after the refit."""
+    monkeypatch.setattr(rivals, "_best", lambda arena, results: 1)
+    of = chosen(weights="fresh", recipes=True, steps=1, epochs=2)
+    here = arena(of)
+    entry = rivals.enter(here, method, 0)
+    seed, recipe = rivals._restarts(here, 0)[0][1], Recipe.parse(entry.facts["candidates"][1]["recipe"])
+    last = followed(of.training, recipe)
+    grid, both = here.grid(seed if method == "full_grid" else 0), (here.training, here.validation)
+    if method == "full_grid":
+        alone = train_path(grid, "blobs", grid.space.full_path(), *both, last, seed)
+    else:
+        alone = linear_probe(grid, 2, *both, last, seed)
+    assert torch.equal(alone.log_p, entry.log_p)
+    weights = alone.network.state_dict()
+    assert all(torch.equal(weights[name], tensor) for name, tensor in entry.weights.items())
+
+
+def test_without_recipes_nobody_has_one(done):
+    assert "recipe" not in json.dumps(done[1]["methods"])
+    assert "evolve with the path" not in done[1]["budget"]["in_words"]
+
+
+def test_the_page_of_recipes_is_written(with_recipes):
+    folder = with_recipes[0].folder
+    plot_comparison(folder)
+    assert faults(write_page(folder).read_text()) == []
+    Terminal().comparison_table(with_recipes[1])
 
 
 # --- fronts ---------------------------------------------------------------------------------------------------------

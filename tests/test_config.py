@@ -313,11 +313,21 @@ def test_set_of_an_unknown_setting_is_refused(run, assignment, message):
         ("search.preset=best", "preset: expected one of generational, pathnet, random; got 'best'"),
         ("search.learning_rate=NaN", "learning_rate: expected at least 0, got nan"),
         ("grid.n_modules=0", "n_modules: expected at least 1, got 0"),
+        ("search.recipes=true", "recipes: expected weights=fresh beside recipes=true, got weights=shared: .*add --set"),
     ],
 )
 def test_set_values_are_checked_like_any_other(run, assignment, message):
     with pytest.raises(PathsearchError, match=message):
         with_settings(run, [assignment])
+
+
+def test_recipes_with_fresh_weights(run):
+    found = with_settings(run, ["search.recipes=true", "search.weights=fresh"])  # in whatever order
+    assert found.search.recipes
+    assert RunSettings.from_dict(found.to_dict()) == found
+    older = found.to_dict()
+    del older["search"]["recipes"]  # a run from before there were recipes
+    assert not RunSettings.from_dict(older).search.recipes
 
 
 def every_setting() -> list[tuple[str, Any]]:

@@ -76,7 +76,7 @@ CHAINS = {
             ("pathsearch.evolve:write_json", 2),  # the report is ready, not yet written
         ],
     ),
-    "fresh": ("fresh", [("pathsearch.fitness:FreshWeights.train", 3), ("pathsearch.expert:Expert.save", 1)]),
+    "fresh": ("fresh", [("pathsearch.fresh:FreshWeights.train", 3), ("pathsearch.expert:Expert.save", 1)]),
     "shared, other steps": (
         "shared",
         [

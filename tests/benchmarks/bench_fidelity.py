@@ -120,7 +120,8 @@ def default_part(arena: Arena, seed: int, number: int) -> dict[str, Any]:
     """The default search, the sample that all variants share, and its scores."""
     started = time.perf_counter()
     evaluator, visited = searched(arena, seed)
-    sample = draw_sample(arena.grid(seed).space, visited, number, seed)
+    space = replace(arena.grid(seed).space, recipes=arena.settings.search.recipes)
+    sample = draw_sample(space, visited, number, seed)
     return {"sample": sample, "scores": scores(evaluator, both(sample)), "seconds": time.perf_counter() - started}
 
 
