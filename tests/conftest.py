@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import hypothesis
 import numpy as np
@@ -112,3 +113,11 @@ class Planted:
 @pytest.fixture(scope="session")
 def planted() -> type[Planted]:
     return Planted
+
+
+@pytest.fixture(scope="session")
+def compared() -> tuple[Any, dict[str, Any]]:
+    """A finished comparison of the small world, one for all test files."""
+    import comparisons  # the small world takes a second to import; most test files do without
+
+    return comparisons.compared()
