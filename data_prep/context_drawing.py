@@ -1,4 +1,4 @@
-"""A heart beat as a picture together with its context: two drawings, chosen by name."""
+"""A heart beat as a picture together with its context: three drawings, chosen by name."""
 
 from __future__ import annotations
 
@@ -24,9 +24,20 @@ CONTEXTS = {  # what `task.json` says of each
         "median interval (half height is 1, the top 1.5, the bottom 0.5); what kind of beat an annotation says is not "
         "read, but the places of all annotated beats are, and the signal of the whole record"
     ),
+    "rhythm": (
+        "upper half: the beat less the typical beat of the record's slowest steady rhythm, filled, in units of that "
+        "beat's range; lower half: two bars, the R-R intervals before and after the beat over that rhythm's interval "
+        "(the bottom is 0.3, the top 1.3); an interval is steady if neither neighbour differs by a tenth; the rhythm's "
+        "interval is the 90 % quantile of the steady ones (the median of all where fewer than 15 % are steady), its "
+        "typical beat the median of the beats after a steady interval of at least 0.9 of it (of all beats where these "
+        "are fewer than 5); what kind of beat an annotation says is not read, but the places of all annotated beats "
+        "are, and the signal of the whole record"
+    ),
 }
 STRIP_SECONDS = 2.0  # on each side: one or two neighbours on each side at any usual rate
 N_INTERVALS = 1  # on each side of the beat: two and three told S from N less well on patients held out of DS1
+RELATIVE_FLOOR = 0.5  # the interval of no bar; a bar of full height is 1 more
+RHYTHM_FLOOR = 0.3  # the reference is a long interval, so that many S beats come at half of it or less
 GAIN = 0.31  # of the half image's height for the typical beat's range: most ectopic beats still fit
 
 
@@ -55,15 +66,17 @@ def painter(context: str, beats: Beats, half_window: int, image_size: int) -> Ca
             return draw_with_strip(beats.windows[number], strip, image_size)
 
         return with_strip
-    typical = {name: Typical.of(beats.recordings[name], half_window) for name in dict.fromkeys(beats.records)}
+    reference, floor = Typical.of, RELATIVE_FLOOR
+    if context == "rhythm":
+        reference, floor = Typical.of_slowest_rhythm, RHYTHM_FLOOR
+    typical = {name: reference(beats.recordings[name], half_window) for name in dict.fromkeys(beats.records)}
 
     def relative(number: int) -> Image.Image:
         name = beats.records[number]
         recording, usual = beats.recordings[name], typical[name]
         intervals = relative_intervals(recording, usual, beats.samples[number], N_INTERVALS, N_INTERVALS)
-        return draw_relative(
-            levelled(beats.windows[number]) - usual.beat, float(np.ptp(usual.beat)), intervals, image_size
-        )
+        difference = levelled(beats.windows[number]) - usual.beat
+        return draw_relative(difference, float(np.ptp(usual.beat)), intervals, image_size, floor)
 
     return relative
 
@@ -90,7 +103,11 @@ def draw_with_strip(window: np.ndarray, strip: np.ndarray, image_size: int) -> I
 
 
 def draw_relative(
-    difference: np.ndarray, unit: float, intervals: Sequence[float] | np.ndarray, image_size: int
+    difference: np.ndarray,
+    unit: float,
+    intervals: Sequence[float] | np.ndarray,
+    image_size: int,
+    floor: float = RELATIVE_FLOOR,
 ) -> Image.Image:
     """How the beat differs from its record's typical one, above how early it comes.
 
@@ -101,6 +118,7 @@ def draw_relative(
         unit: range of the typical beat; a difference as large is `GAIN` of the upper half.
         intervals: relative to the record's typical one, in order of time, a bar of equal width each, without gaps.
         image_size: side of the square image in pixels.
+        floor: the interval of no bar; one longer by 1 fills the lower half.
 
     Returns:
         Mode "L", `image_size` × `image_size`; time to the right, voltage upwards. What does not fit is cut off.
@@ -113,7 +131,7 @@ def draw_relative(
     pen.polygon([0, half / 2, *outline, last, half / 2], fill=255)
     width = last / len(intervals)
     for number, interval in enumerate(intervals):
-        bar = min(max(interval - 0.5, 0.0), 1.0)
+        bar = min(max(interval - floor, 0.0), 1.0)
         pen.rectangle([number * width, last - bar * half, (number + 1) * width, last], fill=255)
     return picture.reduce(OVERSAMPLING)
 

@@ -52,7 +52,7 @@ def prepare_ecg(
         image_size: side of the square images in pixels.
         half_window: samples before and after the R peak; 128 is 0.36 s at 360 Hz. A beat nearer to an end
             of its record is left out.
-        context: what is drawn beside the beat: `none`, `strip` or `relative`; see `CONTEXTS`.
+        context: what is drawn beside the beat: `none`, `strip`, `relative` or `rhythm`; see `CONTEXTS`.
         seed: of the split.
         duplicates: of beats whose drawings are, pixel for pixel, in two splits: `refuse`, `move` all copies into one
             split, or `report` them only: two beats can be drawn alike without being one. MIT-BIH has no such

@@ -49,7 +49,8 @@ def ecg(
         str,
         typer.Option(
             help="Drawn beside the beat: none; strip (2 s on each side below it); relative (its difference from the "
-            "record's median beat, above bars for the R-R intervals around it)."
+            "record's median beat, above bars for the R-R intervals around it); rhythm (as relative, but against the "
+            "record's slowest steady rhythm: where most of its beats are ectopic, they still look so)."
         ),
     ] = "none",
     image_size: ImageSize = 128,

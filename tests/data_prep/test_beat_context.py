@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from data_prep.beat_context import Recording, Typical, levelled, relative_intervals
+from data_prep.beat_context import Recording, Typical, levelled, relative_intervals, steady_intervals
 from data_prep.beats import read_beats
 
 
@@ -61,6 +63,83 @@ def test_beats_at_an_end_are_no_part_of_the_typical_one():
 
 def test_levelled_takes_each_windows_own_median():
     assert levelled(np.array([[1, 2, 9], [5, 5, 5]])).tolist() == [[-1, 0, 7], [0, 0, 0]]
+
+
+def test_steady_intervals_by_hand():
+    # 330 is not less than 1.1 times 300; an early beat, 200, and the pause after it, 400, spoil their neighbours.
+    assert steady_intervals(np.array([300, 310, 320, 300, 330, 330, 330])).tolist() == [
+        False, True, True, False, False, True, False,
+    ]  # fmt: skip
+    assert not steady_intervals(np.array([300, 300, 200, 400, 300, 300])).any()
+    for short in ([], [300], [300, 300]):
+        assert steady_intervals(np.array(short, dtype=np.int64)).tolist() == [False] * len(short)
+
+
+@given(st.lists(st.integers(0, 1000), max_size=30))
+def test_steady_intervals_are_those_like_both_neighbours(intervals):
+    found = steady_intervals(np.array(intervals, dtype=np.int64))
+    for number, interval in enumerate(intervals):
+        around = intervals[number - 1 : number] + intervals[number + 1 : number + 2]
+        alike = [max(interval, other) < 1.1 * min(interval, other) for other in around]
+        assert found[number] == (len(around) == 2 and all(alike))
+
+
+def rhythms(*parts, level=0, times=1):
+    """A record of rhythms one after the other: (beats, interval, height of the beat) each."""
+    intervals = np.concatenate([np.full(n, interval) for n, interval, _ in parts])
+    heights = np.concatenate([np.full(n, height) for n, _, height in parts])
+    peaks = 100 + np.cumsum(intervals)
+    signal = np.zeros(peaks[-1] + 100)
+    for peak, height in zip(peaks, heights, strict=True):
+        signal[peak - 1 : peak + 2] = [height / 2, height, height / 2]
+    return recording(peaks, signal=times * signal + level)
+
+
+def test_the_slowest_rhythm_is_found_where_most_beats_are_early():
+    # 20 of 110 beats are slow. The median is that of the fast ones, the slowest steady rhythm is not.
+    one = rhythms((30, 200, 60), (10, 350, 100), (60, 200, 60), (10, 350, 100))
+    usual, slow = Typical.of(one, 8), Typical.of_slowest_rhythm(one, 8)
+    assert (usual.interval, slow.interval) == (200, 350)
+    assert (usual.beat[8], slow.beat[8]) == (60, 100)
+    early = int(one.peaks[50])
+    assert relative_intervals(one, usual, early, 1, 1).tolist() == [1, 1]
+    assert relative_intervals(one, slow, early, 1, 1).tolist() == pytest.approx([200 / 350, 200 / 350])
+
+
+def test_a_slow_rhythm_of_less_than_a_tenth_is_not_found():
+    one = rhythms((150, 200, 60), (10, 350, 100))
+    assert Typical.of_slowest_rhythm(one, 8).interval == 200
+
+
+def test_early_beats_and_their_pauses_do_not_move_the_slowest_rhythm():
+    parts = [part for _ in range(12) for part in ((8, 300, 100), (1, 180, 40), (1, 420, 100))]
+    slow = Typical.of_slowest_rhythm(rhythms(*parts), 8)
+    assert slow.interval == 300
+    assert slow.beat[8] == 100
+
+
+def test_a_record_without_a_steady_rhythm_has_its_median_interval_and_the_beat_of_all():
+    # Every interval differs from both neighbours by more than a tenth: 180, 300, 500 over and over.
+    one = rhythms(*[(1, interval, 70) for _ in range(10) for interval in (180, 300, 500)])
+    slow = Typical.of_slowest_rhythm(one, 8)
+    assert slow.interval == Typical.of(one, 8).interval == 300
+    assert slow.beat.tolist() == Typical.of(one, 8).beat.tolist()
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3])
+def test_the_slowest_rhythm_of_a_few_beats_is_the_usual_one(n):
+    one = recording(500 + 300 * np.arange(n))
+    slow, usual = Typical.of_slowest_rhythm(one, 8), Typical.of(one, 8)
+    np.testing.assert_equal(slow.interval, usual.interval)  # nan equals nan
+    assert slow.beat.tolist() == usual.beat.tolist()
+
+
+def test_level_and_units_of_a_signal_do_not_change_its_rhythm():
+    parts = (40, 200, 60), (20, 350, 100)
+    plain = Typical.of_slowest_rhythm(rhythms(*parts), 8)
+    other = Typical.of_slowest_rhythm(rhythms(*parts, level=-700, times=3), 8)
+    assert other.interval == plain.interval
+    assert other.beat.tolist() == (3 * plain.beat).tolist()
 
 
 def test_beats_of_every_kind_are_neighbours_and_other_marks_are_none(make_record):

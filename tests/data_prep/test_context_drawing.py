@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from data_prep.beat_context import Recording
 from data_prep.beat_drawing import draw_beat
-from data_prep.beats import read_beats
+from data_prep.beats import Beats, read_beats
 from data_prep.context_drawing import CONTEXTS, GAIN, draw_relative, draw_with_strip, painter
 
 
@@ -61,6 +62,13 @@ def test_a_bar_is_as_high_as_its_interval_is_long(interval, height):
     image = light(draw_relative(np.zeros(257), 100, [interval, 1], 64))
     assert image[33:, 10].sum() == pytest.approx(min(height, 31), abs=0.6)
     assert image[33:, 50].sum() == pytest.approx(16, abs=0.6)
+
+
+@pytest.mark.parametrize(("interval", "height"), [(0.3, 0), (0.55, 8), (0.8, 16), (1.3, 31)])
+def test_a_lower_floor_leaves_room_for_shorter_intervals(interval, height):
+    image = light(draw_relative(np.zeros(257), 100, [interval, 1], 64, floor=0.3))
+    assert image[33:, 10].sum() == pytest.approx(height, abs=0.6)
+    assert image[33:, 50].sum() == pytest.approx(0.7 * 32, abs=0.6)
 
 
 def test_bars_stand_in_order_of_time_and_share_the_width():
@@ -139,3 +147,38 @@ def test_symbols_are_not_read(beats, context):
     other = replace(beats, symbols=beats.symbols[::-1])
     for number in range(5):
         assert painter(context, beats, 128, 32)(number).tobytes() == painter(context, other, 128, 32)(number).tobytes()
+
+
+def mostly_early(level=0, times=1):
+    """85 of 105 beats come after 200 samples and are low, the others after 350 and are high."""
+    intervals = np.r_[np.full(35, 200), np.full(20, 350), np.full(50, 200)]
+    heights = np.where(intervals == 200, 400, 1000)
+    peaks = 200 + np.cumsum(intervals)
+    signal = np.zeros(peaks[-1] + 200, dtype=np.int32)
+    for peak, height in zip(peaks, heights, strict=True):
+        signal[peak - 9 : peak + 10] = height
+    signal = times * signal + level
+    windows = signal[peaks[:, None] + np.arange(-128, 129)]
+    names = ["r1"] * len(peaks)
+    return Beats(windows, names, peaks.tolist(), names, [], [360.0], ["r1"], {"r1": Recording(signal, 360.0, peaks)})
+
+
+def test_where_most_beats_are_early_rhythm_shows_them_early_and_relative_does_not():
+    beats = mostly_early()
+    early, on_time = 20, 45
+    hidden, shown, usual = (
+        light(painter(context, beats, 128, 64)(number))
+        for context, number in (("relative", early), ("rhythm", early), ("rhythm", on_time))
+    )
+    assert hidden[33:].sum() == pytest.approx(16 * 64, abs=64)  # two bars of 1: half the lower half
+    assert shown[33:].sum() == pytest.approx((200 / 350 - 0.3) * 32 * 64, abs=64)
+    assert usual[33:].sum() == pytest.approx(0.7 * 32 * 64, abs=64)
+    assert hidden[:32].sum() == pytest.approx(16, abs=4)  # as the typical beat: the line of zero
+    assert usual[:32].sum() == pytest.approx(16, abs=4)
+    assert shown[:32].sum() > 30
+
+
+def test_rhythm_does_not_depend_on_level_and_units():
+    plain, other = (painter("rhythm", beats, 128, 64) for beats in (mostly_early(), mostly_early(-77, 2)))
+    for number in (0, 20, 45, 104):
+        assert plain(number).tobytes() == other(number).tobytes()

@@ -51,12 +51,13 @@ def test_contexts_change_the_drawing_and_nothing_else(ecg_source, tmp_path):
     usual = prepare_ecg(ecg_source, tmp_path, image_size=16)
     tasks = {
         context: prepare_ecg(ecg_source, tmp_path, name=context, image_size=16, context=context)
-        for context in ("none", "strip", "relative")
+        for context in ("none", "strip", "relative", "rhythm")
     }
     assert tasks["none"].fingerprint == usual.fingerprint
     assert {task.digest for task in tasks.values()} == {usual.digest}  # the same beats, classes and splits
-    assert len({task.images_digest for task in tasks.values()}) == 3
+    assert len({task.images_digest for task in tasks.values()}) == 4
     assert "record's median interval" in tasks["relative"].info["options"]["context"]
+    assert "slowest steady rhythm" in tasks["rhythm"].info["options"]["context"]
     assert usual.info["options"]["context"] == "none: the beat alone"
 
 
@@ -196,7 +197,7 @@ def test_folders_that_hold_no_records(tmp_path):
         ({"classes": "A"}, "--classes: expected two or more different symbols"),
         ({"classes": "A,A"}, "--classes: expected two or more different symbols"),
         ({"split": "official"}, "--split: expected random, patient, ds1-ds2 for ECG, got 'official'"),
-        ({"context": "all"}, "--context: expected none, strip, relative, got 'all'"),
+        ({"context": "all"}, "--context: expected none, strip, relative, rhythm, got 'all'"),
         ({"half_window": 2}, "--half-window: expected at least 8 samples, got 2"),
     ],
 )
