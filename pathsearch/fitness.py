@@ -28,6 +28,9 @@ SCORING_BYTES = 128 << 20  # activations of a scoring pass at most: what keeps m
 PATHS_AT_ONCE = 256  # paths scored in one pass; more gain nothing
 
 
+Tensors = tuple[Tensor, ...] | list[Tensor]
+
+
 class Fitness(NamedTuple):
     """How good a path is on the validation images; compared in this order."""
 
@@ -83,7 +86,7 @@ class SharedWeights:
         self.optimiser = adamw(self.trainable.values(), settings.learning_rate, settings.weight_decay)
         self.average: AveragedModel | None = None  # of the weights along the steps; it is scored if there is one
         if settings.average:
-            self.average = AveragedModel(grid, multi_avg_fn=get_ema_multi_avg_fn(settings.average))
+            self.average = running_average(grid, settings.average)
         self.snapshots: list[dict[str, Tensor]] = []  # of what is scored, oldest first; none are kept if one is enough
 
     def train(self, paths: Sequence[Path], generation: int) -> Progress:
@@ -219,6 +222,24 @@ def device_of(network: nn.Module) -> torch.device:
 def adamw(parameters: Iterable[nn.Parameter], rate: float, decay: float) -> torch.optim.AdamW:
     """The optimiser of searches and last trainings; fused: a loop over the tensors takes 7 to 10 times as long."""
     return torch.optim.AdamW(parameters, lr=rate, weight_decay=decay, fused=True)
+
+
+def running_average(network: nn.Module, decay: float) -> AveragedModel:
+    """The running average of a network's weights along the steps of its training.
+
+    Args:
+        network: at its initial weights.
+        decay: a step, of what was averaged before. In the first steps it is (1 + t) / (10 + t) at most, so that a
+            training of a few dozen steps, as with few images, does not end near its initial weights.
+
+    Source: Polyak and Juditsky 1992; the first steps as in TensorFlow's `ExponentialMovingAverage`.
+    """
+
+    def average(means: Tensors, now: Tensors, step: Tensor | int) -> None:
+        t = float(step)
+        get_ema_multi_avg_fn(min(decay, (1 + t) / (10 + t)))(means, now, step)
+
+    return AveragedModel(network, multi_avg_fn=average)
 
 
 def class_weights(labels: Tensor, n_classes: int, strength: float = 1.0) -> Tensor:

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple, cast
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from pathsearch.config import TrainingSettings
 from pathsearch.features import Split
@@ -22,6 +21,7 @@ from pathsearch.fitness import (
     device_of,
     log_probabilities,
     minibatches,
+    running_average,
 )
 from pathsearch.grid import PathNetwork, dropout_masks
 from pathsearch.modules import Shape
@@ -135,7 +135,7 @@ def _epochs(
     optimiser = adamw(trainable, settings.learning_rate, settings.weight_decay)
     steps = math.ceil(len(data) / settings.batch_size)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, n_epochs * steps)
-    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(settings.average))
+    average = running_average(network, settings.average)
     weights = class_weights(data.labels, network.n_classes, settings.balance_strength) if settings.balance else None
     device, masks_stream = device_of(network), torch_stream(seed, "last masks")
     weights = weights if weights is None else weights.to(device)

@@ -19,6 +19,7 @@ from pathsearch.fitness import (
     grid_classes,
     log_probabilities,
     minibatches,
+    running_average,
 )
 from pathsearch.fresh import FreshWeights
 from pathsearch.path import Path
@@ -182,11 +183,11 @@ def test_nan_in_scoring_names_the_path(make_grid, splits, measure):
 
 
 def test_the_average_is_scored_by_hand(make_grid, splits):
-    """Two steps at decay 0.75: three quarters of the weights after the first, one quarter of those after the second."""
+    """Two steps, the second of which keeps 2/11 of the first: a short average to begin with."""
     plain = replace(SETTINGS, steps=1)
     watched, averaged = shared(make_grid, splits, plain), shared(make_grid, splits, replace(plain, average=0.75))
     expected: dict[str, Tensor] = {}
-    for generation, weight in ((1, 0.75), (2, 0.25)):
+    for generation, weight in ((1, 2 / 11), (2, 9 / 11)):
         for evaluator in (watched, averaged):
             evaluator.train(PATHS, generation)
         for name, tensor in watched.grid.state_dict().items():
@@ -196,6 +197,24 @@ def test_the_average_is_scored_by_hand(make_grid, splits):
     for got, one in zip(averaged.score(PATHS), watched.score(PATHS), strict=True):
         assert got == pytest.approx(one, abs=1e-5)
     assert averaged.score(PATHS) != shared(make_grid, splits, plain).score(PATHS)
+
+
+@pytest.mark.parametrize(("decay", "steps"), [(0.99, 60), (0.99, 2000), (0.5, 30), (0.0, 3)])
+def test_a_running_average_follows_short_trainings_and_smooths_long_ones(decay, steps):
+    """Weights that grow by one a step: the average trails by the steps it spans, a tenth of all at first."""
+    network = torch.nn.Linear(1, 1, bias=False)
+    average, expected = running_average(network, decay), math.nan
+    for step in range(steps):
+        with torch.no_grad():
+            network.weight.fill_(float(step))
+        average.update_parameters(network)
+        kept = min(decay, (1 + step) / (10 + step)) if step else 0.0
+        expected = step if step == 0 else kept * expected + (1 - kept) * step
+    got = average.module.weight.item()
+    assert got == pytest.approx(expected, rel=1e-4)
+    behind = steps - 1 - got
+    assert behind <= steps / 9, "a short training does not end near its start"
+    assert behind == pytest.approx(decay / (1 - decay), abs=0.1) or steps < 10 / (1 - decay)
 
 
 def test_an_average_goes_on_bit_for_bit(make_grid, splits):

@@ -168,7 +168,8 @@ def by_hand(network: PathNetwork, shapes: Any, data: Any, settings: TrainingSett
             done += 1
             for name, p in network.state_dict().items():
                 old = average.get(name, p.clone())
-                average[name] = settings.average * old + (1 - settings.average) * p
+                decay = min(settings.average, done / (9 + done))  # short at first: see running_average
+                average[name] = decay * old + (1 - decay) * p
     return average
 
 
