@@ -38,7 +38,8 @@ def fronts(report_file: Path) -> Figure | None:
             axes.plot(grid, mean, linewidth=1.8 if evolved else 1.2, zorder=4 if evolved else 3, **look)
             if len(curves) > 1:
                 reach, shade = curves.std(0, ddof=1), 0.22 if evolved else 0.08
-                axes.fill_between(grid, mean - reach, mean + reach, color=colour, alpha=shade, linewidth=0)
+                band = (mean - reach).clip(0), (mean + reach).clip(max=100)  # no accuracy lies beyond
+                axes.fill_between(grid, *band, color=colour, alpha=shade, linewidth=0)
         for method, row in found["points"].items():
             _point(axes, row, method, split)
         _axes(axes, split, report["methods"]["evolved"][split]["n"], high / low)
