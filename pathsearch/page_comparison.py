@@ -119,9 +119,13 @@ def _against(report: Mapping[str, Any], split: str) -> Table | None:
     return Table(f"{told}other has right. {split}", heads, rows) if rows else None
 
 
+ABOVE = "Above: the same from the largest class's share on, in place of the linear probe's accuracy. "
+
+
 def _fronts(fronts: Mapping[str, Any], split: str) -> Table:
     splits = list(fronts["against"])
     rows = []
+    above: Mapping[str, Any] = fronts.get("above_largest_class", {})  # reports of earlier versions have none
     for method, row in fronts["methods"].items():
         cells = [row["name"]]
         for name in splits:
@@ -132,6 +136,9 @@ def _fronts(fronts: Mapping[str, Any], split: str) -> Table:
                 number(against.get("difference")),
                 DASH if p is None else f"{p:.2g}",
             ]
+        for name in splits if above else []:
+            p = above["against"][name].get(method, {}).get("p_holm")
+            cells += [_spread(above["hypervolume"][method][name]), DASH if p is None else f"{p:.2g}"]
         share = row["share_within"]
         seeds = sum(one is not None for one in share["each"])
         cells.append(
@@ -141,9 +148,12 @@ def _fronts(fronts: Mapping[str, Any], split: str) -> Table:
     heads = ["Method"]
     for name in splits:
         heads += [f"Hypervolume, {name}", "Evolved less it", "p after Holm"]
+    for name in splits if above else []:
+        heads += [f"Above {above['accuracy'][name]:.3f}, {name}", "p after Holm"]
     told = (
-        f"Hypervolume: {fronts['reference']['in_words']}. Last column: parameters of the smallest network within 0.2 "
-        "points of the full grid on validation, mean share of the full grid's, and at how many seeds there is one."
+        f"Hypervolume: {fronts['reference']['in_words']}. {ABOVE if above else ''}Last column: parameters of the "
+        "smallest network within 0.2 points of the full grid on validation, mean share of the full grid's, and at how "
+        "many seeds there is one."
     )
     return Table(f"{told} {split}", [*heads, "Share of parameters"], rows, strong=0)
 

@@ -50,27 +50,27 @@ def fronts_report(
         `reference`; `points`, full grid and linear probe as single networks; `methods`, each with its `hypervolume`
         by split, `share_within`, the share of the full grid's parameters that its smallest network within `MARGIN`
         of the full grid on validation has (None at a seed without one), and `each` front; `against` by split, as
-        the report's own.
+        the report's own; `above_largest_class`, the same hypervolumes by method and their `against`, but above the
+        `accuracy` of who always answers the largest class: there networks below the probe count too, down to the
+        smallest that have learnt anything.
     """
     splits = [split for split in SPLITS if methods["linear_probe"][split]["n"]]
     points = {name: _point(methods[name], splits) for name in ("full_grid", "linear_probe")}
-    frames = {split: Frame(*sizes, points["linear_probe"][split]["mean"]) for split in splits}
+    probe = {split: points["linear_probe"][split]["mean"] for split in splits}
+    largest_class = {split: _largest_class(methods["linear_probe"]["each"][0][split]) for split in splits}
+    volumes, above = (_hypervolumes(each, sizes, floors) for floors in (probe, largest_class))
     rows: dict[str, Any] = {}
     for method, several in each.items():
-        volumes = {
-            split: spread([frame.hypervolume(one["parameters"], one[split]) for one in several])
-            for split, frame in frames.items()
-        }
         within = [
             _share_within(one, full, sizes[1])
             for one, full in zip(several, points["full_grid"]["validation"]["each"], strict=True)
         ]
-        rows[method] = {"name": methods[method]["name"], "hypervolume": volumes}
+        rows[method] = {"name": methods[method]["name"], "hypervolume": volumes[method]}
         rows[method] |= {"share_within": spread(within), "each": several}
     return {
         "reference": {
             "parameters": list(sizes),
-            "accuracy": {split: frame.floor for split, frame in frames.items()},
+            "accuracy": probe,
             "in_words": "share of the area above the linear probe's mean accuracy that lies below a front, from the "
             "grid's smallest path to the full grid, logarithm of the parameters; on validation the most probable class "
             "counts, as in every choice; on test the threshold fixed on validation, and the networks of the validation "
@@ -78,8 +78,32 @@ def fronts_report(
         },
         "points": points,
         "methods": rows,
-        "against": {split: _against(rows, split) for split in splits},
+        "against": {split: _against(volumes, split) for split in splits},
+        "above_largest_class": {
+            "accuracy": largest_class,
+            "hypervolume": above,
+            "against": {split: _against(above, split) for split in splits},
+        },
     }
+
+
+def _hypervolumes(
+    each: dict[str, list[dict[str, Any]]], sizes: tuple[int, int], floors: dict[str, float]
+) -> dict[str, dict[str, Any]]:
+    """By method and split, over seeds."""
+    frames = {split: Frame(*sizes, floor) for split, floor in floors.items()}
+    return {
+        method: {
+            split: spread([frame.hypervolume(one["parameters"], one[split]) for one in several])
+            for split, frame in frames.items()
+        }
+        for method, several in each.items()
+    }
+
+
+def _largest_class(assessed: dict[str, Any]) -> float:
+    counts = np.sum(assessed["confusion"], axis=1)
+    return float(counts.max() / counts.sum())
 
 
 def _point(row: dict[str, Any], splits: Sequence[str]) -> dict[str, Any]:
@@ -95,8 +119,8 @@ def _share_within(one: dict[str, Any], bar: float, largest: int) -> float | None
     return min(good) / largest if good else None
 
 
-def _against(rows: dict[str, Any], split: str) -> dict[str, Any]:
-    volumes = {method: row["hypervolume"][split]["each"] for method, row in rows.items()}
+def _against(hypervolumes: dict[str, dict[str, Any]], split: str) -> dict[str, Any]:
+    volumes = {method: by_split[split]["each"] for method, by_split in hypervolumes.items()}
     found = {
         method: over_seeds(volumes["evolved"], each) | {"p_holm": None}
         for method, each in volumes.items()

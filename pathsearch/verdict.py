@@ -29,6 +29,7 @@ def verdict(report: dict[str, Any]) -> list[str]:
         return ["There are no test images: nothing was compared on test."]
     lines = [_accuracy(report, method) for method in report["against"]]
     lines += [_fronts(report["fronts"], split) for split in report["fronts"]["against"]]
+    lines += [_above_largest_class(report["fronts"], split) for split in report["fronts"]["against"]]
     lines.append(_equivalence(report["equivalence"]))
     if seeds < FEWEST_SEEDS:
         lines.append(f"{seeds} seeds are too few for a test over seeds; {FEWEST_SEEDS} or more allow one.")
@@ -56,14 +57,28 @@ def _accuracy(report: dict[str, Any], method: str) -> str:
 def _fronts(fronts: dict[str, Any], split: str) -> str:
     """One sentence: the evolved front's hypervolume on a split beside every other's."""
     volumes = {method: row["hypervolume"][split] for method, row in fronts["methods"].items()}
-    others = []
-    for method, row in fronts["against"][split].items():
-        p = "" if row["p_holm"] is None else f", p = {row['p_holm']:.2g}"
-        others.append(f"{_relation(row)} that of {_named(method)} ({_words(volumes[method], 3)}{p})")
     return (
         f"Accuracy against parameters on {split}: the evolved front's hypervolume, {_words(volumes['evolved'], 3)}, "
-        f"{'; '.join(others)}."
+        f"{_others(volumes, fronts['against'][split])}."
     )
+
+
+def _above_largest_class(fronts: dict[str, Any], split: str) -> str:
+    """The same above the largest class's share."""
+    found = fronts["above_largest_class"]
+    volumes = {method: row[split] for method, row in found["hypervolume"].items()}
+    return (
+        f"Counted from {found['accuracy'][split]:.3f}, the largest class's share of {split}, in place of the linear "
+        f"probe's accuracy, it is {_words(volumes['evolved'], 3)}, and {_others(volumes, found['against'][split])}."
+    )
+
+
+def _others(volumes: dict[str, Any], against: dict[str, Any]) -> str:
+    others = []
+    for method, row in against.items():
+        p = "" if row["p_holm"] is None else f", p = {row['p_holm']:.2g}"
+        others.append(f"{_relation(row)} that of {_named(method)} ({_words(volumes[method], 3)}{p})")
+    return "; ".join(others)
 
 
 def _equivalence(found: dict[str, Any]) -> str:

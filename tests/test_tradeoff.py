@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from comparisons import arena
+from small_world import task
 
 from pathsearch import rivals
 from pathsearch.figure_fronts import bought
@@ -61,11 +62,25 @@ def test_hypervolumes_are_those_of_the_fronts(compared):
                 assert fronts["against"][split][method]["difference"] == pytest.approx(gap)
 
 
+def test_above_the_largest_class_small_networks_count_too(compared):
+    fronts = compared[1]["fronts"]
+    above = fronts["above_largest_class"]
+    for split in ("validation", "test"):
+        labels = task("blobs").labels({"validation": "val", "test": "test"}[split])
+        floor = above["accuracy"][split]
+        assert floor == pytest.approx(np.bincount(labels).max() / len(labels))
+        frame = Frame(*fronts["reference"]["parameters"], floor)
+        for method, row in fronts["methods"].items():
+            each = [frame.hypervolume(one["parameters"], one[split]) for one in row["each"]]
+            assert above["hypervolume"][method][split]["each"] == pytest.approx(each)
+        assert set(above["against"][split]) == set(FRONTED) - {"evolved"}
+
+
 def test_the_share_of_the_smallest_that_matches_the_full_grid():
     def method(rate: float, decided: float = 0.1) -> dict[str, Any]:
         """One seed; what it decides with its threshold is another rate, which must not be mixed with the first."""
         each = {"candidates": [{"validation_accuracy": 0.0}, {"validation_accuracy": rate}], "chosen": 1}
-        part = {"accuracy": decided, "n": 9}
+        part = {"accuracy": decided, "n": 9, "confusion": [[6, 0], [3, 0]]}
         each |= {"validation": part, "test": {"accuracy": None, "n": 0}}
         return {"name": "m", "parameters": {"mean": 9}, "validation": {"n": 9}, "test": {"n": 0}, "each": [each]}
 
@@ -75,6 +90,7 @@ def test_the_share_of_the_smallest_that_matches_the_full_grid():
         found = fronts_report({"evolved": [one]}, methods, (10, 100))
         assert found["methods"]["evolved"]["share_within"]["each"] == [share]
         assert found["reference"]["accuracy"] == {"validation": 0.5}, "no test images, no front on test"
+        assert found["above_largest_class"]["accuracy"] == {"validation": 6 / 9}
         assert found["points"]["full_grid"]["validation"]["each"] == [full]
 
 

@@ -38,7 +38,10 @@ def in_words(difference: float, p: float | None) -> str:
     volumes = {"evolved": 0.5 + difference, "ladder": 0.5}
     rows = {name: {"hypervolume": {"test": {"mean": mean, "sd": None}}} for name, mean in volumes.items()}
     report = {"seeds": [0], "methods": {"evolved": {"test": {"accuracy": {"mean": 0.9}}}}, "against": {}}
-    report["fronts"] = {"methods": rows, "against": {"test": {"ladder": {"difference": difference, "p_holm": p}}}}
+    against = {"test": {"ladder": {"difference": difference, "p_holm": p}}}
+    above = {name: {"test": {"mean": mean + 0.4, "sd": None}} for name, mean in volumes.items()}
+    report["fronts"] = {"methods": rows, "against": against}
+    report["fronts"]["above_largest_class"] = {"accuracy": {"test": 0.452}, "hypervolume": above, "against": against}
     test = {"difference": difference / 10, "ci90": [-0.001, 0.0015], "p": p}
     report["equivalence"] = {"margin": 0.002, "share": {"mean": 0.043}, "test": test}
     report["rank_fidelity"] = {"tau": {"mean": None}}
@@ -48,6 +51,8 @@ def in_words(difference: float, p: float | None) -> str:
 def test_the_verdict_speaks_of_size():
     said = in_words(0.01, 0.02)
     assert "on test: the evolved front's hypervolume, 0.510, beats that of the ladder (0.500, p = 0.02)." in said
+    assert "Counted from 0.452, the largest class's share of test, in place of the linear probe's accuracy, " in said
+    assert "it is 0.910, and beats that of the ladder (0.900, p = 0.02)." in said
     assert "is within 0.2 points of the full grid: +0.10 points on test, 4.3 % of the parameters" in said
     assert "(90 % interval -0.10 to +0.15, equivalence p = 0.02)" in said
     assert "does not beat that of the ladder" in in_words(-0.01, 0.2)
