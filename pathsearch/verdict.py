@@ -28,8 +28,8 @@ def verdict(report: dict[str, Any]) -> list[str]:
     if report["methods"]["evolved"]["test"]["accuracy"]["mean"] is None:
         return ["There are no test images: nothing was compared on test."]
     lines = [_accuracy(report, method) for method in report["against"]]
-    lines += [_fronts(report["fronts"], split) for split in report["fronts"]["against"]]
-    lines += [_above_largest_class(report["fronts"], split) for split in report["fronts"]["against"]]
+    for split in report["fronts"]["against"]:
+        lines += [_fronts(report["fronts"], split), _above_largest_class(report["fronts"], split)]
     lines.append(_equivalence(report["equivalence"]))
     if seeds < FEWEST_SEEDS:
         lines.append(f"{seeds} seeds are too few for a test over seeds; {FEWEST_SEEDS} or more allow one.")
@@ -69,7 +69,7 @@ def _above_largest_class(fronts: dict[str, Any], split: str) -> str:
     volumes = {method: row[split] for method, row in found["hypervolume"].items()}
     return (
         f"Counted from {found['accuracy'][split]:.3f}, the largest class's share of {split}, in place of the linear "
-        f"probe's accuracy, it is {_words(volumes['evolved'], 3)}, and {_others(volumes, found['against'][split])}."
+        f"probe's accuracy, that hypervolume is {_words(volumes['evolved'], 3)}, and it {_others(volumes, found['against'][split])}."
     )
 
 

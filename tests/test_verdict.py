@@ -52,7 +52,7 @@ def test_the_verdict_speaks_of_size():
     said = in_words(0.01, 0.02)
     assert "on test: the evolved front's hypervolume, 0.510, beats that of the ladder (0.500, p = 0.02)." in said
     assert "Counted from 0.452, the largest class's share of test, in place of the linear probe's accuracy, " in said
-    assert "it is 0.910, and beats that of the ladder (0.900, p = 0.02)." in said
+    assert "that hypervolume is 0.910, and it beats that of the ladder (0.900, p = 0.02)." in said
     assert "is within 0.2 points of the full grid: +0.10 points on test, 4.3 % of the parameters" in said
     assert "(90 % interval -0.10 to +0.15, equivalence p = 0.02)" in said
     assert "does not beat that of the ladder" in in_words(-0.01, 0.2)
