@@ -69,7 +69,8 @@ def _above_largest_class(fronts: dict[str, Any], split: str) -> str:
     volumes = {method: row[split] for method, row in found["hypervolume"].items()}
     return (
         f"Counted from {found['accuracy'][split]:.3f}, the largest class's share of {split}, in place of the linear "
-        f"probe's accuracy, that hypervolume is {_words(volumes['evolved'], 3)}, and it {_others(volumes, found['against'][split])}."
+        f"probe's accuracy, that hypervolume is {_words(volumes['evolved'], 3)}, and it "
+        f"{_others(volumes, found['against'][split])}."
     )
 
 
