@@ -31,7 +31,7 @@ from torchvision import models
 
 from data_prep.errors import PathsearchError
 from data_prep.folder import prepare_folder
-from data_prep.manifest import Task, load_task
+from data_prep.manifest import Task, load_task, save_task
 from pathsearch import evolve as evolving
 from pathsearch.config import EncoderSettings, GridSettings, RunSettings, SearchSettings, TrainingSettings
 from pathsearch.encoder import Encoder
@@ -108,6 +108,15 @@ def prepare(data_dir: Path, task: str, n: int = N_IMAGES, name: str | None = Non
     """Draw and prepare a task of n images."""
     source = draw_folder(scratch() / "raw" / f"{task}{n}", task, n)
     return prepare_folder(source, data_dir, name=name or task, image_size=SIZE, **options)
+
+
+def registered(task: Task, change: Any) -> Task:
+    """The same images under a changed manifest, registered anew."""
+    split = {"name": "random", "words": "random split of images", "groups_apart": False}
+    table = task.table.copy()
+    change(table)
+    kept = {key: task.info[key] for key in ("source", "licence", "options", "notes")}
+    return save_task(task.task_dir, name=task.name, classes=task.classes, table=table, split=split, **kept)
 
 
 @functools.cache

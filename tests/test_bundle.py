@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from bundles import TASKS, write, written
 from safetensors.torch import load_file, save_file
 from small_world import (
     CPU,
@@ -29,26 +29,11 @@ from small_world import (
     task,
 )
 
-from pathsearch import __version__, bundle, joint
+from pathsearch import __version__, bundle
 from pathsearch.config import EncoderSettings
 from pathsearch.encoder import Encoder, digest, frozen
 from pathsearch.expert import Expert
 from pathsearch.pictures import Preparation
-from pathsearch.teller import Silent
-
-TASKS = ("stripes", "blobs")
-
-
-def write(out: Path, names=TASKS, runs=None, **options):
-    return bundle.write(runs or [finished(name) for name in names], data_dir(), out, Silent(), **options)
-
-
-@functools.cache
-def written() -> Path:
-    """A bundle of both tasks, with the encoder inside; read-only."""
-    out = scratch() / "bundle"
-    write(out, with_encoder=True)
-    return out
 
 
 @pytest.fixture
@@ -290,36 +275,6 @@ def test_a_malformed_index_is_refused(mine, text, match):
 def test_a_folder_that_is_no_bundle_is_refused(tmp_path):
     with refused("expected a folder with bundle.json, got none; make one: pathsearch bundle RUN … --out DIR"):
         bundle.load(tmp_path, CPU)
-
-
-# --- the model card -------------------------------------------------------------------------------------------------
-
-
-def test_the_card_has_data_split_numbers_and_limits():
-    card = (written() / "MODEL_CARD.md").read_text()
-    for name in TASKS:
-        report = finished(name).report()
-        low, high = report["test"]["ci95"]["accuracy"]
-        assert task(name).info["source"] in " ".join(card.split())
-        assert f"Licence: {task(name).info['licence']}" in card
-        assert report["split_in_words"] in card
-        assert f"{report['test']['accuracy']:.4f} ({low:.4f}, {high:.4f})" in card
-        assert f"n = {report['test']['n']:,}" in card
-        for line in report["verdict"]:
-            assert line in card
-    for words in ("Not a medical device", "not calibrated", "linear probe", encoder().weights_sha256, "No joint eval"):
-        assert words in card
-
-
-def test_the_card_has_the_joint_numbers_if_they_are_of_these_runs(tmp_path):
-    runs = [copied(finished(name), tmp_path / "runs") for name in TASKS]
-    report = joint.joint_evaluate(runs, data_dir(), data_dir() / "features", CPU, 0, Silent())
-    joint.save(report, tmp_path / "runs")
-    write(tmp_path / "both", runs=runs)
-    found = f"**All test images mixed**, n = {report['overall']['n']}: accuracy {report['overall']['accuracy']:.4f}"
-    assert found in (tmp_path / "both" / "MODEL_CARD.md").read_text()
-    write(tmp_path / "one", runs=runs[:1])
-    assert "All test images mixed" not in (tmp_path / "one" / "MODEL_CARD.md").read_text()
 
 
 # --- as commands and in Python --------------------------------------------------------------------------------------

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
 import random
-from collections import Counter
 from collections.abc import Sequence
 
 import pytest
@@ -12,30 +10,16 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from populations import BATCH, CLASSES, SHAPE, VOCABULARIES, converged, features, grid_of, populations
 from torch import Tensor
 
-from pathsearch import population
 from pathsearch.config import GridSettings
 from pathsearch.grid import Grid, dropout_masks, head_name
 from pathsearch.modules import KINDS
-from pathsearch.path import Path, mutate
-from pathsearch.population import forward, plan, together
+from pathsearch.path import Path
+from pathsearch.population import forward, plan
 
-SHAPE, BATCH, CLASSES = (8, 2, 2), 5, 3
 HEAD = f"heads.{head_name('planted')}."
-VOCABULARIES = ["mixed", "paper"]
-
-
-@functools.cache
-def grid_of(vocabulary: str, n_layers: int = 3) -> Grid:
-    """In double precision, where "the same" can mean nine digits."""
-    grid = Grid(SHAPE, GridSettings(n_layers, n_modules=10, max_active=3, modules=vocabulary, width=8), seed=0)
-    grid.add_head("planted", CLASSES)
-    return grid.double()
-
-
-def features(seed: int = 0) -> Tensor:
-    return torch.randn(BATCH, *SHAPE, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def masks_for(grid: Grid, rate: float) -> list[Tensor] | None:
@@ -97,13 +81,6 @@ def assert_pass_equals_loop(
     return expected_gradients
 
 
-def converged(grid: Grid, n: int, seed: int) -> list[Path]:
-    """What a population looks like late: few changes away from one path, many copies."""
-    rng = random.Random(seed)
-    first = grid.space.random_path(rng)
-    return [mutate(first, grid.space, rng) if rng.random() < 0.5 else first for _ in range(n)]
-
-
 # --- the same as a loop -------------------------------------------------------------------------------------
 
 
@@ -120,19 +97,6 @@ def test_every_module_gets_the_gradient_of_the_loop(vocabulary, rate):
     paths = [grid.space.random_path(rng) for _ in range(6)] + [grid.space.full_path()]
     found = assert_pass_equals_loop(grid, paths, rate)
     assert all(gradient is not None for gradient in found.values())  # the full path: no module is left out
-
-
-@st.composite
-def populations(draw: st.DrawFn) -> tuple[Grid, list[Path]]:
-    grid = grid_of(draw(st.sampled_from(VOCABULARIES)), draw(st.integers(1, 3)))
-    seed, n = draw(st.integers(0, 2**16)), draw(st.integers(1, 8))
-    rng = random.Random(seed)
-    kind = draw(st.sampled_from(["random", "converged", "copies"]))
-    if kind == "converged":
-        return grid, converged(grid, n, seed)
-    if kind == "copies":
-        return grid, [grid.space.random_path(rng)] * n
-    return grid, [grid.space.random_path(rng) for _ in range(n)]
 
 
 @settings(max_examples=60)
@@ -241,121 +205,3 @@ def test_a_pass_that_forgets_a_path_is_rejected(monkeypatch):
 
 def plan_of_the_first_twice(paths, plan=plan):
     return plan([paths[0], paths[0], *paths[2:]])
-
-
-# --- less work ----------------------------------------------------------------------------------------------
-
-
-def distinct_pairs(paths: Sequence[Path]) -> Counter[tuple[int, int]]:
-    """Brute force: for each (layer, module), the number of different histories of layers that reach it."""
-    pairs = {(n, m, path.layers[:n]) for path in paths for n, layer in enumerate(path.layers) for m in layer}
-    return Counter((n, m) for n, m, _ in pairs)
-
-
-def measured_work(grid: Grid, paths: Sequence[Path]) -> Counter[tuple[int, int]]:
-    """Images that each module was really run on, in batches; the modules count for themselves."""
-    seen: Counter[tuple[int, int]] = Counter()
-    place_of = {grid.module(n, m): (n, m) for n in range(len(grid.layers)) for m in range(grid.settings.n_modules)}
-    hooks = []
-    real = population.together
-
-    def note_together(twins, x):  # one operation for several modules: each of them runs on x once
-        images, rest = divmod(len(x), BATCH)
-        assert rest == 0
-        for module in twins:
-            assert place_of[module] not in seen, "a module runs once a pass"
-            seen[place_of[module]] += images
-        return real(twins, x)
-
-    for n in range(len(grid.layers)):
-        for m in range(grid.settings.n_modules):
-
-            def note(module, inputs, output, place=(n, m)):
-                if torch._C._functorch.is_batchedtensor(output):
-                    return  # it stands for all twins: `note_together` has counted them
-                images, rest = divmod(len(inputs[0]), BATCH)
-                assert rest == 0
-                assert place not in seen, "a module runs once a pass"
-                seen[place] += images
-
-            hooks.append(grid.module(n, m).register_forward_hook(note))
-    try:
-        with torch.no_grad(), pytest.MonkeyPatch.context() as patch:
-            patch.setattr(population, "together", note_together)
-            forward(grid, "planted", plan(paths), features())
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return seen
-
-
-@settings(max_examples=60)
-@given(populations())
-def test_every_distinct_pair_runs_exactly_once(case):
-    grid, paths = case
-    assert measured_work(grid, paths) == distinct_pairs(paths)
-
-
-def test_work_by_hand():
-    paths = [Path.parse(text) for text in ("0+1|2|3", "0+1|2+4|3", "0|2|3", "0+1|2|3")]
-    # Layer 0: modules 0 and 1 on the images. Layer 1: 2 on the sums {0+1} and {0}, 4 on {0+1}.
-    # Layer 2: 3 on {0+1|2}, {0+1|2+4}, {0|2}. The fourth path costs nothing.
-    assert distinct_pairs(paths) == {(0, 0): 1, (0, 1): 1, (1, 2): 2, (1, 4): 1, (2, 3): 3}
-    assert plan(paths).sums.tolist() == [0, 1, 2, 0]
-    assert plan(paths).widest == 6  # the last layer's 3 pairs and 3 sums
-
-
-@settings(max_examples=60)
-@given(populations())
-def test_widest_is_the_most_pairs_and_sums_of_a_layer(case):
-    grid, paths = case
-    pairs = distinct_pairs(paths)
-    per_layer = [
-        sum(k for (n, _), k in pairs.items() if n == layer) + len({path.layers[: layer + 1] for path in paths})
-        for layer in range(len(grid.layers))
-    ]
-    assert plan(paths).widest == max(per_layer)
-
-
-def test_twins_on_one_input_run_as_one_operation():
-    grid = grid_of("paper")
-    convolutions = 0
-
-    def count(*_: object) -> None:
-        nonlocal convolutions
-        convolutions += 1
-
-    hooks = [grid.module(0, m).register_forward_hook(count) for m in range(10)]
-    forward(grid, "planted", plan([Path.parse("0+3+7|1|2"), Path.parse("1+9|1|2")]), features())
-    for hook in hooks:
-        hook.remove()
-    assert convolutions == 1
-
-
-def test_twins_without_weights_are_one():
-    skips = [torch.nn.Flatten(), torch.nn.Flatten()]
-    one, other = together(skips, features())
-    assert torch.equal(one, features().flatten(1))
-    assert torch.equal(one, other)
-
-
-def test_a_converged_population_costs_less():
-    grid = grid_of("mixed")
-    rng = random.Random(0)
-    spread = [grid.space.random_path(rng) for _ in range(64)]
-    late = converged(grid, 64, 0)
-    cost = {name: measured_work(grid, paths).total() for name, paths in [("spread", spread), ("late", late)]}
-    per_path = sum(len(layer) for path in spread for layer in path.layers)
-    assert cost["late"] < cost["spread"] / 2
-    assert cost["spread"] < per_path  # even a random one shares its first layers
-    assert measured_work(grid, [spread[0]] * 64) == measured_work(grid, [spread[0]])
-
-
-def test_a_plan_can_be_moved():
-    grid, paths = grid_of("mixed"), converged(grid_of("mixed"), 5, 1)
-    moved = plan(paths).to(torch.device("cpu"))
-    assert torch.equal(forward(grid, "planted", moved, features()), forward(grid, "planted", plan(paths), features()))
-    elsewhere = plan(paths).to(torch.device("meta"))
-    assert elsewhere.sums.device.type == "meta"
-    tensors = [t for layer in elsewhere.layers for t in (layer.inputs, layer.terms, layer.starts)]
-    assert all(tensor is None or tensor.device.type == "meta" for tensor in tensors)

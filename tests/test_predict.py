@@ -21,7 +21,6 @@ import pathsearch as package
 from data_prep.folder import prepare_folder
 from data_prep.images import read_image
 from pathsearch import bundle, joint, predict
-from pathsearch.answer_rows import Rows, check_format
 from pathsearch.features import encode, load_images
 from pathsearch.model import Answer, Model
 from pathsearch.pictures import Preparation, as_pictures, image_files
@@ -267,49 +266,6 @@ def test_the_next_images_are_decoded_while_a_batch_is_computed(monkeypatch):
     monkeypatch.setattr(Model, "answer", waiting)
     dark, light = np.zeros((SIZE, SIZE), np.uint8), np.ones((SIZE, SIZE), np.uint8)
     assert len(list(predictor().stream([dark] * 4 + [light] * 4, 4))) == 8
-
-
-# --- rows -----------------------------------------------------------------------------------------------------------
-
-KNOWN = Answer('a,"b".png', "blobs", "large", 0.12345678, 0.25, False, {"large": 0.12345678, "small": 0.87654322})
-UNKNOWN = Answer("u.png", None, None, None, 1.5, True, {})
-BROKEN = Failure("x.png", "does not decode")
-
-
-def test_rows_as_csv():
-    text = io.StringIO()
-    rows = Rows(text, "csv", with_heat=True)
-    rows.write(KNOWN, Path("heat/a.png"))
-    for one in (UNKNOWN, BROKEN):
-        rows.write(one)
-    assert text.getvalue().splitlines() == [
-        "file,task,class,probability,distance,unknown,heat_map,error",
-        '"a,""b"".png",blobs,large,0.123457,0.25,false,heat/a.png,',
-        "u.png,,,,1.5,true,,",
-        "x.png,,,,,,,does not decode",
-    ]
-
-
-def test_rows_as_json_lines():
-    text = io.StringIO()
-    rows = Rows(text, "jsonl", with_heat=False)
-    for one in (KNOWN, UNKNOWN, BROKEN):
-        rows.write(one)
-    known, unknown, broken = map(json.loads, text.getvalue().splitlines())
-    assert known == {
-        "file": 'a,"b".png',
-        "task": "blobs",
-        "class": "large",
-        "probability": 0.123457,
-        "distance": 0.25,
-        "unknown": False,
-        "error": None,
-        "probabilities": {"large": 0.123457, "small": 0.876543},
-    }
-    assert (unknown["class"], unknown["unknown"], unknown["probabilities"]) == (None, True, {})
-    assert (broken["error"], broken["unknown"]) == ("does not decode", None)
-    with refused("--format: expected csv or jsonl, got 'xml'"):
-        check_format("xml")
 
 
 # --- as a command ---------------------------------------------------------------------------------------------------
