@@ -53,6 +53,8 @@ def compare_command(config: Mapping[str, Any]) -> str:
     words = ["pathsearch", "compare", "--task", config["task"], "--seeds", _plain(config["seeds"])]
     if config["seed"]:
         words += ["--seed", str(config["seed"])]
+    for method in config.get("without", ()):
+        words += ["--without", method]
     return shlex.join([*words, *_settings(config, COMPARE_OPTIONS)])
 
 

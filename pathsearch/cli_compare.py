@@ -32,6 +32,10 @@ def compare(
     setting: Annotated[
         list[str] | None, typer.Option("--set", help="Any other setting of evolve, as search.generations=10.")
     ] = None,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(help="A control to leave out, as full_grid, which takes most of the time; may be repeated."),
+    ] = None,
     data_dir: DataDir = Path("data"),
     runs_dir: Annotated[Path, typer.Option(help="Where runs are kept.")] = Path("runs"),
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto: cuda where there is one.")] = "auto",
@@ -66,7 +70,7 @@ def compare(
     check_rule(settings.training.threshold, len(prepared.classes))
     where = choose_device(device)
     trunk = Encoder(settings.encoder, where)
-    comparison = Comparison.of(runs_dir, settings, seeds, trunk)
+    comparison = Comparison.of(runs_dir, settings, seeds, trunk, without or ())
     with terminal.progress():
         report = compare_methods(prepared, trunk, settings, seeds, comparison, data_dir / "features", where, terminal)
     drawn = figures.plot_comparison(comparison.folder)

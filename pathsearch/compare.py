@@ -31,6 +31,7 @@ from pathsearch.teller import Teller
 from pathsearch.tradeoff import FRONTED, equivalence_report, fronts_report, read_front, sizes_of
 from pathsearch.verdict import NAMES, verdict
 
+NEEDED = ("evolved", "linear_probe")  # the question, and the floor of the fronts
 FORM = 2  # of a part file: 2 has the networks of the front
 RATES = ("accuracy", "balanced_accuracy", "auc", "log_likelihood")
 
@@ -40,19 +41,32 @@ class Comparison:
     """The directory of a comparison: settings before work starts, one whole file a part, the report at the end."""
 
     folder: FilePath
+    without: tuple[str, ...] = ()  # controls that are left out
 
     @classmethod
-    def of(cls, runs_dir: FilePath, settings: RunSettings, seeds: int, encoder: Encoder) -> Comparison:
-        """The directory of exactly these settings: the same command finds its finished parts again.
+    def of(
+        cls, runs_dir: FilePath, settings: RunSettings, seeds: int, encoder: Encoder, without: Sequence[str] = ()
+    ) -> Comparison:
+        """The directory of exactly these settings and methods: the same command finds its finished parts again.
 
         Raises:
-            PathsearchError: fewer than one seed.
+            PathsearchError: fewer than one seed, or something left out that is no control or that all others need.
         """
         if seeds < 1:
             raise PathsearchError(f"--seeds: expected at least 1, got {seeds}; five or more allow a test")
-        about = json.dumps([settings.to_dict(), seeds, encoder.key], sort_keys=True)
+        for method in without:
+            if method not in METHODS or method in NEEDED:
+                can_go = ", ".join(one for one in METHODS if one not in NEEDED)
+                raise PathsearchError(f"--without: expected one of {can_go}, got {method!r}")
+        left_out = tuple(method for method in METHODS if method in without)
+        about = json.dumps([settings.to_dict(), seeds, encoder.key, *filter(None, [left_out])], sort_keys=True)
         digest = hashlib.sha256(about.encode()).hexdigest()[:8]
-        return cls(runs_dir / f"compare-{settings.task}-{settings.split}-{seeds}seeds-{digest}")
+        return cls(runs_dir / f"compare-{settings.task}-{settings.split}-{seeds}seeds-{digest}", left_out)
+
+    @property
+    def methods(self) -> list[str]:
+        """Those that take part, in the report's order."""
+        return [method for method in METHODS if method not in self.without]
 
     @property
     def report_file(self) -> FilePath:
@@ -144,7 +158,7 @@ def compare(
     """
     if comparison.report_file.is_file():
         return read_json(comparison.report_file)
-    write_json(comparison.folder / "config.json", {**settings.to_dict(), "seeds": seeds})
+    write_json(comparison.folder / "config.json", {**settings.to_dict(), "seeds": seeds, "without": comparison.without})
     write_json(comparison.folder / "env.json", environment())
     # 1. features, once; only training and validation labels from here on
     tell.stage("encode", 0)
@@ -160,12 +174,12 @@ def compare(
     made: dict[tuple[str, int], Entry] = {}
     for wait in (False, True):
         for arena, seed in zip(arenas, numbers, strict=True):
-            for method in [name for name in METHODS if (name, seed) not in made]:
+            for method in [name for name in comparison.methods if (name, seed) not in made]:
                 tell.stage(f"{method} {seed}", 0)
                 with comparison.claim(f"s{seed}-{method}", wait) as ours:
                     if ours:
                         made[method, seed] = _part(comparison, arena, method, seed)
-    entries = {method: [made[method, seed] for seed in numbers] for method in METHODS}
+    entries = {method: [made[method, seed] for seed in numbers] for method in comparison.methods}
     # 3. the test images, once
     with comparison.claim("report", wait=True):
         if comparison.report_file.is_file():
@@ -179,6 +193,7 @@ def compare(
         fronts = {
             method: [read_front(arena, one, test) for arena, one in zip(arenas, entries[method], strict=True)]
             for method in FRONTED
+            if method in entries
         }
         result = _report(arenas, encoder, entries, said, fronts, test)
         write_json(comparison.report_file, result)
@@ -220,10 +235,11 @@ def _report(
         "encoder": {**encoder.identity, "key": encoder.key},
         "seeds": [one.facts["seed"] for one in entries["evolved"]],
         "budget": _budget(arena),
+        "left_out": [method for method in METHODS if method not in methods],
         "methods": methods,
         "against": against,
         "fronts": fronts_report(fronts, methods, sizes_of(arena.grid(0), arena.task.name)),
-        "equivalence": equivalence_report(methods),
+        "equivalence": equivalence_report(methods) if "full_grid" in methods else None,
         "rank_fidelity": {"tau": spread([one["tau"] for one in fidelity]), "each": fidelity},
     }
     return {**result, "verdict": verdict(result)}

@@ -58,7 +58,8 @@ def comparison(report_file: Path) -> Figure | None:
         sizes = np.exp(np.log(size).std(ddof=1)) if len(size) > 1 else 1
         look: dict[str, Any] = {"color": colour, "marker": marker, "markersize": 6, "elinewidth": 0.9, "capsize": 2}
         around = [[x - x / sizes], [x * sizes - x]]
-        axes.errorbar([x], [y], [reach], around, linestyle="none", label=row["name"], **look)
+        reaches = [[reach], [min(reach, 100 - y)]]  # no accuracy lies beyond
+        axes.errorbar([x], [y], reaches, around, linestyle="none", label=row["name"], **look)
     axes.set(xscale="log", xlabel="Parameters (nearest neighbours: numbers stored)", ylabel="Test accuracy (%)")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_minor_locator(NullLocator())

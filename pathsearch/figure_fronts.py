@@ -60,8 +60,9 @@ def _point(axes: Axes, row: dict[str, Any], method: str, split: str) -> None:
     colour, marker = LOOKS[method]
     rate, size = row[split], row["parameters"]
     look: dict[str, Any] = {"color": colour, "marker": marker, "label": row["name"], "zorder": 5}
-    reach = 100 * (rate["sd"] or 0)
-    axes.errorbar([size], [100 * rate["mean"]], [reach], linestyle="none", elinewidth=0.9, capsize=2, **look)
+    mean, reach = 100 * rate["mean"], 100 * (rate["sd"] or 0)
+    reaches = [[reach], [min(reach, 100 - mean)]]  # no accuracy lies beyond
+    axes.errorbar([size], [mean], reaches, linestyle="none", elinewidth=0.9, capsize=2, **look)
 
 
 def _axes(axes: Axes, split: str, n: int, reach: float) -> None:

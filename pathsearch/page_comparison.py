@@ -9,7 +9,7 @@ from pathsearch import page_tables as tables
 from pathsearch.page_source import Source
 from pathsearch.page_tables import DASH, Table, number
 
-ASIDE = ("kind", "verdict", "command", "split_in_words", "question")  # told elsewhere on the page
+ASIDE = ("kind", "verdict", "command", "split_in_words", "question", "left_out")  # told elsewhere on the page
 RATES = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "auc": "AUC"}
 
 
@@ -30,7 +30,7 @@ def comparison_page(source: Source) -> dict[str, Any]:
             table = _above_largest_class(above, report["fronts"]["methods"], split)
             found.append(("Accuracy against parameters, from the largest class on", table))
         aside += ("fronts",)
-    rest = {key: value for key, value in report.items() if key not in aside}
+    rest = {key: value for key, value in report.items() if key not in aside and value is not None}
     nested = {key: value for key, value in rest.items() if _is_nested(value)}
     single = {key: value for key, value in rest.items() if key not in nested}
     if single:

@@ -47,24 +47,22 @@ def fronts_report(
         sizes: parameters of the smallest path and of the full grid.
 
     Returns:
-        `reference`; `points`, full grid and linear probe as single networks; `methods`, each with its `hypervolume`
-        by split, `share_within`, the share of the full grid's parameters that its smallest network within `MARGIN`
-        of the full grid on validation has (None at a seed without one), and `each` front; `against` by split, as
-        the report's own; `above_largest_class`, the same hypervolumes by method and their `against`, but above the
-        `accuracy` of who always answers the largest class: there networks below the probe count too, down to the
-        smallest that have learnt anything.
+        `reference`; `points`, linear probe and full grid, if it takes part, as single networks; `methods`, each with
+        its `hypervolume` by split, `share_within`, the share of the full grid's parameters that its smallest network
+        within `MARGIN` of the full grid on validation has (None at a seed without one, and without a full grid), and
+        `each` front; `against` by split, as the report's own; `above_largest_class`, the same hypervolumes
+        by method and their `against`, but above the `accuracy` of who always answers the largest class: there networks
+        below the probe count too, down to the smallest that have learnt anything.
     """
     splits = [split for split in SPLITS if methods["linear_probe"][split]["n"]]
-    points = {name: _point(methods[name], splits) for name in ("full_grid", "linear_probe")}
+    points = {name: _point(methods[name], splits) for name in ("full_grid", "linear_probe") if name in methods}
     probe = {split: points["linear_probe"][split]["mean"] for split in splits}
     largest_class = {split: _largest_class(methods["linear_probe"]["each"][0][split]) for split in splits}
     volumes, above = (_hypervolumes(each, sizes, floors) for floors in (probe, largest_class))
     rows: dict[str, Any] = {}
     for method, several in each.items():
-        within = [
-            _share_within(one, full, sizes[1])
-            for one, full in zip(several, points["full_grid"]["validation"]["each"], strict=True)
-        ]
+        bars = points["full_grid"]["validation"]["each"] if "full_grid" in points else [None] * len(several)
+        within = [_share_within(one, bar, sizes[1]) for one, bar in zip(several, bars, strict=True)]
         rows[method] = {"name": methods[method]["name"], "hypervolume": volumes[method]}
         rows[method] |= {"share_within": spread(within), "each": several}
     return {
@@ -114,7 +112,9 @@ def _point(row: dict[str, Any], splits: Sequence[str]) -> dict[str, Any]:
     return found | {split: spread(rates[split]) for split in splits}
 
 
-def _share_within(one: dict[str, Any], bar: float, largest: int) -> float | None:
+def _share_within(one: dict[str, Any], bar: float | None, largest: int) -> float | None:
+    if bar is None:
+        return None
     good = [n for n, rate in zip(one["parameters"], one["validation"], strict=True) if rate >= bar - MARGIN]
     return min(good) / largest if good else None
 

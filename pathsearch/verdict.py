@@ -30,7 +30,10 @@ def verdict(report: dict[str, Any]) -> list[str]:
     lines = [_accuracy(report, method) for method in report["against"]]
     for split in report["fronts"]["against"]:
         lines += [_fronts(report["fronts"], split), _above_largest_class(report["fronts"], split)]
-    lines.append(_equivalence(report["equivalence"]))
+    if report["equivalence"] is not None:
+        lines.append(_equivalence(report["equivalence"]))
+    if left_out := report.get("left_out"):  # reports of earlier versions have none
+        lines.append(f"Left out of this comparison: {', '.join(NAMES[method] for method in left_out)}.")
     if seeds < FEWEST_SEEDS:
         lines.append(f"{seeds} seeds are too few for a test over seeds; {FEWEST_SEEDS} or more allow one.")
     tau = report["rank_fidelity"]["tau"]

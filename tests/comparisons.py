@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -24,10 +25,14 @@ def chosen(**options: Any) -> RunSettings:
 
 
 def run(
-    runs_dir: Path, of: RunSettings | None = None, seeds: int = SEEDS, tell: Teller | None = None
+    runs_dir: Path,
+    of: RunSettings | None = None,
+    seeds: int = SEEDS,
+    tell: Teller | None = None,
+    without: Sequence[str] = (),
 ) -> tuple[Comparison, dict[str, Any]]:
     of = of or chosen()
-    comparison = Comparison.of(runs_dir, of, seeds, encoder())
+    comparison = Comparison.of(runs_dir, of, seeds, encoder(), without)
     with threadpool_limits(1):
         report = compare(
             task("blobs"), encoder(), of, seeds, comparison, data_dir() / "features", CPU, tell or Silent()

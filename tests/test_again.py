@@ -68,16 +68,16 @@ def test_the_command_is_short_and_names_files_only():
 )
 def test_the_command_of_a_comparison_gives_the_same_settings(task, changes, monkeypatch, tmp_path, capsys):
     chosen = settings(task, **changes)
-    command = shlex.split(compare_command({**chosen.to_dict(), "seeds": 3}))
+    command = shlex.split(compare_command({**chosen.to_dict(), "seeds": 3, "without": ["ladder", "nearest"]}))
     caught: list[object] = []
 
-    def of(runs_dir: object, settings: object, seeds: int, encoder: object) -> None:
-        caught.extend([settings, seeds])
+    def of(runs_dir: object, settings: object, seeds: int, encoder: object, without: list[str]) -> None:
+        caught.extend([settings, seeds, without])
         raise PathsearchError("far enough")
 
     monkeypatch.setattr(Comparison, "of", of)
     run_until_far_enough(command, tmp_path, monkeypatch, capsys)
-    assert caught == [chosen, 3]
+    assert caught == [chosen, 3, ["ladder", "nearest"]]
 
 
 def test_only_what_compare_knows_has_an_option_of_its_own():
