@@ -6,12 +6,13 @@ loop's overhead. Copies of one module are stacked along a new first axis and run
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
+from pathsearch.fitness import adamw
 from pathsearch.grid import Grid
 from pathsearch.modules import normalise
 from pathsearch.path import Path
@@ -50,6 +51,12 @@ class Copies(nn.Module):
                 state = state * masks[number]
         return self.head(state)
 
+    def owned(self) -> Iterator[tuple[nn.Parameter, Tensor]]:
+        """What is trained: n copies of a weight along its first axis, and the n paths whose copies they are."""
+        for stack in self.modules():
+            if isinstance(stack, Stack):
+                yield from ((own, stack.owners) for own in stack.parameters() if own.requires_grad)
+
 
 class Stack(nn.Module):
     """n copies of one module, as many weights along a first axis."""
@@ -80,6 +87,45 @@ class Stack(nn.Module):
             return functional_call(template, own, (one,))
 
         return vmap(run, in_dims=(0, None if shared else 0))(weights, x)
+
+
+class CopiesAdamW:
+    """AdamW in which every path has a learning rate and a weight decay of its own.
+
+    AdamW's step along the gradient is the learning rate times something that depends on the gradients alone. So one
+    optimiser steps with rate 1 and without decay, and what it did is then scaled path by path.
+
+    Args:
+        copies: whose weights are trained.
+        rates: (P,) learning rates.
+        decays: (P,) weight decays.
+
+    Source: Loshchilov and Hutter 2019, algorithm 2.
+    """
+
+    def __init__(self, copies: Copies, rates: Tensor, decays: Tensor) -> None:
+        owned = list(copies.owned())
+        self.parameters = [parameter for parameter, _ in owned]
+        self.rates = [_along_first(rates.to(p.device)[paths], p) for p, paths in owned]
+        kept = 1 - rates * decays
+        self.kept = [_along_first(kept.to(p.device)[paths], p) for p, paths in owned]  # of a weight, in a step
+        self.unscaled = adamw(self.parameters, 1.0, 0.0)
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+        self.unscaled.zero_grad(set_to_none=True)
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """One step for every path."""
+        before = [parameter.clone() for parameter in self.parameters]
+        self.unscaled.step()
+        for parameter, old, rate, kept in zip(self.parameters, before, self.rates, self.kept, strict=True):
+            parameter.sub_(old).mul_(rate).addcmul_(old, kept)
+
+
+def _along_first(values: Tensor, weights: Tensor) -> Tensor:
+    return values.view(-1, *[1] * (weights.dim() - 1))
 
 
 def _device(module: nn.Module) -> torch.device:

@@ -13,13 +13,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pathsearch.config import SearchSettings
-from pathsearch.copies import Copies
+from pathsearch.copies import Copies, CopiesAdamW
 from pathsearch.features import Split
-from pathsearch.fitness import Fitness, Progress, adamw, device_of, fitnesses, loss_weights, minibatches
+from pathsearch.fitness import Fitness, Progress, device_of, fitnesses, loss_weights, minibatches
 from pathsearch.folds import folds
 from pathsearch.grid import Grid, dropout_masks
 from pathsearch.path import Path
-from pathsearch.recipe import Recipe, followed
+from pathsearch.recipe import CHOICES, followed
 from pathsearch.streams import derive, torch_stream
 
 COPIES_AT_ONCE = 64  # paths with weights of their own that train in one pass
@@ -28,7 +28,7 @@ COPIES_AT_ONCE = 64  # paths with weights of their own that train in one pass
 class FreshWeights:
     """Every path from the same initial weights with the same minibatches: a function of the path alone, looked up.
 
-    Copies of one recipe train in one pass; who trains beside a path changes its score by rounding at most.
+    New paths train in one pass, each by its recipe; who trains beside a path changes its score by rounding at most.
     With `folds`, a path is trained once for each part of training and validation images, on the other parts, from the
     same start but with other minibatches; its fitness is over all images, each as the training without it answers.
     """
@@ -50,14 +50,10 @@ class FreshWeights:
         """Train a copy of each path that was not seen before; the warm-up has nothing to do."""
         if generation < 0:
             return Progress(math.nan, math.nan)
-        alike: dict[Recipe | None, list[Path]] = {}  # one optimiser has one recipe
-        for path in dict.fromkeys(paths):
-            if path not in self.known:
-                alike.setdefault(path.recipe, []).append(path)
-        for new in alike.values():
-            for start in range(0, len(new), COPIES_AT_ONCE):
-                some = new[start : start + COPIES_AT_ONCE]
-                self.known |= dict(zip(some, self._evaluate(some), strict=True))
+        new = [path for path in dict.fromkeys(paths) if path not in self.known]
+        for start in range(0, len(new), COPIES_AT_ONCE):
+            some = new[start : start + COPIES_AT_ONCE]
+            self.known |= dict(zip(some, self._evaluate(some), strict=True))
         means = np.mean([self.known[path][1] for path in paths], axis=0)
         return Progress(float(means[0]), float(means[1]))
 
@@ -81,25 +77,26 @@ class FreshWeights:
         return list(zip(found, progress, strict=True))
 
     def _answers(self, paths: list[Path]) -> tuple[Tensor, list[Progress]]:
-        """Train a copy of each path, all in one pass; they have one recipe, or none.
+        """Train a copy of each path, all in one pass, by its recipe or the settings.
 
         Returns (P, n, K) log-probabilities of what they are scored on, and how each training went.
         """
-        settings = followed(self.settings, paths[0].recipe)
+        recipes = [followed(self.settings, path.recipe) for path in paths]
+        rates, decays, dropout = (torch.tensor([getattr(one, name) for one in recipes]) for name in CHOICES)
+        dropout = dropout[0] if len(dropout.unique()) == 1 else dropout  # one mask serves all
         copies = Copies(self.grid, self.task, paths)
-        trainable = [p for p in copies.parameters() if p.requires_grad]
-        optimiser = adamw(trainable, settings.learning_rate, settings.weight_decay)
+        optimiser = CopiesAdamW(copies, rates, decays)
         size, steps = self.settings.batch_size, self.settings.steps
         streams, order = torch_stream(self.seed, "masks"), torch_stream(self.seed, "batches")
         device = device_of(self.grid)
         losses, hits = torch.zeros(len(paths)), torch.zeros(len(paths))
         for x, labels in minibatches(self.train_split, size, steps, order):
             x, labels = x.to(device), labels.to(device)
-            masks = dropout_masks(self.grid.shapes[1:], len(x), settings.dropout, streams)
+            masks = dropout_masks(self.grid.shapes[1:], len(x), dropout, streams)
             logits = copies(x, masks and [mask.to(device) for mask in masks])  # (P, B, K)
             # a sum over paths: each copy gets the gradient that it would get alone
             each = torch.stack([F.cross_entropy(own, labels, weight=self.class_weights) for own in logits])
-            optimiser.zero_grad(set_to_none=True)
+            optimiser.zero_grad()
             each.sum().backward()
             optimiser.step()
             losses += each.detach().cpu()

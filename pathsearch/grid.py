@@ -135,14 +135,17 @@ def count(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def dropout_masks(shapes: Sequence[Shape], batch: int, rate: float, generator: torch.Generator) -> list[Tensor] | None:
+def dropout_masks(
+    shapes: Sequence[Shape], batch: int, rate: float | Tensor, generator: torch.Generator
+) -> list[Tensor] | None:
     """One inverted-dropout mask for each layer's output, (B, *shape); shared by all paths of a population.
 
+    With several rates, (P,), the masks are (P, B, *shape), cut from the same draws: path by path those of its rate.
     Drawn from `generator` on the CPU whatever the device, so that a seed means the same everywhere.
     """
-    if rate == 0:
+    keep = 1 - torch.as_tensor(rate)[..., None, None]  # (1, 1) or (P, 1, 1)
+    if (keep == 1).all():
         return None
-    keep = 1 - rate
-    return [
-        torch.rand(batch, prod(shape), generator=generator).lt(keep).div(keep).view(batch, *shape) for shape in shapes
-    ]
+    drawn = (torch.rand(batch, prod(shape), generator=generator) for shape in shapes)
+    masks = [(one < keep) / keep for one in drawn]
+    return [mask.unflatten(-1, shape) for mask, shape in zip(masks, shapes, strict=True)]

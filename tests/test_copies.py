@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 
 import pytest
@@ -9,7 +10,8 @@ import torch
 import torch.nn.functional as F
 
 from pathsearch.config import GridSettings
-from pathsearch.copies import Copies, Stack
+from pathsearch.copies import Copies, CopiesAdamW, Stack
+from pathsearch.fitness import adamw
 from pathsearch.grid import Grid, dropout_masks
 from pathsearch.path import Path
 
@@ -67,10 +69,40 @@ def test_training_copies_leaves_the_grid_alone():
     assert all(torch.equal(before[name], tensor) for name, tensor in grid.state_dict().items())
 
 
+def test_every_path_steps_at_its_own_rate_and_decay():
+    """As AdamW takes each alone, also where the rate is 0 and the decay outweighs the gradient."""
+    grid = grid_of("mixed")
+    rng = random.Random(1)
+    paths = [grid.space.random_path(rng) for _ in range(6)]
+    paths += [paths[0], paths[0]]
+    rates = torch.tensor([8e-3, 5e-4, 2e-3, 0.0, 2e-3, 1e-3, 8e-3, 5e-4], dtype=torch.float64)
+    decays = torch.tensor([30.0, 0.1, 3.0, 1.0, 0.0, 10.0, 0.1, 30.0], dtype=torch.float64)
+    stream = torch.Generator().manual_seed(0)
+    batches = [torch.randn(BATCH, *SHAPE, dtype=torch.float64, generator=stream) for _ in range(5)]
+    labels = torch.arange(BATCH) % CLASSES
+
+    copies = Copies(grid, "planted", paths)
+    optimiser = CopiesAdamW(copies, rates, decays)
+    for x in batches:
+        optimiser.zero_grad()
+        sum(F.cross_entropy(own, labels) for own in copies(x)).backward()
+        optimiser.step()
+
+    for p, path in enumerate(paths):
+        alone = copy.deepcopy(grid.network(path, "planted"))
+        plain = adamw(alone.parameters(), rates[p].item(), decays[p].item())
+        for x in batches:
+            plain.zero_grad()
+            F.cross_entropy(alone(x), labels).backward()
+            plain.step()
+        torch.testing.assert_close(copies(batches[0])[p], alone(batches[0]), rtol=1e-6, atol=1e-9)
+
+
 def test_fixed_modules_stay_fixed():
     grid = grid_of("mixed")
     grid.freeze(Path.parse("3|1|2"))
     copies = Copies(grid, "planted", [Path.parse("0+3|1|2"), Path.parse("3|0|0")])
     stack = stack_of(copies, grid, 0, 3)
     assert not any(parameter.requires_grad for parameter in stack.parameters())
+    assert not {id(parameter) for parameter, _ in copies.owned()} & set(map(id, stack.parameters()))
     assert all(parameter.requires_grad for parameter in stack_of(copies, grid, 0, 0).parameters())

@@ -192,6 +192,17 @@ def test_masks_drop_a_share_and_keep_the_mean():
         assert mask.mean().item() == pytest.approx(1, abs=0.02)
 
 
+def test_masks_of_several_rates_are_those_of_each_rate():
+    shapes, rates = [(16, 2, 2), (40,)], [0.75, 0.0, 0.25]
+    several = dropout_masks(shapes, 50, torch.tensor(rates), torch.Generator().manual_seed(0))
+    assert several is not None
+    for p, rate in enumerate(rates):
+        alone = dropout_masks(shapes, 50, rate, torch.Generator().manual_seed(0))
+        for mask, own in zip(several, alone or [torch.ones(50, *shape) for shape in shapes], strict=True):
+            assert torch.equal(mask[p], own)
+    assert dropout_masks(shapes, 50, torch.zeros(3), torch.Generator()) is None
+
+
 def test_masks_come_from_the_generator():
     def draw(seed: int) -> Tensor:
         masks = dropout_masks([(50,)], 20, 0.5, torch.Generator().manual_seed(seed))
