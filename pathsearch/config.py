@@ -82,6 +82,7 @@ class SearchSettings:
     elite: int = 2  # best paths that pass unchanged
     hall_of_fame: int = 10  # best paths ever, scored again with each generation
     steps: int = 50  # minibatches a generation (PathNet's T)
+    rungs: int = 0  # of a ladder of single modules, small to large: so many first paths are these, the others random
     warmup: int = 100  # minibatches along random paths before the first selection: truer first scores
     batch_size: int = 64  # images; shared by all paths
     learning_rate: float = 2e-3  # AdamW
@@ -99,13 +100,15 @@ class SearchSettings:
     def __post_init__(self) -> None:
         _at_least(self, 2, "population", "tournament")
         _at_least(self, 1, "generations", "hall_of_fame", "steps", "batch_size", "plateau", "snapshots", "folds")
-        _at_least(self, 0, "elite", "warmup", "learning_rate", "weight_decay")
+        _at_least(self, 0, "elite", "rungs", "warmup", "learning_rate", "weight_decay")
         _share(self, "dropout", "average")
         _strength(self.balance_strength)
         if not 0 <= self.crossover <= 1:
             raise PathsearchError(f"crossover: expected a share in [0, 1], got {self.crossover}")
         if self.elite >= self.population:
             raise PathsearchError(f"elite: expected fewer than population={self.population}, got {self.elite}")
+        if self.rungs > self.population:
+            raise PathsearchError(f"rungs: expected at most population={self.population}, got {self.rungs}")
         _one_of(self, "preset", "generational", "pathnet", "random")
         _one_of(self, "weights", "shared", "fresh")
         if self.weights == "fresh" and self.snapshots > 1:

@@ -168,7 +168,8 @@ def _search(
     if state:  # a kill may have come between the checkpoint and the log
         write_table(run.log_file, state.log)
         tell.advance(len(state.log), "resumed")
-    return search(evaluator, grid.space, settings.search, settings.seed, size_of, state, on_generation)
+    first = grid.rungs(settings.search.rungs)
+    return search(evaluator, grid.space, settings.search, settings.seed, size_of, state, on_generation, first)
 
 
 def _fix(

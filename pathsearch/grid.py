@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from math import prod
 from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -66,6 +67,15 @@ class Grid(nn.Module):
         """Number of parameters of a path with the task's head."""
         on_path = sum(count(self.module(n, i)) for n, layer in enumerate(path.layers) for i in layer)
         return on_path + count(self.heads[task])
+
+    def rungs(self, number: int) -> list[Path]:
+        """A ladder: paths of one module a layer, all at the same place by size, evenly spread, smallest first.
+
+        At most `number`, and no more than a layer has modules.
+        """
+        ranked = [sorted(range(len(sizes)), key=sizes.__getitem__) for sizes in self.module_parameters()]
+        places = np.linspace(0, len(ranked[0]) - 1, min(number, len(ranked[0]))).round().astype(int)
+        return [Path.of([[layer[place]] for layer in ranked]) for place in dict.fromkeys(places.tolist())]
 
     def freeze(self, path: Path) -> None:
         """Fix the modules on a finished path: later paths may use them, never change them."""

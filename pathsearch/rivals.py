@@ -132,7 +132,7 @@ def _evolved(arena: Arena, seed: int) -> Entry:
 def _random_search(arena: Arena, seed: int) -> Entry:
     """The same search, in which every generation is drawn at random."""
     way = SharedWeights if arena.settings.search.weights == "shared" else FreshWeights
-    return _searched(arena, seed, replace(arena.settings.search, preset="random", pareto=False), way)
+    return _searched(arena, seed, replace(arena.settings.search, preset="random", pareto=False, rungs=0), way)
 
 
 def _pathnet(arena: Arena, seed: int) -> Entry:
@@ -144,7 +144,7 @@ def _pathnet(arena: Arena, seed: int) -> Entry:
     steps = max(1, total // (one.generations * one.population))
     generations = max(1, total // (steps * one.population))
     plain = replace(
-        one, preset="pathnet", pareto=False, weights="shared", recipes=False, warmup=0, snapshots=1, folds=1
+        one, preset="pathnet", pareto=False, weights="shared", recipes=False, warmup=0, rungs=0, snapshots=1, folds=1
     )
     return _searched(arena, seed, replace(plain, steps=steps, generations=generations), SequentialWeights)
 
@@ -162,7 +162,7 @@ def _searched(
     def on_generation(state: SearchState) -> None:
         arena.tell.count(len(state.log), how.generations)
 
-    state = search(evaluator, grid.space, how, seed, size_of, None, on_generation)
+    state = search(evaluator, grid.space, how, seed, size_of, None, on_generation, grid.rungs(how.rungs))
     alike = replace(settings, search=replace(how, pareto=arena.settings.search.pareto))  # controls pick as evolved does
     n = images_scored(how, arena.training, arena.validation)
     candidates = finalists(evaluator, state, size_of, alike, n)
@@ -217,14 +217,7 @@ def _random_paths(arena: Arena, seed: int) -> Entry:
 def _ladder(arena: Arena, seed: int) -> Entry:
     """One module a layer, ever larger ones: no search, only a choice of width."""
     grid = arena.grid(seed)
-    return _chosen(arena, grid, rungs(grid, arena.candidates), replace(arena.settings, seed=seed))
-
-
-def rungs(grid: Grid, number: int) -> list[Path]:
-    """Paths of one module a layer, every layer's at the same place by size, smallest first; evenly spread."""
-    ranked = [sorted(range(len(sizes)), key=sizes.__getitem__) for sizes in grid.module_parameters()]
-    places = np.linspace(0, len(ranked[0]) - 1, min(number, len(ranked[0]))).round().astype(int)
-    return [Path.of([[layer[place]] for layer in ranked]) for place in dict.fromkeys(places.tolist())]
+    return _chosen(arena, grid, grid.rungs(arena.candidates), replace(arena.settings, seed=seed))
 
 
 def _full_grid(arena: Arena, seed: int) -> Entry:

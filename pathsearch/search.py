@@ -72,6 +72,7 @@ def search(
     size_of: Callable[[Path], int],
     state: SearchState | None = None,
     on_generation: Callable[[SearchState], None] = lambda state: None,
+    first: Sequence[Path] = (),
 ) -> SearchState:
     """Evolve paths until the generations, the target or the plateau end it.
 
@@ -83,6 +84,7 @@ def search(
         size_of: number of parameters of a path.
         state: to go on from; None to start.
         on_generation: called with the state after each generation, which is when to save it.
+        first: known good paths that the first population begins with, at most as many as it has; the rest are drawn.
 
     Returns:
         The last state; its hall of fame holds the best paths, best first, scored with the last weights.
@@ -92,7 +94,9 @@ def search(
     toolbox = _toolbox(replace(space, recipes=settings.recipes), settings)
     if state is None:
         rng = python_stream(seed, "first paths")
-        state = SearchState([str(toolbox.random_path(rng)) for _ in range(settings.population)])
+        drawn = [toolbox.random_path(rng) for _ in range(settings.population)]
+        dressed = [replace(known, recipe=one.recipe) for known, one in zip(first, drawn, strict=False)]
+        state = SearchState([str(path) for path in [*dressed, *drawn[len(dressed) :]]])
         # 1. warm-up: uniform training along random paths makes the first scores worth comparing
         if settings.warmup:
             evaluator.train([toolbox.random_path(rng) for _ in range(settings.population)], -1)

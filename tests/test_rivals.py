@@ -33,7 +33,7 @@ from pathsearch.terminal import Terminal
 def test_rungs_rise_in_size():
     grid = Grid((8, 2, 2), GridSettings(n_modules=6, width=8), seed=0)
     grid.add_head("t", 2)
-    several = rivals.rungs(grid, 3)
+    several = grid.rungs(3)
     sizes = [grid.count_parameters(path, "t") for path in several]
     assert sizes == sorted(set(sizes))
     ranked = [sorted(row) for row in grid.module_parameters()]
@@ -41,7 +41,8 @@ def test_rungs_rise_in_size():
         assert [grid.module_parameters()[n][layer[0]] for n, layer in enumerate(path.layers)] == [
             row[place] for row in ranked
         ]
-    assert len(rivals.rungs(grid, 99)) == 6, "no more rungs than modules"
+    assert len(grid.rungs(99)) == 6, "no more rungs than modules"
+    assert grid.rungs(0) == []
     assert all(len(layer) == 1 for path in several for layer in path.layers)
 
 

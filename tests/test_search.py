@@ -73,6 +73,25 @@ def test_small_and_odd_populations(planted, way, population):
     assert len(state.population) == population
 
 
+@every_way
+def test_known_paths_come_first_and_the_rest_is_drawn(planted, way):
+    known, evaluator = [Path.parse("0|0"), Path.parse("3|3")], planted(rugged(0))
+    search(evaluator, SPACE, settings_of(way, generations=1), 5, size_of, first=known)
+    plain = planted(rugged(0))
+    search(plain, SPACE, settings_of(way, generations=1), 5, size_of)
+    (_, paths), (_, drawn) = evaluator.trained[0], plain.trained[0]
+    assert list(paths) == [*known, *drawn[2:]]
+
+
+def test_known_paths_get_recipes_where_paths_have_them(planted):
+    evaluator = planted(rugged(0))
+    settings = settings_of("generational", generations=1, weights="fresh", recipes=True)
+    search(evaluator, SPACE, settings, 5, size_of, first=[Path.parse("0|0")])
+    paths = evaluator.trained[0][1]
+    assert all(path.recipe is not None for path in paths)
+    assert paths[0].bare == Path.parse("0|0")
+
+
 def test_a_row_of_the_log_by_hand(planted):
     score = {"0": 0.5, "1": 0.9, "2": 0.7, "3": 0.7}
     settings = settings_of("generational", population=8, generations=1)
