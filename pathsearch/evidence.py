@@ -59,6 +59,7 @@ JOINT_TASK: dict[str, Any] = {
     "oracle": {**RATES, "classes": list},
     "lost_by_routing": {"images": int},
 }
+COMPARISON = ("seeds", "without")  # what the config.json of a comparison has beside a run's settings
 SPREAD = {"mean": NUMBER, "sd": NUMBER}
 METHOD: dict[str, Any] = {
     "name": str,
@@ -181,9 +182,9 @@ def _words(form: Any) -> str:
 
 
 def _settings(file: Path) -> dict[str, Any]:
-    """The settings in full; `seeds` of a comparison beside them."""
+    """The settings in full; `seeds` and `without` of a comparison beside them."""
     values = read_json(file)
-    own = {key: value for key, value in values.items() if key != "seeds"}
+    own = {key: value for key, value in values.items() if key not in COMPARISON}
     for field in ("task", "split"):
         if field not in own:
             raise PathsearchError(f"{file}: field {field} is missing; restore the file")
@@ -191,4 +192,4 @@ def _settings(file: Path) -> dict[str, Any]:
         settings = RunSettings.from_dict(own).to_dict()
     except (PathsearchError, TypeError, AttributeError) as error:
         raise PathsearchError(f"{file}: {str(error).removeprefix('config.json: ')}") from None
-    return {**settings, **({"seeds": values["seeds"]} if "seeds" in values else {})}
+    return {**settings, **{key: values[key] for key in COMPARISON if key in values}}

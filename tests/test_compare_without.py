@@ -13,8 +13,10 @@ from small_world import encoder, refused
 
 from pathsearch.again import compare_command
 from pathsearch.compare import Comparison
+from pathsearch.evidence_copy import add
 from pathsearch.figures import plot_comparison
 from pathsearch.report_page import write_page
+from pathsearch.results_page import write_results
 from pathsearch.rivals import METHODS
 from pathsearch.terminal import Terminal
 
@@ -67,6 +69,15 @@ def test_it_has_a_directory_of_its_own_whatever_the_order(tmp_path):
 
     assert len({name(), name("full_grid"), name(*WITHOUT)}) == 3
     assert name(*WITHOUT) == name(*reversed(WITHOUT), WITHOUT[0])
+
+
+def test_the_results_page_tells_it(shorter, tmp_path):
+    evidence = tmp_path / "evidence"
+    add(shorter[0].folder, evidence, "compare-short")
+    write_results(evidence, tmp_path / "results.md")
+    text = (tmp_path / "results.md").read_text()
+    assert "- Left out of this comparison: sequential PathNet, full grid." in text
+    assert " --without pathnet --without full_grid " in text
 
 
 @pytest.mark.parametrize("method", ["evolved", "linear_probe", "full grid"])
