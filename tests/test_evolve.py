@@ -69,6 +69,15 @@ def test_report_has_the_promised_fields(run):
     )
 
 
+def test_a_search_may_start_with_a_ladder(tmp_path):
+    chosen = settings("blobs", generations=1, rungs=3)
+    run, _ = evolve(tmp_path / "r", chosen)
+    checkpoint = run.load_checkpoint()
+    assert checkpoint is not None
+    rungs = Grid(encoder().feature_shape, chosen.grid, chosen.seed).rungs(3)
+    assert checkpoint[0]["visited"][:3] == [str(path) for path in rungs]
+
+
 def test_a_run_holds_the_promised_files(run):
     there = {file.name for file in run.folder.rglob("*") if file.is_file()}
     promised = {"config.json", "env.json", "log.csv", "training.csv", "path.json", "expert.safetensors", "report.json"}

@@ -47,6 +47,23 @@ def test_rungs_rise_in_size():
 
 
 @pytest.mark.parametrize("method", ["evolved", "random_search", "pathnet"])
+def test_only_the_evolved_search_starts_with_rungs(method, monkeypatch):
+    first: list[list[str]] = []
+    original = rivals.search
+
+    def spy(evaluator: Any, *others: Any) -> Any:
+        found = original(evaluator, *others)
+        first.append([path for path in found.visited[:3] if path in rungs])
+        return found
+
+    monkeypatch.setattr(rivals, "search", spy)
+    here = arena(chosen(rungs=3, epochs=1))
+    rungs = [str(path) for path in here.grid(0).rungs(3)]
+    rivals.enter(here, method, 0)
+    assert first == [rungs if method == "evolved" else []]
+
+
+@pytest.mark.parametrize("method", ["evolved", "random_search", "pathnet"])
 def test_every_search_spreads_its_finalists_alike(method, monkeypatch):
     """Under `pareto` the controls' candidates span the sizes too, though they do not search by it."""
     asked: list[tuple[bool, str]] = []
