@@ -30,6 +30,9 @@ def comparison_page(source: Source) -> dict[str, Any]:
             table = _above_largest_class(above, report["fronts"]["methods"], split)
             found.append(("Accuracy against parameters, from the largest class on", table))
         aside += ("fronts",)
+    if known and (fidelity := _fidelity(report, split)):
+        found.append(("Does fitness rank paths truly?", fidelity))
+        aside += ("rank_fidelity",)
     rest = {key: value for key, value in report.items() if key not in aside and value is not None}
     nested = {key: value for key, value in rest.items() if _is_nested(value)}
     single = {key: value for key, value in rest.items() if key not in nested}
@@ -167,6 +170,19 @@ def _above_largest_class(found: Mapping[str, Any], methods: Mapping[str, Any], s
         "The same hypervolume from the share of the largest class on: networks that know less than the probe count too."
     )
     return Table(f"{told} {split}", heads, rows, strong=0)
+
+
+def _fidelity(report: Mapping[str, Any], split: str) -> Table | None:
+    each = (report.get("rank_fidelity") or {}).get("each")
+    if not each or len(each) != len(report["seeds"]):
+        return None
+    told = (
+        "Kendall's tau between the search's fitness of some visited paths and their validation accuracy after training "
+        "alone: 1, the same order; 0, none. Paths and scores are in report.json."
+    )
+    rows = [[str(seed), number(one["tau"]), str(one["n"])] for seed, one in zip(report["seeds"], each, strict=True)]
+    rows.append(["mean ± standard deviation", _spread(report["rank_fidelity"]["tau"]), DASH])
+    return Table(f"{told} {split}", ["Seed", "Kendall's tau", "Paths"], rows)
 
 
 def _spread(value: Mapping[str, Any] | None) -> str:

@@ -172,6 +172,9 @@ def test_a_comparison_has_a_page(tmp_path):
     assert faults(text_of(tmp_path)) == []
     for value in ("luck of seeds", "random split", "0.9123 ± 0.0123", "0.8765 ± 0.0123", "0.0456", "0.064", "0.5500"):
         assert value in said, value
+    assert "Does fitness rank paths truly?" in said
+    assert all(tau in said for tau in ("0.5000", "0.6000"))
+    assert "each 2 tau" not in said
     assert "evolved path 0.9123 with 200 parameters" in (page.all("img")[0]["alt"] or "")
 
 
