@@ -130,9 +130,9 @@ def _evolved(arena: Arena, seed: int) -> Entry:
 
 
 def _random_search(arena: Arena, seed: int) -> Entry:
-    """The same search, in which every generation is drawn at random."""
+    """The same search, in which every generation is drawn at random; known paths come first here too."""
     way = SharedWeights if arena.settings.search.weights == "shared" else FreshWeights
-    return _searched(arena, seed, replace(arena.settings.search, preset="random", pareto=False, rungs=0), way)
+    return _searched(arena, seed, replace(arena.settings.search, preset="random", pareto=False), way)
 
 
 def _pathnet(arena: Arena, seed: int) -> Entry:
