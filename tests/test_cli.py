@@ -59,7 +59,19 @@ def test_every_option_of_a_setting_is_known():
         f"{part}.{key}" for part, own in settings("blobs").to_dict().items() if isinstance(own, dict) for key in own
     }
     assert set(SETTINGS.values()) <= keys
-    others = {"task", "seed", "seeds", "grid", "setting", "run_name", "resume", "overwrite", "as_json", "help"}
+    others = {
+        "task",
+        "seed",
+        "seeds",
+        "without",
+        "grid",
+        "setting",
+        "run_name",
+        "resume",
+        "overwrite",
+        "as_json",
+        "help",
+    }
     for command in ("evolve", "compare"):
         options = {one.name for one in typer.main.get_command(cli.app).commands[command].params}  # type: ignore[attr-defined]
         assert options - others - {"data_dir", "runs_dir", "device"} <= set(SETTINGS)
