@@ -26,7 +26,7 @@ from pathsearch.encoder import Encoder
 from pathsearch.features import Split, encode, split_in_words
 from pathsearch.rivals import METHODS, Arena, Entry
 from pathsearch.runs import environment, read_json
-from pathsearch.statistics import holm, mcnemar, over_seeds, spread
+from pathsearch.statistics import correct, mcnemar, over_seeds, spread
 from pathsearch.teller import Teller
 from pathsearch.tradeoff import FRONTED, equivalence_report, fronts_report, read_front, sizes_of
 from pathsearch.verdict import NAMES, verdict
@@ -223,9 +223,7 @@ def _report(
         method: [_right(*pair, test) for pair in zip(entries[method], said[method], strict=True)] for method in said
     }
     against = {method: _against(methods, right, method) for method in methods if method != "evolved"}
-    tested = [method for method, row in against.items() if row["p"] is not None]
-    for method, p in zip(tested, holm([against[method]["p"] for method in tested]), strict=True):
-        against[method]["p_holm"] = p
+    correct(against)
     fidelity = [one.facts["fidelity"] for one in entries["evolved"] if "fidelity" in one.facts]
     result = {
         "kind": "comparison",

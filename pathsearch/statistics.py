@@ -172,3 +172,10 @@ def holm(p: Sequence[float]) -> list[float]:
     adjusted = np.empty(len(p))
     adjusted[order] = np.minimum(raised, 1)
     return [float(value) for value in adjusted]
+
+
+def correct(rows: Mapping[str, dict[str, Any]]) -> None:
+    """Set `p_holm` of each row from the `p` of all of them; rows without a test stay as they are."""
+    tested = [row for row in rows.values() if row["p"] is not None]
+    for row, p in zip(tested, holm([row["p"] for row in tested]), strict=True):
+        row["p_holm"] = p

@@ -12,7 +12,7 @@ from pathsearch.features import Split
 from pathsearch.fronts import Frame
 from pathsearch.grid import Grid, count
 from pathsearch.rivals import Arena, Entry, front_answers
-from pathsearch.statistics import equivalence, holm, over_seeds, spread
+from pathsearch.statistics import correct, equivalence, over_seeds, spread
 
 FRONTED = ("evolved", "random_search", "pathnet", "random_paths", "ladder")  # candidates of several sizes
 MARGIN = 0.002  # 0.2 points: less is called the full grid's accuracy
@@ -126,9 +126,7 @@ def _against(hypervolumes: dict[str, dict[str, Any]], split: str) -> dict[str, A
         for method, each in volumes.items()
         if method != "evolved"
     }
-    tested = [method for method, row in found.items() if row["p"] is not None]
-    for method, p in zip(tested, holm([found[method]["p"] for method in tested]), strict=True):
-        found[method]["p_holm"] = p
+    correct(found)
     return found
 
 
