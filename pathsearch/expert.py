@@ -19,10 +19,15 @@ from pathsearch import modules
 from pathsearch.decision import decide
 from pathsearch.encoder import frozen
 from pathsearch.features import Standardiser
+from pathsearch.fields import check_fields
 from pathsearch.grid import PathNetwork
 from pathsearch.path import Path
 
 FORMAT = 1
+FACTS: dict[str, Any] = {  # types of the facts in a file
+    **{"task": str, "classes": list, "path": str, "specifications": list, "shapes": list},
+    **{"encoder": dict, "threshold": (float, int, type(None)), "split": str, "seed": int},
+}
 
 
 @dataclass(frozen=True)
@@ -109,18 +114,22 @@ class Expert(nn.Module):
             facts = json.loads(note or "{}")
             own_format = facts.pop("format", None) == FORMAT
             known = ExpertFacts(**facts) if own_format else None
-        except (ValueError, TypeError, AttributeError):  # not JSON, no object, other fields
+        except (ValueError, TypeError, AttributeError, RecursionError):  # not JSON, no object, other fields
             known = None
         if known is None:
             raise PathsearchError(f"expert {file}: expected an expert file of format {FORMAT}; it says {note!r:.60}")
+        check_fields(facts, FACTS, file)
         try:
             standardise = Standardiser(tensors.pop("standardise.mean"), tensors.pop("standardise.std"))
+            if {len(standardise.mean.flatten()), len(standardise.std.flatten())} != {known.shapes[0][0]}:
+                raise KeyError("standardise: one mean and spread a channel")
             network = _rebuild(known)
             network.load_state_dict(tensors)
-        except (RuntimeError, KeyError) as error:
-            raise PathsearchError(
-                f"expert {file}: weights do not fit its path ({str(error).splitlines()[-1].strip()})"
-            ) from None
+        except PathsearchError as error:
+            raise PathsearchError(f"expert {file}: {error}") from None
+        except (RuntimeError, KeyError, ValueError, TypeError, IndexError) as error:
+            why = (str(error).splitlines() or [type(error).__name__])[-1].strip()
+            raise PathsearchError(f"expert {file}: weights do not fit its path ({why}); restore the file") from None
         return cls(known, network, standardise)
 
 
