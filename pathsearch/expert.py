@@ -121,8 +121,8 @@ class Expert(nn.Module):
         check_fields(facts, FACTS, file)
         try:
             standardise = Standardiser(tensors.pop("standardise.mean"), tensors.pop("standardise.std"))
-            if {len(standardise.mean.flatten()), len(standardise.std.flatten())} != {known.shapes[0][0]}:
-                raise KeyError("standardise: one mean and spread a channel")
+            if not standardise.mean.shape == standardise.std.shape == torch.Size(known.shapes[0]):
+                raise KeyError("standardise is of another shape")
             network = _rebuild(known)
             network.load_state_dict(tensors)
         except PathsearchError as error:

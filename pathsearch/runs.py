@@ -218,7 +218,7 @@ def read_json(file: Path) -> dict[str, Any]:
 def named_run(runs_dir: Path, name: str) -> Run:
     """The run called `name` in `runs_dir`, whether it is there or not; a name that leads elsewhere is refused."""
     plain = name == Path(name).name == PureWindowsPath(name).name and name.isprintable()
-    if not plain or name.startswith("."):
+    if not name or not plain or name.startswith("."):
         raise PathsearchError(
             f"run name: expected that of a folder in {runs_dir}, without slashes and no dot before it, got {name!r}; "
             "give another --run-name"

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 LABELS = ("weights", "key")  # a description that may name a file, and a digest of all the others
+SHAPE = "feature_shape"  # follows from the others
 UNNAMED = {"precision": "float32", "taps": "the last"}  # what an identity does not mention
 
 
 def differences(identities: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Names of the fields in which encoders' identities differ, apart from their labels."""
-    names = dict.fromkeys(name for one in identities for name in one if name not in LABELS)
+    """Names of the fields in which encoders' identities differ, apart from their labels; a mere consequence last."""
+    names = sorted({name for one in identities for name in one} - {*LABELS}, key=lambda name: (name == SHAPE, name))
     return [name for name in names if any(value(one, name) != value(identities[0], name) for one in identities)]
 
 

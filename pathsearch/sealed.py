@@ -63,5 +63,5 @@ def _digest(owner: Any, state: Any, tensors: Mapping[str, Tensor]) -> str:
     sha = hashlib.sha256(json.dumps([owner, state]).encode())
     for name, tensor in sorted(tensors.items()):
         sha.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
-        sha.update(memoryview(tensor.reshape(-1).view(torch.uint8).numpy()))
+        sha.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return sha.hexdigest()
