@@ -12,9 +12,9 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("data_prep", "pathsearch")
 # The flow, from left to right: nothing here imports what stands after it. Files that are not named may stand anywhere.
 FLOW = [
-    "streams", "sums", "fields", "config", "decision", "metrics", "mistakes", "statistics", "fronts", "reliability",
-    "encoder", "features", "modules", "recipe", "path", "grid", "population", "fitness", "sequential", "search",
-    "finalists", "training", "baselines", "choice", "nearest", "rivals", "sealed", "kept", "expert", "router",
+    "streams", "sums", "fields", "tensor_file", "sealed", "config", "decision", "metrics", "mistakes", "statistics",
+    "fronts", "reliability", "encoder", "features", "modules", "recipe", "path", "grid", "population", "fitness", "sequential", "search",
+    "finalists", "training", "baselines", "choice", "nearest", "rivals", "kept", "expert", "router",
     "calibration", "runs", "same_encoder", "heritage", "reuse", "reporting", "evolve", "tradeoff", "verdict",
     "compare", "model", "mixture", "joint", "pictures", "predict", "answer_rows", "explain", "export", "markdown",
     "model_card", "bundle", "figures", "album", "again", "alt_texts", "page_tables", "page_statistics",
