@@ -11,11 +11,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 
 from data_prep.errors import PathsearchError
 from data_prep.manifest import load_task
-from data_prep.whole_files import appears_whole, file_sha256, folder_appears_whole, write_json, write_text
+from data_prep.whole_files import file_sha256, folder_appears_whole, write_json, write_text
 from pathsearch import __version__
 from pathsearch.config import EncoderSettings
 from pathsearch.encoder import Encoder
@@ -28,6 +27,7 @@ from pathsearch.predict import Predictor
 from pathsearch.router import Router, Territory
 from pathsearch.runs import Run
 from pathsearch.teller import Teller
+from pathsearch.tensor_file import save_tensors
 
 FORMAT = 1
 INDEX, CARD, TRUNK, ONNX = "bundle.json", "MODEL_CARD.md", "encoder.safetensors", "model.onnx"
@@ -75,8 +75,7 @@ def write(
         settings = model.encoder.settings
         from_file = settings.weights not in ("random", "imagenet")
         if with_encoder or from_file:
-            with appears_whole(folder / TRUNK) as part:
-                save_file(model.encoder.state(), part)
+            save_tensors(folder / TRUNK, model.encoder.state())
         if onnx:
             export(model, folder / ONNX)
         write_text(folder / CARD, card(model, runs, tasks, preparation, onnx=onnx))

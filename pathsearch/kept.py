@@ -61,7 +61,9 @@ class Kept:
             return trained
         facts, tensors = load_sealed(file, self.owner, f"delete that file, or {AGAIN}")
         if (found := facts.pop("what")) != what:
-            raise PathsearchError(f"{file}: expected the training of {what}, got {found}; delete that file, or {AGAIN}")
+            raise PathsearchError(
+                f"checkpoint {file}: expected the training of {what}, got {found}; delete that file, or {AGAIN}"
+            )
         log_p, network = tensors.pop("log_p"), untrained()
         network.load_state_dict({name.removeprefix("network."): tensor for name, tensor in tensors.items()})
         network.eval()

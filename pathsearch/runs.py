@@ -17,6 +17,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from data_prep.errors import PathsearchError
+from data_prep.temporary import remove_litter
 from data_prep.whole_files import write_json, write_text
 from pathsearch.config import RunSettings
 from pathsearch.fields import check_fields
@@ -187,9 +188,8 @@ class Run:
         """
         names = (SUMS, *reversed(RESULTS), *DRAWN, "env.json", "config.json")
         trainings = sorted(self.checkpoint_dir.glob(TRAININGS))
-        litter = [part for name in names for part in self.folder.glob(f".{name}.*.part*")]
-        litter += self.checkpoint_dir.glob(".*.safetensors.*.part*")
-        for file in [self.checkpoint_dir / GENERATION, *trainings, *litter, *(self.folder / name for name in names)]:
+        for file in (self.checkpoint_dir / GENERATION, *trainings, *(self.folder / name for name in names)):
+            remove_litter(file.parent, file.name)
             file.unlink(missing_ok=True)
 
 

@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from data_prep.errors import PathsearchError
-from data_prep.whole_files import appears_whole
+from pathsearch.tensor_file import load_tensors, save_tensors
 
 
 def owner_of(*values: Any) -> str:
@@ -24,10 +22,8 @@ def owner_of(*values: Any) -> str:
 
 def save_sealed(file: Path, owner: str, state: Any, tensors: Mapping[str, Tensor]) -> None:
     """Write plain values and tensors whole, in one file, so that a kill at any moment leaves the last whole one."""
-    flat = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    note = {"owner": owner, "state": state, "sha256": _digest(owner, state, flat)}
-    with appears_whole(file) as part:
-        save_file(flat, part, metadata={"pathsearch": json.dumps(note)})
+    note = {"owner": owner, "state": state, "sha256": _digest(owner, state, tensors)}
+    save_tensors(file, tensors, {"pathsearch": json.dumps(note)})
 
 
 def load_sealed(file: Path, owner: str, remedy: str) -> tuple[Any, dict[str, Tensor]]:
@@ -41,20 +37,18 @@ def load_sealed(file: Path, owner: str, remedy: str) -> tuple[Any, dict[str, Ten
     Raises:
         PathsearchError: the file is damaged, of an earlier version, or belongs to others.
     """
+    tensors, texts = load_tensors(file, "checkpoint", remedy)
     try:
-        with safe_open(file, "pt") as opened:
-            note = json.loads(opened.metadata()["pathsearch"])
-            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 (not a dict)
+        note = json.loads(texts["pathsearch"])
         found, state, sha256 = note["owner"], note["state"], note["sha256"]
-        if sha256 != _digest(found, state, tensors):
-            raise ValueError("its content and its digest differ")
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        raise PathsearchError(
-            f"{file}: damaged, or written by another version ({type(error).__name__}: {error}); {remedy}"
-        ) from None
+        intact = sha256 == _digest(found, state, tensors)
+    except (KeyError, TypeError, ValueError, RecursionError):
+        intact = False
+    if not intact:
+        raise PathsearchError(f"checkpoint {file}: damaged, or written by an earlier version; {remedy}")
     if found != owner:
         raise PathsearchError(
-            f"{file}: belongs to other settings, other data, another encoder or other earlier experts; {remedy}"
+            f"checkpoint {file}: belongs to other settings, data, encoder or earlier experts; {remedy}"
         )
     return state, tensors
 
@@ -63,5 +57,5 @@ def _digest(owner: Any, state: Any, tensors: Mapping[str, Tensor]) -> str:
     sha = hashlib.sha256(json.dumps([owner, state]).encode())
     for name, tensor in sorted(tensors.items()):
         sha.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
-        sha.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+        sha.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return sha.hexdigest()

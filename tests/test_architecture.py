@@ -13,11 +13,11 @@ PACKAGES = ("data_prep", "pathsearch")
 # The flow, from left to right: nothing here imports what stands after it. Files that are not named may stand anywhere.
 FLOW = [
     "streams", "sums", "fields", "tensor_file", "sealed", "config", "decision", "metrics", "mistakes", "statistics",
-    "fronts", "reliability", "encoder", "features", "modules", "recipe", "path", "grid", "population", "fitness", "sequential", "search",
-    "finalists", "training", "baselines", "choice", "nearest", "rivals", "kept", "expert", "router",
-    "calibration", "runs", "same_encoder", "heritage", "reuse", "reporting", "evolve", "tradeoff", "verdict",
-    "compare", "model", "mixture", "joint", "pictures", "predict", "answer_rows", "explain", "export", "markdown",
-    "model_card", "bundle", "figures", "album", "again", "alt_texts", "page_tables", "page_statistics",
+    "fronts", "reliability", "encoder", "features", "modules", "recipe", "path", "grid", "population", "fitness",
+    "sequential", "search", "finalists", "training", "baselines", "choice", "nearest", "rivals", "kept", "expert",
+    "router", "calibration", "runs", "same_encoder", "heritage", "reuse", "reporting", "evolve", "tradeoff",
+    "verdict", "compare", "model", "mixture", "joint", "pictures", "predict", "answer_rows", "explain", "export",
+    "markdown", "model_card", "bundle", "figures", "album", "again", "alt_texts", "page_tables", "page_statistics",
     "page_source", "page_run", "page_joint", "page_comparison", "report_page", "published", "evidence",
     "evidence_copy", "results_rows", "results_tasks", "results_joint", "results_paper", "results_beats",
     "results_compare", "results_page", "terminal", "demo", "doctor", "cli_prepare", "cli_use", "cli_compare",
@@ -133,7 +133,7 @@ def test_data_prep_knows_nothing_of_pathsearch():
 
 
 def test_pathsearch_takes_prepared_tasks_only():
-    allowed = {"errors", "manifest", "whole_files"}
+    allowed = {"errors", "manifest", "temporary", "whole_files"}
     preparing = {"cli_prepare", "demo"}  # they call the preparations by name
     opening = {"pictures", "predict"}  # they prepare a new image as the tasks' own
     for name, text in sources("pathsearch").items():

@@ -113,7 +113,7 @@ def test_overwrite_leaves_nothing_of_the_old_run_and_all_of_others(tmp_path):
     figures.plot_run(old.folder)
     write_page(old.folder, data_dir())
     (old.checkpoint_dir / "training-03.safetensors").write_bytes(b"kept")
-    (old.folder / ".log.csv.x7_9a.part.csv").write_bytes(b"left by a killed process")
+    (old.folder / ".log.csv.0123abcd.part.csv").write_bytes(b"left by a killed process")
     foreign = {"notes.txt", "log.csv.bak", "figure.png", "thesis/fitness_curve.png", "checkpoint/mine.safetensors"}
     for name in foreign:
         (old.folder / name).parent.mkdir(exist_ok=True)
@@ -270,7 +270,7 @@ def half_then_full(tensors: Any, file: Path, metadata: Any = None) -> None:
 @pytest.mark.parametrize(
     ("first", "later", "plant"),
     [
-        (generation, later_generation, lambda m: m.setattr("pathsearch.sealed.save_file", half_then_full)),
+        (generation, later_generation, lambda m: m.setattr("pathsearch.tensor_file.save_file", half_then_full)),
         (generation, later_generation, lambda m: m.setattr("data_prep.whole_files.os.fsync", disk_full)),
         (table, later_table, lambda m: m.setattr("data_prep.whole_files.os.fsync", disk_full)),
         (table, later_table, lambda m: m.setattr(Path, "write_text", disk_full)),
