@@ -85,7 +85,7 @@ def evolve(
     from pathsearch.evolve import evolve as evolve_task
     from pathsearch.heritage import Heritage
     from pathsearch.report_page import write_page
-    from pathsearch.runs import Run
+    from pathsearch.runs import named_run, unsealed
 
     terminal = Terminal(as_json)
     prepared = load_task(data_dir, task)
@@ -105,22 +105,25 @@ def evolve(
     )
     settings = config.with_settings(settings, setting or [], given(context))
     check_rule(settings.training.threshold, len(prepared.classes))
-    run = Run(runs_dir / (run_name or f"{task}-{prepared.split_name}-s{seed}"))
+    run = named_run(runs_dir, run_name or f"{task}-{prepared.split_name}-s{seed}")
     where = choose_device(device)
     heritage = Heritage.of(runs_dir, grid)
     trunk = Encoder(settings.encoder, where)
     heritage.check(task, trunk, settings.grid)
+    earlier = [ancestor.run for ancestor in heritage.ancestors]
     settings = replace(settings, encoder_key=trunk.key)
     with run.alone():
         run.open(settings, resume=resume, overwrite=overwrite)
         if run.finished:
             terminal.say(f"run {run.name} is finished already; its report:")
-            report = run.report()
+            report, earlier = run.report(), [run, *earlier]
         else:
             with terminal.progress():
                 report = evolve_task(prepared, trunk, settings, run, data_dir / "features", heritage, where, terminal)
-    drawn = figures.plot_run(run.folder)
-    page = write_page(run.folder, data_dir)
+        drawn = figures.plot_run(run.folder)
+        page = write_page(run.folder, data_dir)
+    for line in unsealed(earlier):
+        terminal.say(line)
     terminal.run_table(report)
     for row in report["earlier_experts"]:
         about = f"{row['task']} ({row['run']}, {row['file_sha256_after'][:12]})"
@@ -149,13 +152,17 @@ def joint_eval(
     from pathsearch import figures, joint
     from pathsearch.encoder import choose_device
     from pathsearch.report_page import write_page
-    from pathsearch.runs import find_run, newest_finished
+    from pathsearch.runs import find_run, newest_finished, unsealed
 
     terminal = Terminal(as_json)
-    chosen = [find_run(runs_dir, name) for name in runs] if runs else newest_finished(runs_dir)
+    chosen, left_out = ([find_run(runs_dir, name) for name in runs], {}) if runs else newest_finished(runs_dir)
+    for name, why in left_out.items():
+        terminal.say(f"left out  {name}: {why}")
+    for line in unsealed(chosen):
+        terminal.say(line)
     with terminal.progress():
         where, cache = choose_device(device), data_dir / "features"
-        report = joint.joint_evaluate(chosen, data_dir, cache, where, seed, terminal, false_rejection)
+        report = joint.joint_evaluate(chosen, data_dir, cache, where, seed, terminal, false_rejection, left_out)
     folder = joint.save(report, runs_dir)
     drawn = figures.plot_joint(folder)
     page = write_page(folder, data_dir)
@@ -175,21 +182,26 @@ def plot(
     as_json: Json = False,
 ) -> None:
     """Draw a run's figures and write its page, report.html, again, from its files."""
-    from pathsearch import figures
+    from pathsearch import figures, joint
     from pathsearch.report_page import has_report, write_page
-    from pathsearch.runs import find_run, is_comparison
+    from pathsearch.runs import find_run, is_comparison, is_joint, unsealed
 
     terminal = Terminal(as_json)
     folders = [folder for folder in (runs_dir / run, Path(run)) if folder.is_dir()]
     if compared := next(filter(is_comparison, folders), None):
         folder, drawn = compared, figures.plot_comparison(compared)
-    elif joint_dir := next((folder for folder in folders if folder.name.startswith("joint-")), None):
+    elif joint_dir := next(filter(is_joint, folders), None):
+        joint.read(joint_dir)  # refuses a damaged one
         folder, drawn = joint_dir, figures.plot_joint(joint_dir)
     else:
-        folder = find_run(runs_dir, run).folder
-        drawn = figures.plot_run(folder)
+        found = find_run(runs_dir, run)
+        if found.finished or found.report_file.is_file():  # else the search still goes on
+            found.report()  # refuses a damaged one
+            for line in unsealed([found]):
+                terminal.say(line)
+        folder, drawn = found.folder, figures.plot_run(found.folder)
     terminal.figures(drawn)
-    page = write_page(folder, data_dir, images=images) if has_report(folder) else None  # a search may still go on
+    page = write_page(folder, data_dir, images=images) if has_report(folder) else None
     terminal.say(f"page    {page or 'none: report.json comes at the end of the run'}")
     terminal.emit({"figures": [str(file) for file in drawn], "page": str(page) if page else None})
 

@@ -34,10 +34,12 @@ def bundle(
 ) -> None:
     """Put encoder, router, experts and a model card into one folder that answers images anywhere."""
     from pathsearch import bundle as bundles
-    from pathsearch.runs import find_run
+    from pathsearch.runs import find_run, unsealed
 
     terminal = Terminal(as_json)
     chosen = [find_run(runs_dir, name) for name in runs]
+    for line in unsealed(chosen):
+        terminal.say(line)
     with terminal.progress():
         index = bundles.write(
             chosen, data_dir, out, terminal, with_encoder=with_encoder, onnx=onnx, overwrite=overwrite

@@ -68,6 +68,8 @@ def report(outcome: Outcome) -> dict[str, Any]:
         for name, several in sorted(outcome.rivals.items())
     }
     y_validation, y_test = validation.labels.numpy(), test.labels.numpy()
+    said = decide(own.test, own.threshold)
+    sure = own.test[np.arange(len(said)), said]
     labels = {"train": training.labels.numpy(), "val": y_validation, "test": y_test}
     result = {
         **_circumstances(outcome),
@@ -77,9 +79,7 @@ def report(outcome: Outcome) -> dict[str, Any]:
         "mcnemar": {name: _paired(own, several, test) for name, several in rivals.items()},
         "calibration": calibration((y_validation, own.validation), (y_test, own.test)),
         "prior_shift": prior_shift(labels, outcome.task.classes),
-        "mistakes": most_confident(
-            outcome.task, decide(own.test, own.threshold), own.test, outcome.task.classes, y_test
-        ),
+        "mistakes": most_confident(outcome.task, said, sure, outcome.task.classes, y_test),
         "finalists": _finalists(outcome, len(validation)),
     }
     return {**result, "verdict": verdict(result)}

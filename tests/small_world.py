@@ -26,6 +26,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors import safe_open
 from threadpoolctl import threadpool_limits
 from torchvision import models
 
@@ -36,7 +37,9 @@ from pathsearch import evolve as evolving
 from pathsearch.config import EncoderSettings, GridSettings, RunSettings, SearchSettings, TrainingSettings
 from pathsearch.encoder import Encoder
 from pathsearch.heritage import Heritage
+from pathsearch.kept import GENERATION
 from pathsearch.runs import Run
+from pathsearch.sums import DUE
 from pathsearch.teller import Silent
 
 SIZE = 48  # pixels: SqueezeNet's maps are 2 × 2
@@ -215,6 +218,22 @@ def copied(run: Run, folder: Path) -> Run:
     """A copy of a run that a test may damage."""
     shutil.copytree(run.folder, folder / run.name)
     return Run(folder / run.name)
+
+
+def generation_of(run: Run) -> dict[str, Any]:
+    """Where the search of a run stood at its last kept generation."""
+    with safe_open(run.checkpoint_dir / GENERATION, "pt") as opened:
+        state: dict[str, Any] = json.loads(opened.metadata()["pathsearch"])["state"]
+    return state
+
+
+def earlier(run: Run) -> Run:
+    """Make of a finished run one of an earlier version, which wrote no digests."""
+    run.sums_file.unlink()
+    config = json.loads(run.config_file.read_text())
+    del config[DUE]
+    run.config_file.write_text(json.dumps(config))
+    return run
 
 
 def log_rows(run: Run) -> list[dict[str, str]]:

@@ -179,12 +179,12 @@ def test_a_damaged_file_is_not_readable(file):
     content = file.read_bytes()
     for damaged in (b"", b"not tensors", content[:50], content[:-1], b"\xff" * 8 + content[8:]):
         file.write_bytes(damaged)
-        with refused("not a readable safetensors file"):
+        with refused("expert .*: cannot be read"):
             Expert.load(file)
 
 
 def test_a_folder_is_no_expert(tmp_path):
-    with refused("expert .*: not a readable"):
+    with refused("expert .*: cannot be read"):
         Expert.load(tmp_path)
 
 
@@ -240,7 +240,7 @@ def test_a_failed_write_leaves_the_old_file(file, monkeypatch):
         Path(arguments[1]).write_bytes(b"half")  # type: ignore[arg-type]
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pathsearch.expert.save_file", full)
+    monkeypatch.setattr("pathsearch.tensor_file.save_file", full)
     changed = make()
     changed.facts = replace(changed.facts, seed=6)
     with pytest.raises(OSError, match="No space left"):

@@ -212,7 +212,7 @@ def plain(value: Any) -> Any:
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_the_order_of_the_mixture_changes_no_answer(report, seed, monkeypatch):
-    monkeypatch.setattr(joint, "CHUNK", 7)
+    monkeypatch.setattr("pathsearch.mixture.CHUNK", 7)
     assert plain(evaluate(seed=seed)) == plain(report)
 
 
@@ -241,6 +241,7 @@ def runs(tmp_path) -> list[Run]:
 def rewrite(run: Run, **changes: Any) -> None:
     report = run.report()
     run.report_file.write_text(json.dumps(copy.deepcopy(report) | changes))
+    run.seal()
 
 
 def test_different_encoders_are_refused(runs):
@@ -255,7 +256,8 @@ def test_the_same_task_twice_is_refused(runs, tmp_path):
 
 
 def test_an_unfinished_run_is_refused(runs):
-    runs[1].report_file.unlink()
+    for file in (runs[1].report_file, runs[1].sums_file):
+        file.unlink()
     with refused("run blobs: not finished; go on with it: pathsearch evolve .* --resume"):
         evaluate(runs)
 

@@ -13,6 +13,7 @@ from small_world import (
 )
 
 from pathsearch import joint
+from pathsearch.markdown import escaped
 from pathsearch.teller import Silent
 
 
@@ -22,12 +23,12 @@ def test_the_card_has_data_split_numbers_and_limits():
         report = finished(name).report()
         low, high = report["test"]["ci95"]["accuracy"]
         assert task(name).info["source"] in " ".join(card.split())
-        assert f"Licence: {task(name).info['licence']}" in card
-        assert report["split_in_words"] in card
+        assert f"Licence: {escaped(task(name).info['licence'])}" in card
+        assert escaped(report["split_in_words"]) in card
         assert f"{report['test']['accuracy']:.4f} ({low:.4f}, {high:.4f})" in card
         assert f"n = {report['test']['n']:,}" in card
         for line in report["verdict"]:
-            assert line in card
+            assert escaped(line) in card
     for words in ("Not a medical device", "not calibrated", "linear probe", encoder().weights_sha256, "No joint eval"):
         assert words in card
 

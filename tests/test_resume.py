@@ -81,7 +81,7 @@ CHAINS = {
         "shared",
         [
             ("pathsearch.fitness:SharedWeights.train", 1),  # in the warm-up
-            ("pathsearch.runs:Run.save_checkpoint", 2),  # a generation done, not yet saved
+            ("pathsearch.kept:Kept.save_generation", 2),  # a generation done, not yet saved
             ("pathsearch.baselines:train", 1),  # the search is over
             ("pathsearch.expert:Expert.save", 1),
             ("pathsearch.router:Territory.save", 1),  # the expert is there, the router is not
@@ -90,7 +90,7 @@ CHAINS = {
     ),
     "fresh, other steps": ("fresh", [("pathsearch.evolve:write_table", 1), ("pathsearch.baselines:refit", 2)]),
     "pareto": ("pareto", [("pathsearch.evolve:write_table", 2), ("pathsearch.baselines:train", 1)]),
-    "pathnet": ("pathnet", [("pathsearch.runs:Run.save_checkpoint", 2)]),
+    "pathnet": ("pathnet", [("pathsearch.kept:Kept.save_generation", 2)]),
 }
 QUICK = ("shared", "fresh")
 
