@@ -15,7 +15,7 @@ from torch import Tensor
 from data_prep.errors import BadData, PathsearchError
 from data_prep.images import GREY_MODES, SUFFIXES, Picture, read_image
 from data_prep.manifest import Task
-from pathsearch.features import load_images, pixels, square
+from pathsearch.views import load_images, pixels, square
 
 HEAT = ".heat.png"  # the end of a heat map's name: no image to be answered
 

@@ -19,11 +19,12 @@ from pathsearch import bundle
 from pathsearch.encoder import Encoder
 from pathsearch.expert import Expert, ExpertFacts
 from pathsearch.export import export
-from pathsearch.features import Standardiser, load_images
+from pathsearch.features import Standardiser
 from pathsearch.grid import Grid
 from pathsearch.model import Model
 from pathsearch.router import Router, Territory, pooled
 from pathsearch.teller import Silent
+from pathsearch.views import load_images
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="pip install '.[onnx]'")
 pytest.importorskip("onnxscript", reason="pip install '.[onnx]'")

@@ -22,7 +22,8 @@ from data_prep.manifest import Task, load_task
 from pathsearch import features
 from pathsearch.config import EncoderSettings
 from pathsearch.encoder import Encoder
-from pathsearch.features import encode, load_images
+from pathsearch.features import encode
+from pathsearch.views import load_images
 
 N = 30  # images of the task below: enough for 8 batches of 4
 

@@ -21,12 +21,13 @@ import pathsearch as package
 from data_prep.folder import prepare_folder
 from data_prep.images import read_image
 from pathsearch import bundle, joint, predict
-from pathsearch.features import encode, load_images
+from pathsearch.features import encode
 from pathsearch.model import Answer, Model
 from pathsearch.pictures import Preparation, as_pictures, image_files
 from pathsearch.predict import Failure, Predictor
 from pathsearch.router import Router, Territory
 from pathsearch.teller import Silent
+from pathsearch.views import load_images
 
 TASKS = ("stripes", "blobs")
 
