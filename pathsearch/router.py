@@ -20,6 +20,7 @@ UNKNOWN = -1
 FALSE_REJECTION = 0.01  # share of a task's own validation images beyond its threshold
 
 SPREAD_FLOOR = 0.05  # of the mean spread, as for the experts' features (`Standardiser`)
+AT_ONCE = 1 << 21  # differences of images and class means held at once, 16 MB: there may be thousands of both
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,10 @@ class Territory:
     def distance(self, pooled: Tensor) -> Tensor:
         """(n,) squared Mahalanobis distance to the nearest class mean."""
         x, centres = pooled.double() @ self.whiten, self.means @ self.whiten  # whitened once, not once a class
-        return (x[:, None] - centres).square().sum(-1).min(1).values
+        if torch.compiler.is_compiling():  # one graph for any number of images
+            return _nearest(x, centres)
+        images = max(1, AT_ONCE // max(1, centres.numel()))  # as differences: |x|² - 2xc + |c|² would cancel
+        return torch.cat([_nearest(part, centres) for part in x.split(images)])
 
     def log_density(self, distance: Tensor) -> Tensor:
         """(n,) log density at a `distance` from the nearest class mean, up to a constant that all tasks share."""
@@ -117,6 +121,11 @@ class Territory:
             return replace(found, validation=tensors["validation"]) if "validation" in tensors else found
         except (OSError, SafetensorError, KeyError) as error:
             raise PathsearchError(f"router file {file}: cannot be read ({error}); has its run finished?") from None
+
+
+def _nearest(x: Tensor, centres: Tensor) -> Tensor:
+    """(n,) squared distance of each of x (n, C) to the nearest of centres (K, C)."""
+    return (x[:, None] - centres).square().sum(-1).min(1).values
 
 
 def check_rate(false_rejection: float) -> None:

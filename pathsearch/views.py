@@ -12,8 +12,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from data_prep.errors import PathsearchError
+from data_prep.errors import BadData
 from data_prep.manifest import Task
+from data_prep.safe_images import opened
 from pathsearch.streams import derive
 
 MIRROR = "horizontal flip (half of the views), "
@@ -29,16 +30,13 @@ def load_image(file: Path, image_size: int, view: int = 0, number: int = 0, mirr
     """Decode one image as (3, S, S) uint8; see `load_images`.
 
     Raises:
-        PathsearchError: the file does not decode.
+        BadData: the file does not decode.
     """
     try:
-        with Image.open(file) as opened:
-            image = opened.convert("RGB")
-    except Exception as error:  # Pillow's plugins raise OSError, SyntaxError, ValueError, struct.error …
-        raise PathsearchError(
-            f"image {file}: does not decode ({error}); replace it or prepare the task again"
-        ) from None
-    image = square(image, image_size)
+        with opened(file) as image:
+            image = square(image.convert("RGB"), image_size)
+    except BadData as error:
+        raise BadData(f"prepared image {error}, and prepare the task again") from None
     if view:
         image = augment(image, random.Random(derive(0, "view", view, number)), mirror)
     return pixels(image)

@@ -12,7 +12,8 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("data_prep", "pathsearch")
 # The flow, from left to right: nothing here imports what stands after it. Files that are not named may stand anywhere.
 FLOW = [
-    "streams", "config", "decision", "metrics", "mistakes", "statistics", "fronts", "reliability", "encoder", "ahead",
+    "streams", "config", "decision", "metrics", "mistakes", "statistics", "fronts", "reliability",
+    "encoder_weights", "encoder", "ahead",
     "growing", "views", "features", "modules", "recipe", "path", "grid", "population", "fitness",
     "sequential", "search", "finalists", "training",
     "baselines", "choice", "nearest", "rivals", "expert", "router", "calibration", "runs", "heritage", "reuse",
@@ -27,7 +28,7 @@ FLOW = [
 DOORS = {
     "deap": {"search"},
     "PIL": {"album", "pictures", "views"},
-    "torchvision": {"encoder", "doctor"},
+    "torchvision": {"encoder", "encoder_weights", "doctor"},
     "typer": {"cli", "cli_compare", "cli_prepare", "cli_results", "cli_settings", "cli_use"},
     "rich": {"terminal"},
     "matplotlib": {
