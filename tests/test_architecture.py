@@ -12,9 +12,9 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("data_prep", "pathsearch")
 # The flow, from left to right: nothing here imports what stands after it. Files that are not named may stand anywhere.
 FLOW = [
-    "streams", "config", "decision", "metrics", "mistakes", "statistics", "fronts", "reliability",
-    "encoder_weights", "encoder", "ahead",
-    "growing", "views", "features", "modules", "recipe", "path", "grid", "population", "fitness",
+    "tensor_file", "streams", "config", "decision", "metrics", "mistakes", "statistics", "fronts", "reliability",
+    "encoder_weights", "encoder", "ahead", "growing", "views", "features",
+    "modules", "recipe", "path", "grid", "population", "fitness",
     "sequential", "search", "finalists", "training",
     "baselines", "choice", "nearest", "rivals", "expert", "router", "calibration", "runs", "heritage", "reuse",
     "reporting", "evolve", "tradeoff", "verdict", "compare", "model", "joint", "pictures", "predict", "answer_rows",
