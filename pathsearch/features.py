@@ -13,17 +13,17 @@ from pathlib import Path
 import numpy as np
 import torch
 from filelock import FileLock
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from data_prep.errors import PathsearchError
+from data_prep.image_digests import check_images, whole_digest
 from data_prep.manifest import Task
-from data_prep.whole_files import appears_whole, file_sha256, write_json, write_text
+from data_prep.whole_files import file_sha256, write_json, write_text
 from pathsearch.ahead import ahead
 from pathsearch.encoder import Encoder
 from pathsearch.growing import growing
 from pathsearch.streams import derive
+from pathsearch.tensor_file import load_tensors, save_tensors
 from pathsearch.views import augmentation, load_image, stacked
 
 Progress = Callable[[int, int], None]
@@ -215,8 +215,9 @@ def encode(
     Raises:
         PathsearchError: an image is no longer the one that was prepared or does not decode, or the disk is full.
     """
+    verify(task, cache_dir)
     files = task.files()
-    own = {"encoder": encoder.key, "manifest": task.digest, "images": _images_digest(files)}
+    own = {"encoder": encoder.key, "manifest": task.digest, "images": task.images_digest}
     own["augmentation"] = augmentation(task)
     key = hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()
     folder = cache_dir / f"{task.name}-{key[:16]}"
@@ -236,19 +237,23 @@ def encode(
     return Features(task, arrays, standardise, to_do, encoder.taps)
 
 
-def _images_digest(files: list[Path]) -> str:
-    sha = hashlib.sha256()
-    for file in files:
-        try:
-            sha.update(hashlib.sha256(file.read_bytes()).digest())
-        except OSError as error:
-            raise PathsearchError(f"image {file}: cannot be read ({error.strerror}); prepare the task again") from None
-    return sha.hexdigest()
+def verify(task: Task, cache_dir: Path) -> None:
+    """Refuse a task whose images are not those that were prepared; what was found right before is not read again.
+
+    Raises:
+        BadData: an image is missing or changed; names the first.
+    """
+    task.verify_images(cache_dir / f"{task.name}.verified.json")
 
 
 def _is_whole(file: Path) -> bool:
-    digest_file = file.with_suffix(".sha256")
-    return file.is_file() and digest_file.is_file() and digest_file.read_bytes().strip() == file_sha256(file).encode()
+    """Whether a file is the one whose digest stands beside it; read only if it is not known to be so."""
+    try:
+        whole = whole_digest([file.with_suffix(".sha256").read_text().strip()])
+        check_images(file.parent, [file.name], whole, file.with_suffix(".verified.json"))
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _encode_view(file: Path, images: list[Path], view: int, encoder: Encoder, mirror: bool) -> Iterator[int]:
@@ -275,12 +280,11 @@ def _standardiser(folder: Path, maps: np.ndarray, task: Task, taps: Sequence[int
     """The fitted standardiser of `maps`, view 0 of the features in `folder`; kept beside them once it is fitted."""
     file, view = folder / "standardise.safetensors", (folder / "view0.sha256").read_text().strip()
     if _is_whole(file):
-        with safe_open(file, "pt") as opened:
-            if opened.metadata() == {"view0": view}:
-                return Standardiser(opened.get_tensor("mean"), opened.get_tensor("std"))
+        tensors, about = load_tensors(file, "standardiser")
+        if about == {"view0": view}:
+            return Standardiser(tensors["mean"], tensors["std"])
     fitted = Standardiser.fit(maps, task.rows("train"), taps)
-    with appears_whole(file) as part:
-        save_file({"mean": fitted.mean, "std": fitted.std}, part, metadata={"view0": view})
+    save_tensors(file, {"mean": fitted.mean, "std": fitted.std}, {"view0": view})
     write_text(file.with_suffix(".sha256"), file_sha256(file) + "\n")
     return fitted
 

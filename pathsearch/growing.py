@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import io
 import json
@@ -16,10 +15,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from data_prep.errors import PathsearchError
-from data_prep.whole_files import sync_dir, write_json, write_text
+from data_prep.errors import CannotWrite
+from data_prep.whole_files import NO_ROOM, sync_dir, write_json, write_text
 
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 BLOCK = 1 << 22  # bytes read at once
 
 
@@ -35,7 +33,7 @@ def growing(file: Path, shape: Sequence[int]) -> Iterator[GrowingArray]:
         shape: (n, …) of float16.
 
     Raises:
-        PathsearchError: the disk has no room; names the file and the bytes.
+        CannotWrite: the disk has no room; names the file and the bytes.
     """
     part, note = file.with_suffix(".part"), file.with_suffix(".rows")
     try:
@@ -54,7 +52,7 @@ def growing(file: Path, shape: Sequence[int]) -> Iterator[GrowingArray]:
         if error.errno not in NO_ROOM:
             raise
         wanted, free = len(_head(shape)) + _bytes(shape), shutil.disk_usage(file.parent).free
-        raise PathsearchError(
+        raise CannotWrite(
             f"features {part}: expected a disk with room for {wanted:,} bytes, got {free:,} bytes free; "
             "make room and start again (what is encoded is kept), or choose another --data-dir"
         ) from None

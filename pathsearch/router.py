@@ -8,13 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from sklearn.covariance import OAS
 from torch import Tensor
 
 from data_prep.errors import PathsearchError
-from data_prep.whole_files import appears_whole
+from pathsearch.tensor_file import load_tensors, save_tensors
 
 UNKNOWN = -1
 FALSE_REJECTION = 0.01  # share of a task's own validation images beyond its threshold
@@ -108,19 +106,18 @@ class Territory:
     def save(self, file: Path) -> None:
         """Write it whole."""
         numbers = torch.tensor([self.log_det, self.threshold], dtype=torch.float64)
-        with appears_whole(file) as part:
-            tensors = {"means": self.means, "whiten": self.whiten, "numbers": numbers, "validation": self.validation}
-            save_file(tensors, part)
+        tensors = {"means": self.means, "whiten": self.whiten, "numbers": numbers, "validation": self.validation}
+        save_tensors(file, tensors)
 
     @classmethod
     def load(cls, file: Path) -> Territory:
         """Read it back; raise `PathsearchError` if the file is missing or damaged."""
+        tensors, _ = load_tensors(file, "router file", "has its run finished?")
         try:
-            tensors = load_file(file)
             found = cls(tensors["means"], tensors["whiten"], *tensors["numbers"].tolist())
-            return replace(found, validation=tensors["validation"]) if "validation" in tensors else found
-        except (OSError, SafetensorError, KeyError) as error:
+        except (KeyError, TypeError) as error:
             raise PathsearchError(f"router file {file}: cannot be read ({error}); has its run finished?") from None
+        return replace(found, validation=tensors["validation"]) if "validation" in tensors else found
 
 
 def _nearest(x: Tensor, centres: Tensor) -> Tensor:

@@ -134,7 +134,7 @@ def test_data_prep_knows_nothing_of_pathsearch():
 
 
 def test_pathsearch_takes_prepared_tasks_only():
-    allowed = {"errors", "manifest", "safe_images", "whole_files"}
+    allowed = {"errors", "image_digests", "manifest", "safe_images", "whole_files"}
     preparing = {"cli_prepare", "demo"}  # they call the preparations by name
     opening = {"pictures", "predict"}  # they prepare a new image as the tasks' own
     for name, text in sources("pathsearch").items():

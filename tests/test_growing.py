@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import random
+import re
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ import pytest
 import torch
 from small_world import SIZE, prepare, refused
 
+from data_prep.errors import PathsearchError
 from data_prep.manifest import Task
 from pathsearch import features
 from pathsearch.config import EncoderSettings
@@ -180,23 +183,29 @@ def test_a_full_disk_is_one_line_before_any_image_is_encoded(task, tmp_path, mon
     run(task, tmp_path)
 
 
-def test_a_disk_that_fills_while_encoding_is_one_line_and_costs_no_saved_row(task, tmp_path, monkeypatch):
-    """Where room cannot be reserved, or the note has none."""
+def test_a_disk_that_fills_at_any_moment_is_one_line_and_nothing_wrong(task, tmp_path, monkeypatch):
+    """Where room cannot be reserved: whichever write is the first that finds none."""
     clean = np.array(run(task, tmp_path / "clean").views[0])
-    calls = 0
-
-    def full(*arguments: object) -> None:
-        nonlocal calls
-        calls += 1
-        if calls == 2:
-            raise OSError(errno.ENOSPC, "No space left on device")
-
     monkeypatch.delattr(os, "posix_fallocate", raising=False)
-    monkeypatch.setattr(os, "fsync", full)
-    with refused("features .*view0.part: expected a disk with room for"):
-        run(task, tmp_path / "full")
-    monkeypatch.undo()
-    assert np.array_equal(run(task, tmp_path / "full").views[0], clean)
+    told = []
+    for moment in range(1, 30):
+        calls = itertools.count(1)
+
+        def full(handle: int, last: int = moment, calls: Iterator[int] = calls) -> None:
+            if next(calls) >= last:
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", full)
+            try:
+                run(task, tmp_path / str(moment))
+            except PathsearchError as error:
+                told.append(str(error))
+        assert np.array_equal(run(task, tmp_path / str(moment)).views[0], clean)
+    assert 10 < len(told) < 29, "it filled at every moment, and in the end never"
+    assert all(re.search("expected (a disk with room for|to be written, got No space left)", one) for one in told)
+    assert not any("\n" in one for one in told)
+    assert any("view0.part: expected a disk with room for 3,008 bytes" in one for one in told)
 
 
 def test_a_file_system_without_reservation_is_no_obstacle(task, tmp_path, monkeypatch):
