@@ -20,6 +20,7 @@ from pathsearch.config import EncoderSettings
 from pathsearch.encoder import Encoder
 from pathsearch.expert import Expert
 from pathsearch.export import export
+from pathsearch.features import verify
 from pathsearch.model import Model, check_unchanged
 from pathsearch.model_card import card
 from pathsearch.pictures import Preparation
@@ -69,6 +70,7 @@ def write(
     tasks = [load_task(data_dir, name) for name in model.experts]
     for run, task in zip(runs, tasks, strict=True):
         check_unchanged(run, model.experts[task.name], task, model.encoder)
+        verify(task, data_dir / "features")
     preparation = Preparation.of(tasks)
     with folder_appears_whole(out) as folder:
         entries = {task: _put(run, task, folder) for task, run in zip(model.experts, runs, strict=True)}

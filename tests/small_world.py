@@ -62,10 +62,10 @@ def scratch() -> Path:
 
 
 @contextmanager
-def refused(match: str) -> Iterator[None]:
+def refused(match: str) -> Iterator[pytest.ExceptionInfo[PathsearchError]]:
     """The block must end in a `PathsearchError` of one line that matches."""
     with pytest.raises(PathsearchError, match=match) as caught:
-        yield
+        yield caught
     assert "\n" not in str(caught.value)
 
 

@@ -16,9 +16,10 @@ from torch import nn
 
 from pathsearch.config import GridSettings
 from pathsearch.expert import Expert, ExpertFacts, file_sha256
-from pathsearch.features import Standardiser, load_images
+from pathsearch.features import Standardiser
 from pathsearch.grid import Grid, PathNetwork
 from pathsearch.path import Path as ModulePath
+from pathsearch.views import load_images
 
 SHAPE = (6, 2, 2)
 

@@ -15,7 +15,7 @@ from pathsearch import bundle, joint
 from pathsearch.config import EncoderSettings, GridSettings
 from pathsearch.encoder import Encoder
 from pathsearch.explain import heat_map
-from pathsearch.features import Standardiser, load_images
+from pathsearch.features import Standardiser
 from pathsearch.grid import Grid
 from pathsearch.heritage import Heritage
 from pathsearch.model import Model
@@ -24,6 +24,7 @@ from pathsearch.path import Path
 from pathsearch.population import forward, plan
 from pathsearch.runs import Run
 from pathsearch.teller import Silent
+from pathsearch.views import load_images
 
 TAPS = (512, 256, 128)  # of SqueezeNet, the last map first
 
