@@ -72,25 +72,21 @@ def _change(event: str, arguments: tuple[Any, ...], root: str) -> str:
     return f"{event.removeprefix('os.')} {absolute}" if absolute.startswith(root) else ""
 
 
-def command(arguments: list[str], below: str, moment: Moment | None, told: str | None, real_figures: bool) -> None:
-    """Be `pathsearch ARGUMENTS` and end at `moment`; the target of a process.
+def command(arguments: list[str], folder: str, moment: Moment | None, told: str | None = None) -> None:
+    """Be `pathsearch ARGUMENTS` in a folder and end at `moment`; the target of a process.
 
     Args:
         arguments: of the command line.
-        below: the folder whose changes count.
+        folder: to work in; changes in it count.
         moment: when to end; None: never.
-        told: a file for the changes and what was printed, as JSON.
-        real_figures: draw figures instead of standing in for them.
+        told: a file for the changes and for what was printed, as JSON.
     """
     from commands import run_here, silent, stand_ins
-    from matplotlib.figure import Figure
 
-    drawn = Figure.savefig
+    os.chdir(folder)
     stand_ins()
-    if real_figures:
-        Figure.savefig = drawn  # type: ignore[method-assign]
     changes: list[str] = []
-    watch(Path(below), moment, changes.append)
+    watch(Path(folder), moment, changes.append)
     with silent():
         answer = run_here(arguments)
     if told:

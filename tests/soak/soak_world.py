@@ -190,7 +190,7 @@ def _halted() -> None:
 def _killed(arguments: list[str], renamed_to: str) -> None:
     child = os.fork()
     if not child:
-        command(arguments, "", Moment(renamed_to=renamed_to), None, False)
+        command(arguments, ".", Moment(renamed_to=renamed_to))
     _, status = os.waitpid(child, 0)
     if not os.WIFSIGNALED(status):
         raise RuntimeError(f"{' '.join(arguments)}: was not killed at {renamed_to}: {status}")
