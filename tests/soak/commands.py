@@ -119,7 +119,7 @@ def said(answer: Answer, files: list[Path]) -> str:
 @contextlib.contextmanager
 def silent() -> Iterator[None]:
     """Keep what libraries in other languages print away from the tests' output."""
-    with open(os.devnull, "w") as nothing:
+    with Path(os.devnull).open("w") as nothing:
         saved = os.dup(1), os.dup(2)
         os.dup2(nothing.fileno(), 1)
         os.dup2(nothing.fileno(), 2)

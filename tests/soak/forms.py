@@ -250,8 +250,7 @@ WEIGHTS = [
     Form("encoder: .pth", "weights/trunk.pth", (OWN_WEIGHTS["archive"],)),
 ]
 FORMS = {
-    form.name: form
-    for form in (*SOURCES, *PREPARED, *CACHE, *CUT, *HALTED, *FINISHED, *TOGETHER, *BUNDLED, *WEIGHTS)
+    form.name: form for form in (*SOURCES, *PREPARED, *CACHE, *CUT, *HALTED, *FINISHED, *TOGETHER, *BUNDLED, *WEIGHTS)
 }
 
 

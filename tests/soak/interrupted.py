@@ -60,7 +60,7 @@ def watch(below: Path, moment: Moment | None, tell: Callable[[str], None] | None
 def _change(event: str, arguments: tuple[Any, ...], root: str) -> str:
     """The change in words, empty for what changes nothing there."""
     if event == "open":
-        path, mode, flags = arguments
+        path, _, flags = arguments
         writing = (flags or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
     elif event in CHANGES:
         path, writing = arguments[1 if event == "os.rename" else 0], True
@@ -68,7 +68,7 @@ def _change(event: str, arguments: tuple[Any, ...], root: str) -> str:
         return ""
     if not writing or not isinstance(path, (str, os.PathLike)):
         return ""
-    absolute = os.path.abspath(path)
+    absolute = str(Path(path).absolute())
     return f"{event.removeprefix('os.')} {absolute}" if absolute.startswith(root) else ""
 
 

@@ -208,14 +208,14 @@ def restore(damaged: Path | None = None) -> None:
         if now.get(name) != about:
             Path(name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(origin / name, name)
-    for name in [child for child in os.listdir() if not (origin / child).exists()]:
-        shutil.rmtree(name)
+    for extra in {child.name for child in Path().iterdir()} - {child.name for child in origin.iterdir()}:
+        shutil.rmtree(extra)
 
 
 def _files(folder: str) -> dict[str, tuple[int, int]]:
     found: dict[str, tuple[int, int]] = {}
     for root, _, names in os.walk(folder):
         for name in names:
-            stat = os.lstat(file := os.path.join(root, name))
+            stat = os.lstat(file := f"{root}/{name}")
             found[os.path.relpath(file, folder)] = stat.st_size, stat.st_mtime_ns
     return found

@@ -1,4 +1,4 @@
-"""Every form of file, damaged: the same result or one line, never a belief, a traceback, a hang or a waste of memory."""
+"""Every form of file, damaged: the same result or one line; never a belief, a traceback, a hang or wasted memory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,14 @@ SEED = chosen_seed(__version__)
 OURS = ("data", "runs", "bundle", "cut")  # folders of files that the product wrote
 ALIKE = {  # files whose form is that of another: the second run, the second split, figures of one kind
     *("*.lock", "*.png", "*.svg", "*/report.html", "runs/joint-*/report.html", "runs/stripes/*", "runs/stripes/*/*"),
-    *("runs/tensors/*", "runs/tensors/*/*", "runs/archive/*", "runs/archive/*/*", "runs/cut/*", "*/stripes.safetensors"),
+    *(
+        "runs/tensors/*",
+        "runs/tensors/*/*",
+        "runs/archive/*",
+        "runs/archive/*/*",
+        "runs/cut/*",
+        "*/stripes.safetensors",
+    ),
     *("data/stripes/*", "cut/*/*.csv", "cut/*/task.json", "data/features/stripes-*/*", "runs/compare-*/parts/*"),
 }
 
