@@ -27,8 +27,10 @@ def save_tensors(file: Path, tensors: Mapping[str, Tensor], metadata: dict[str, 
     """
     flat = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with appears_whole(file) as part:
+        mode = part.stat().st_mode & 0o777
         try:
             save_file(flat, part, metadata=metadata)
+            part.chmod(mode)  # the library puts a file of its own in place, which nobody else may read
         except SafetensorError as error:  # the library's own words for a refusal of the system
             raise CannotWrite(
                 f"{file}: expected to be written, got {_one_line(error)}; is the disk full? Then free some "

@@ -17,9 +17,9 @@ FLOW = [
     "recipe", "path", "grid", "population", "fitness", "sequential", "search", "finalists", "training", "baselines",
     "choice", "nearest", "rivals", "kept", "expert", "router", "calibration", "runs", "same_encoder", "heritage",
     "reuse", "reporting", "evolve", "tradeoff", "verdict", "compare", "model", "mixture", "joint", "pictures",
-    "predict", "answer_rows", "explain", "export", "model_card", "bundle", "figures", "album", "again", "alt_texts",
+    "predict", "answer_rows", "explain", "export", "markdown", "model_card", "bundle", "figures", "album", "again", "alt_texts",
     "page_tables", "page_statistics", "page_source", "page_run", "page_joint", "page_comparison", "report_page",
-    "markdown", "published", "evidence", "evidence_copy", "results_rows", "results_tasks", "results_joint",
+    "published", "evidence", "evidence_copy", "results_rows", "results_tasks", "results_joint",
     "results_paper", "results_beats", "results_compare", "results_page", "terminal", "demo", "doctor", "cli_prepare",
     "cli_use", "cli_compare", "cli_results", "cli",
 ]  # fmt: skip
