@@ -94,8 +94,8 @@ def read_header(folder: Path, name: str) -> Header:
     one_file = set(header.file_name) == {f"{name}.dat"} and len(set(header.fmt)) == 1
     if not one_file or size is None or set(header.samps_per_frame) != {1}:
         raise BadData(
-            f"{file}: expected all channels in {name}.dat, in one known format and at one rate, got another arrangement; "
-            "convert the record, or remove it from the folder"
+            f"{file}: expected all channels in {name}.dat, in one known format and at one rate, got another "
+            "arrangement; convert the record, or remove it from the folder"
         )
     if not 0 < header.fs < math.inf:
         raise BadData(f"{file}: expected samples a second above 0, got {header.fs}; correct the header")
