@@ -12,9 +12,11 @@ import numpy as np
 import pandas as pd
 
 from data_prep.errors import BadData, DataNotPrepared
+from data_prep.folder_swap import give_back
 from data_prep.image_digests import check_images, digests_of, whole_digest, write_list
 from data_prep.table_checks import check_classes, check_name, check_table
 from data_prep.table_words import COLUMNS, SPLITS
+from data_prep.task_form import check_form
 from data_prep.whole_files import file_sha256, write_json, write_text
 
 __all__ = ["COLUMNS", "SPLITS", "Task", "check_table", "load_task", "prepared_tasks", "save_task"]
@@ -176,12 +178,14 @@ def load_task(data_dir: Path, name: str) -> Task:
     """
     check_name(name)
     data_dir = Path(data_dir)
+    give_back(data_dir / name)
     if not (data_dir / name / "task.json").is_file():
         command = PREPARE_COMMANDS.get(name, f"pathsearch prepare folder --source FOLDER --name {name}")
         where = "" if data_dir == Path("data") else f" --data-dir {data_dir}"
         there = ", ".join(prepared_tasks(data_dir)) or "no task"
         raise DataNotPrepared(
-            f"task {name!r} is not prepared in {data_dir} (prepared there: {there}); run: {command}{where}"
+            f"task {name!r} is not prepared in {data_dir.absolute()} (prepared there: {there}); another folder is "
+            f"named by --data-dir; or run: {command}{where}"
         )
     return _read_task(data_dir / name, name)
 
@@ -210,23 +214,26 @@ def _read_task(task_dir: Path, name: str) -> Task:
     check_classes(classes, str(task_dir / "task.json"))
     check_table(table, classes, str(manifest), groups_apart=info["split"].get("groups_apart", True))
     _check_files_exist(table, task_dir, str(manifest))
+    if info["counts"] != (counts := _counts(table, classes)):
+        raise BadData(
+            f"{task_dir / 'task.json'}: expected the counts of the manifest, {counts}, got {info['counts']}; "
+            f"prepare task {name!r} again with --overwrite"
+        )
     return Task(name=name, classes=classes, task_dir=task_dir, table=table, info=info, digest=digest)
 
 
 def _read_info(file: Path, name: str) -> dict[str, Any]:
     try:
         info = json.loads(file.read_text(encoding="utf-8"))
-        split = info["split"]
-        # Every key that `Task` or its checks rely on, so that a damaged file fails here, by name.
-        _ = (info["classes"], info["manifest_sha256"], info["images_sha256"], split["name"], split["words"])
-    except (ValueError, KeyError, TypeError) as error:
+        check_form(info)
+    except (ValueError, OSError, RecursionError) as fault:
         raise BadData(
-            f"{file}: expected the description of a prepared task, got {type(error).__name__}: {error}; "
+            f"{file}: expected the description of a prepared task, got {' '.join(str(fault).split())}; "
             f"prepare task {name!r} again with --overwrite"
-        ) from error
-    if info.get("name") != name:
+        ) from fault
+    if info["name"] != name:
         raise BadData(
-            f"{file}: expected task {name!r}, got {info.get('name')!r}; was the folder renamed? "
+            f"{file}: expected task {name!r}, got {info['name']!r}; was the folder renamed? "
             "Prepare it again under the new name"
         )
     return info
