@@ -110,7 +110,7 @@ def predict(
                     file = heat.file(Path(str(answer.source)))
                     draw(predictor, answer, file)
             rows.write(answer, file)
-            terminal.advance(done, f"{done / (time.perf_counter() - started):.0f} images/s")
+            terminal.count(done, total, f"{done / (time.perf_counter() - started):.0f} images/s")
     n, seconds = said.total(), time.perf_counter() - started
     counts = ", ".join(f"{said[name]} {name}" for name in (*predictor.model.experts, "unknown", "failed"))
     errors.print(f"{n} images: {counts}; {n / seconds:.0f} a second", markup=False)
