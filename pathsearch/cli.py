@@ -17,7 +17,7 @@ from pathsearch.cli_errors import explain
 from pathsearch.cli_prepare import DataDir, Json, Seed, prepare_app
 from pathsearch.cli_results import results_app
 from pathsearch.cli_settings import given
-from pathsearch.cli_use import use_app
+from pathsearch.cli_use import Plugins, use_app
 from pathsearch.interrupts import Interrupts
 from pathsearch.terminal import Terminal, errors
 
@@ -37,6 +37,7 @@ app.add_typer(prepare_app, name="prepare")
 app.add_typer(use_app)
 app.add_typer(compare_app)
 app.add_typer(results_app)
+
 
 def _version(wanted: bool) -> None:
     if wanted:
@@ -73,7 +74,10 @@ def evolve(
     preset: Annotated[
         str, typer.Option(help="generational, pathnet (pairs compete), or random (no selection).")
     ] = "generational",
-    modules: Annotated[str, typer.Option(help="mixed kinds and sizes, or paper: identical modules.")] = "mixed",
+    modules: Annotated[
+        str, typer.Option(help="mixed kinds and sizes, paper: identical modules, or a vocabulary of a --plugin.")
+    ] = "mixed",
+    plugin: Plugins = None,
     weights: Annotated[str, typer.Option(help="shared between paths, or fresh for each.")] = "shared",
     fitness: Annotated[str, typer.Option(help="accuracy, balanced_accuracy or auc (validation).")] = "accuracy",
     pareto: Annotated[bool, typer.Option(help="Size as a second objective (NSGA-II).")] = False,
@@ -108,7 +112,7 @@ def evolve(
         split=prepared.split_name,
         seed=seed,
         encoder=config.EncoderSettings(encoder, encoder_weights, size if image_size is None else image_size),
-        grid=config.GridSettings(modules=modules),
+        grid=config.GridSettings(modules=modules, plugins=_loaded(plugin)),
         search=config.SearchSettings(
             population, generations, preset, weights, fitness, pareto, target=target, plateau=plateau
         ),
@@ -125,7 +129,9 @@ def evolve(
     from pathsearch.heritage import Heritage
     from pathsearch.report_page import write_page
     from pathsearch.runs import Run
+    from pathsearch.vocabulary import check_vocabulary
 
+    check_vocabulary(settings.grid.modules)
     check_rule(settings.training.threshold, len(prepared.classes))
     run = Run(runs_dir / (run_name or f"{task}-{prepared.split_name}-s{seed}"))
     where = choose_device(device)
@@ -163,6 +169,7 @@ def joint_eval(
     false_rejection: Annotated[
         float, typer.Option(help="Share of each task's validation images that may be answered unknown.")
     ] = 0.01,
+    plugin: Plugins = None,
     data_dir: DataDir = Path("data"),
     runs_dir: RunsDir = Path("runs"),
     seed: Seed = 0,
@@ -172,10 +179,12 @@ def joint_eval(
     """Mix all tasks' test images, route them without their labels, and report accuracy, recall and confusion."""
     from pathsearch import figures, joint
     from pathsearch.encoder import choose_device
+    from pathsearch.plugins import load_plugins
     from pathsearch.report_page import write_page
     from pathsearch.runs import find_run, newest_finished
 
     terminal = Terminal(as_json)
+    load_plugins(plugin or ())
     chosen = [find_run(runs_dir, name) for name in runs] if runs else newest_finished(runs_dir)
     with terminal.progress():
         where, cache = choose_device(device), data_dir / "features"
@@ -250,6 +259,15 @@ def doctor(data_dir: DataDir = Path("data"), runs_dir: RunsDir = Path("runs"), a
     terminal.emit({finding.what: finding._asdict() for finding in findings})
     if any(finding.fatal for finding in findings):
         raise typer.Exit(1)
+
+
+def _loaded(plugins: list[str] | None) -> tuple[str, ...]:
+    """Run plug-ins; without any, torch need not be imported yet."""
+    if not plugins:
+        return ()
+    from pathsearch.plugins import load_plugins
+
+    return load_plugins(plugins)
 
 
 def _elsewhere(data_dir: Path, runs_dir: Path) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -21,6 +21,7 @@ from pathsearch.encoder import frozen
 from pathsearch.features import Standardiser
 from pathsearch.grid import PathNetwork
 from pathsearch.path import Path
+from pathsearch.plugins import check_plugins
 
 FORMAT = 1
 
@@ -38,6 +39,7 @@ class ExpertFacts:
     threshold: float | None  # on the second class's probability; None for the most probable class
     split: str
     seed: int
+    plugins: list[str] = field(default_factory=list)  # NAME=SHA-256 of those that its modules came from
 
 
 class Expert(nn.Module):
@@ -113,6 +115,7 @@ class Expert(nn.Module):
             known = None
         if known is None:
             raise PathsearchError(f"expert {file}: expected an expert file of format {FORMAT}; it says {note!r:.60}")
+        check_plugins(known.plugins, f"expert {file}")
         try:
             standardise = Standardiser(tensors.pop("standardise.mean"), tensors.pop("standardise.std"))
             network = _rebuild(known)

@@ -1,6 +1,6 @@
-"""Ctrl-C, `kill` and a closed terminal: the command unwinds, says in one line what is true, and exits as a shell expects.
+"""Ctrl-C, `kill` and a closed terminal: the command unwinds, says in one line what is true, exits as a shell expects.
 
-Unwinding is what keeps files whole: what is written aside is removed, locks are let go, terminals get their cursor back.
+Unwinding keeps files whole: what is written aside is removed, locks are let go, terminals get their cursor back.
 """
 
 from __future__ import annotations
