@@ -24,6 +24,7 @@ from pathsearch.features import verify
 from pathsearch.model import Model, check_unchanged
 from pathsearch.model_card import card
 from pathsearch.pictures import Preparation
+from pathsearch.plugins import check_plugins
 from pathsearch.predict import Predictor
 from pathsearch.router import Router, Territory
 from pathsearch.runs import Run
@@ -90,6 +91,7 @@ def write(
             "random_seed": settings.random_seed,
             "preparation": {**asdict(preparation), "in_words": preparation.in_words()},
             "tasks": entries,
+            "plugins": sorted({one for expert in model.experts.values() for one in expert.facts.plugins}),
             "files": {file.relative_to(folder).as_posix(): file_sha256(file) for file in files},
         }
         write_json(folder / INDEX, {**index, OWN: _own_digest(index)})
@@ -116,6 +118,7 @@ def load(folder: Path, device: torch.device) -> Predictor:
     """
     index = _index(folder)
     try:
+        check_plugins(index.get("plugins", []), f"bundle {folder}")
         for name, sha in index["files"].items():
             _verify(folder, name, sha)
         about, source = index["encoder"], index["encoder_weights"]

@@ -9,6 +9,7 @@ import typer
 
 from pathsearch.cli_prepare import DataDir, Json
 from pathsearch.cli_settings import given
+from pathsearch.cli_use import Plugins
 from pathsearch.terminal import Terminal
 
 compare_app = typer.Typer()  # its command stands among the others, see cli.py
@@ -36,6 +37,7 @@ def compare(
         list[str] | None,
         typer.Option(help="A control to leave out, as full_grid, which takes most of the time; may be repeated."),
     ] = None,
+    plugin: Plugins = None,
     data_dir: DataDir = Path("data"),
     runs_dir: Annotated[Path, typer.Option(help="Where runs are kept.")] = Path("runs"),
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto: cuda where there is one.")] = "auto",
@@ -53,7 +55,9 @@ def compare(
     from pathsearch.compare import compare as compare_methods
     from pathsearch.decision import check_rule
     from pathsearch.encoder import Encoder, choose_device
+    from pathsearch.plugins import load_plugins
     from pathsearch.report_page import write_page
+    from pathsearch.vocabulary import check_vocabulary
 
     terminal = Terminal(as_json)
     prepared = load_task(data_dir, task)
@@ -63,10 +67,12 @@ def compare(
         split=prepared.split_name,
         seed=seed,
         encoder=config.EncoderSettings(encoder, encoder_weights, size if image_size is None else image_size),
+        grid=config.GridSettings(plugins=load_plugins(plugin or ())),
         training=config.TrainingSettings(views=views, threshold=threshold),
         data=prepared.fingerprint,
     )
     settings = config.with_settings(settings, setting or [], given(context))
+    check_vocabulary(settings.grid.modules)
     check_rule(settings.training.threshold, len(prepared.classes))
     where = choose_device(device)
     trunk = Encoder(settings.encoder, where)

@@ -16,6 +16,14 @@ from data_prep.errors import PathsearchError
 from pathsearch.cli_prepare import DataDir, Json
 from pathsearch.terminal import Terminal, errors
 
+Plugins = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--plugin",
+        help="A Python file with module kinds of your own, which is run; or an installed plug-in. Repeatable.",
+    ),
+]
+
 use_app = typer.Typer()  # its commands stand among the others, see cli.py
 
 
@@ -28,15 +36,18 @@ def bundle(
     ] = False,
     onnx: Annotated[bool, typer.Option("--onnx", help="Write model.onnx too, for other runtimes.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the bundle at --out.")] = False,
+    plugin: Plugins = None,
     data_dir: DataDir = Path("data"),
     runs_dir: Annotated[Path, typer.Option(help="Where runs are kept.")] = Path("runs"),
     as_json: Json = False,
 ) -> None:
     """Put encoder, router, experts and a model card into one folder that answers images anywhere."""
     from pathsearch import bundle as bundles
+    from pathsearch.plugins import load_plugins
     from pathsearch.runs import find_run, unsealed
 
     terminal = Terminal(as_json)
+    load_plugins(plugin or ())
     chosen = [find_run(runs_dir, name) for name in runs]
     for line in unsealed(chosen):
         terminal.say(line)
@@ -72,6 +83,7 @@ def predict(
     batch_size: Annotated[
         int | None, typer.Option(min=1, help="Images in a batch; by default what suits the encoder.")
     ] = None,
+    plugin: Plugins = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto: cuda where there is one.")] = "auto",
 ) -> None:
     """Answer images: one row each, with task, class, probability, distance, and whether it is unknown.
@@ -86,8 +98,10 @@ def predict(
     from pathsearch.explain import explain as draw
     from pathsearch.model import Answer
     from pathsearch.pictures import image_files
+    from pathsearch.plugins import load_plugins
 
     check_format(kind)
+    load_plugins(plugin or ())
     if explain and explain_beside:
         raise PathsearchError("--explain: expected one place for heat maps, got two; drop --explain-beside")
     heat = HeatFiles(explain) if explain or explain_beside else None
@@ -112,7 +126,7 @@ def predict(
                     file = heat.file(Path(str(answer.source)))
                     draw(predictor, answer, file)
             rows.write(answer, file)
-            terminal.advance(done, f"{done / (time.perf_counter() - started):.0f} images/s")
+            terminal.count(done, total, f"{done / (time.perf_counter() - started):.0f} images/s")
     n, seconds = said.total(), time.perf_counter() - started
     counts = ", ".join(f"{said[name]} {name}" for name in (*predictor.model.experts, "unknown", "failed"))
     errors.print(f"{n} images: {counts}; {n / seconds:.0f} a second", markup=False)

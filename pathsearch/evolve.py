@@ -27,6 +27,7 @@ from pathsearch.grid import Grid, PathNetwork
 from pathsearch.heritage import Heritage
 from pathsearch.kept import Kept, forget_trainings
 from pathsearch.path import Path
+from pathsearch.plugins import plugins_of
 from pathsearch.reporting import Outcome, report
 from pathsearch.router import Territory
 from pathsearch.runs import Run, write_table
@@ -226,6 +227,7 @@ def _fix(
         threshold=fix_threshold(settings.training.threshold, validation.labels.numpy(), probabilities),
         split=task.split_name,
         seed=settings.seed,
+        plugins=plugins_of(grid.specifications[n][i] for n, layer in enumerate(path.layers) for i in layer),
     )
     grid.adopt(best.network, path, task.name)
     expert = Expert(facts, best.network.cpu(), standardise)

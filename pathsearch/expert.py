@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -20,6 +20,7 @@ from pathsearch.features import Standardiser
 from pathsearch.fields import check_fields
 from pathsearch.grid import PathNetwork
 from pathsearch.path import Path
+from pathsearch.plugins import check_plugins
 from pathsearch.tensor_file import load_tensors, save_tensors
 
 FORMAT = 1
@@ -42,6 +43,7 @@ class ExpertFacts:
     threshold: float | None  # on the second class's probability; None for the most probable class
     split: str
     seed: int
+    plugins: list[str] = field(default_factory=list)  # NAME=SHA-256 of those that its modules came from
 
 
 class Expert(nn.Module):
@@ -107,6 +109,7 @@ class Expert(nn.Module):
         if known is None:
             raise PathsearchError(f"expert {file}: expected an expert file of format {FORMAT}; it says {note!r:.60}")
         check_fields(facts, FACTS, file)
+        check_plugins(known.plugins, f"expert {file}")
         try:
             standardise = Standardiser(tensors.pop("standardise.mean"), tensors.pop("standardise.std"))
             if not standardise.mean.shape == standardise.std.shape == torch.Size(known.shapes[0]):

@@ -65,6 +65,7 @@ def test_every_option_of_a_setting_is_known():
         "seeds",
         "without",
         "grid",
+        "plugin",
         "setting",
         "run_name",
         "resume",

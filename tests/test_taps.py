@@ -19,12 +19,13 @@ from pathsearch.features import Standardiser
 from pathsearch.grid import Grid
 from pathsearch.heritage import Heritage
 from pathsearch.model import Model
-from pathsearch.modules import MIXED_FIRST, build, vocabulary
+from pathsearch.modules import build
 from pathsearch.path import Path
 from pathsearch.population import forward, plan
 from pathsearch.runs import Run
 from pathsearch.teller import Silent
 from pathsearch.views import load_images
+from pathsearch.vocabulary import MIXED_FIRST, vocabulary
 
 TAPS = (512, 256, 128)  # of SqueezeNet, the last map first
 
