@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pathsearch.metrics import wilson
+from pathsearch.intervals import wilson
 from pathsearch.router import Territory
 
 RATES = (0.005, 0.01, 0.02, 0.05, 0.1)

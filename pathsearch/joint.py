@@ -16,7 +16,8 @@ from data_prep.whole_files import file_sha256, write_json
 from pathsearch.calibration import calibration
 from pathsearch.expert import Expert
 from pathsearch.features import Split, encode
-from pathsearch.metrics import UNKNOWN, evaluate, wilson
+from pathsearch.intervals import wilson
+from pathsearch.metrics import UNKNOWN, evaluate
 from pathsearch.mistakes import most_confident, together
 from pathsearch.model import Model, check_unchanged
 from pathsearch.reuse import matrix

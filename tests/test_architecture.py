@@ -12,12 +12,13 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("data_prep", "pathsearch")
 # The flow, from left to right: nothing here imports what stands after it. Files that are not named may stand anywhere.
 FLOW = [
-    "streams", "config", "decision", "metrics", "mistakes", "statistics", "fronts", "reliability", "encoder",
+    "streams", "config", "decision", "clusters", "auc", "intervals", "metrics", "mistakes", "statistics", "standing",
+    "measure", "paired", "one_error", "fronts", "reliability", "encoder",
     "features", "modules", "recipe", "path", "grid", "population", "fitness",
     "sequential", "search", "finalists", "training",
     "baselines", "choice", "nearest", "rivals", "expert", "router", "calibration", "runs", "heritage", "reuse",
-    "reporting", "evolve", "tradeoff", "verdict", "compare", "model", "joint", "pictures", "predict", "answer_rows",
-    "explain", "export", "model_card", "bundle", "figures", "album", "again", "alt_texts", "page_tables",
+    "run_verdict", "reporting", "evolve", "tradeoff", "verdict", "compare", "model", "joint", "pictures", "predict",
+    "answer_rows", "explain", "export", "model_card", "bundle", "figures", "album", "again", "alt_texts", "page_tables",
     "page_statistics", "page_source", "page_run", "page_joint", "page_comparison", "report_page", "markdown",
     "published", "evidence", "evidence_copy", "results_rows", "results_tasks", "results_joint", "results_paper",
     "results_beats", "results_compare", "results_page", "terminal", "demo", "doctor", "cli_prepare", "cli_use",
