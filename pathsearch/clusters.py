@@ -43,6 +43,6 @@ def clusters(groups: ArrayLike | None, n: int) -> Ints | None:
     return numbers if numbers.max() + 1 < n else None
 
 
-def sums(values: Floats, numbers: Ints | None) -> Floats:
+def sums(values: Floats, numbers: Ints | None, n_groups: int = 0) -> Floats:
     """(G,) sums of (n,) values over each group; the values themselves where images are counted one by one."""
-    return values if numbers is None else np.bincount(numbers, values).astype(np.float64)
+    return values if numbers is None else np.bincount(numbers, values, n_groups).astype(np.float64)

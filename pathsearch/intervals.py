@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse, stats
-from scipy.special import expit, logit
 
 from data_prep.errors import PathsearchError
 from pathsearch.auc import area, curves, pairs_by_group, targets
-from pathsearch.clusters import Floats, Ints
+from pathsearch.clusters import Floats, Ints, sums
 
 RATE_REPLICATES = 2000
 AUC_REPLICATES = 500  # by image, where each draw costs as much as the images
@@ -26,9 +25,9 @@ WORDS = {
     BY_IMAGE: "images are counted as independent: Wilson's interval for accuracy and the recall of each class; "
     "percentiles of a bootstrap over the images of each class for mean recall and AUC",
     BY_GROUP: f"whole groups are drawn again, {RATE_REPLICATES:,} times, images of unknown group as groups of their "
-    "own; percentiles, widened for few groups by Student's t (Hesterberg 2015); where all groups have the same rate, "
-    "Wilson's interval with one trial a group. A group that stands in training too is drawn like any other: the "
-    "interval is then about other images of such groups, not about new groups",
+    "own; BCa percentiles (Efron 1987), widened for few groups by Student's t (Hesterberg 2015); where all groups have "
+    "the same rate, Wilson's interval with one trial a group. A group that stands in training too is drawn like any "
+    "other: the interval is then about other images of such groups, not about new groups",
 }
 
 
@@ -84,6 +83,7 @@ class GroupDraws:
         hits = sparse.csr_matrix((right.astype(np.float64), (numbers, y)), shape)
         self.groups_of_class = np.asarray((totals > 0).sum(0)).ravel()
         self._sums = [np.asarray(part.sum(0)).ravel() for part in (hits, totals)]
+        self._counts = hits, totals
         parts = [(draw @ hits, draw @ totals) for draw in self.weights()]
         self._hits, self._totals = (np.concatenate(part) for part in zip(*parts, strict=True))  # (draws, K)
 
@@ -99,14 +99,15 @@ class GroupDraws:
     def accuracy(self) -> list[float]:
         """Of the share of right images."""
         hits, totals = (float(part.sum()) for part in self._sums)
-        return _interval(self._hits.sum(1) / self._totals.sum(1), hits / totals, self.n_groups)
+        own = [np.asarray(part.sum(1)).ravel() for part in self._counts]
+        moved = (own[0] - hits / totals * own[1]) / totals
+        return _interval(self._hits.sum(1) / self._totals.sum(1), hits / totals, moved)
 
     def recalls(self) -> list[list[float] | None]:
         """Of each class's recall; None for a class without images."""
-        rates = self._recalls()
-        own = self._own()
+        rates, own, moved = self._recalls(), self._own(), self._moved()
         return [
-            _interval(rates[:, k], float(own[k]), int(groups)) if groups else None
+            _interval(rates[:, k], float(own[k]), moved[:, [k]].data) if groups else None
             for k, groups in enumerate(self.groups_of_class)
         ]
 
@@ -114,7 +115,18 @@ class GroupDraws:
         """Of the mean recall over the classes with images."""
         present = self.groups_of_class > 0
         rates = self._recalls()[:, present].mean(1)
-        return _interval(rates, float(self._own()[present].mean()), self.n_groups)
+        moved = np.asarray(self._moved().sum(1)).ravel() / present.sum()
+        return _interval(rates, float(self._own()[present].mean()), moved)
+
+    def _moved(self) -> sparse.csc_matrix:
+        """(G, K) how each group moves each class's recall; a group without images of a class is not stored."""
+        hits, totals = self._counts
+        there = sparse.csc_matrix(totals)
+        columns = np.repeat(np.arange(there.shape[1]), np.diff(there.indptr))
+        rows, all_of = there.indices, self._sums[1][columns]
+        own = np.asarray(hits[rows, columns]).ravel()
+        values = (own - self._own()[columns] * there.data) / all_of
+        return sparse.csc_matrix((values, rows, there.indptr), there.shape)
 
     def _own(self) -> Floats:
         hits, totals = self._sums
@@ -133,26 +145,21 @@ class GroupDraws:
             p: (m, K) scores.
             numbers: (m,) groups, as numbered for all images.
         """
-        number = len(targets(y, p.shape[1]))
-        if len(y) * self.n_groups * number > SMALL_PAIRS:
-            found = area(y, p)
-            if found is None:
-                return None, None
-            moved = np.bincount(numbers, found.influence, self.n_groups)
+        found = area(y, p)
+        if found is None:
+            return None, None
+        moved = sums(found.influence, numbers, self.n_groups)
+        if len(y) * self.n_groups * len(found.each) > SMALL_PAIRS:
             shifts = np.concatenate([draw @ moved for draw in self.weights()])
-            return found.value, _interval(_shifted(found.value, shifts), found.value, self.n_groups)
-        weights, areas, each = np.concatenate(list(self.weights())), [], []
+            return found.value, _interval(np.clip(found.value + shifts, 0, 1), found.value, moved)
+        weights, each = np.concatenate(list(self.weights())), []
         for k, one in zip(targets(y, p.shape[1]), curves(y, p), strict=True):
             counts = pairs_by_group(one, p[:, k], numbers, self.n_groups)
             ups, downs = (np.bincount(numbers[part], minlength=self.n_groups) for part in (one.positive, ~one.positive))
             pairs = (weights @ ups) * (weights @ downs)
             won = ((weights @ counts) * weights).sum(1)
-            areas.append(one.area)
             each.append(np.where(pairs > 0, won / np.where(pairs > 0, pairs, 1), one.area))
-        if not areas:
-            return None, None
-        value = float(np.mean(areas))
-        return value, _interval(np.mean(each, axis=0), value, self.n_groups)
+        return found.value, _interval(np.mean(each, axis=0), found.value, moved)
 
 
 def recall_by_image(hits: Ints, totals: Ints, seed: int) -> list[float] | None:
@@ -183,7 +190,7 @@ def auc_by_image(y: Ints, p: Floats, seed: int) -> tuple[float | None, list[floa
     draws = (first + rng.integers(size) for _ in range(AUC_REPLICATES))  # the class of every place stays
     if len(y) * len(found.each) > SMALL_AUC:
         shifts = np.array([found.influence[draw].sum() for draw in draws])
-        return found.value, _percentiles(_shifted(found.value, shifts))
+        return found.value, _percentiles(np.clip(found.value + shifts, 0, 1))
     ranked = [_ranked(p[:, k], y == k) for k in targets(y, p.shape[1])]
     return found.value, _percentiles(np.array([np.mean([_drawn(*one, draw) for one in ranked]) for draw in draws]))
 
@@ -201,18 +208,24 @@ def _drawn(rank: Ints, positive: NDArray[np.bool_], draw: Ints) -> float:
     return float(ups @ (np.cumsum(downs) - downs / 2)) / (int(ups.sum()) * int(downs.sum()))
 
 
-def _shifted(value: float, shifts: Floats) -> Floats:
-    """A share moved by small shifts on the logit scale, where it has no bounds; 0 and 1 do not move."""
-    inside = value * (1 - value)
-    return np.asarray(expit(logit(value) + shifts / inside)) if inside else np.full(len(shifts), value)
+def _interval(replicates: Floats, value: float, moved: Floats) -> list[float]:
+    """BCa percentiles of the replicates, widened for few groups; without any width, Wilson's with one trial a group.
 
-
-def _interval(replicates: Floats, value: float, groups: int) -> list[float]:
-    """Widened percentiles of the replicates; without any width, Wilson's with one trial a group."""
-    if groups < 2 or np.ptp(replicates) < 1e-12:
+    Args:
+        replicates: (draws,) of the rate.
+        value: the rate itself.
+        moved: (G,) how each group moves it: its influence, for the acceleration.
+    """
+    groups, spread = len(moved), float((moved**2).sum())
+    if groups < 2 or np.ptp(replicates) < 1e-12 or spread < 1e-24:
         return list(_wilson(value, groups))
-    tail = float(stats.norm.cdf(-np.sqrt(groups / (groups - 1)) * stats.t.ppf(0.975, groups - 1)))
-    low, high = np.quantile(replicates, [tail, 1 - tail])
+    z = float(np.sqrt(groups / (groups - 1)) * stats.t.ppf(0.975, groups - 1))
+    below = float(((replicates < value).mean() + (replicates <= value).mean()) / 2)
+    bias = float(stats.norm.ppf(np.clip(below, 0.001, 0.999)))
+    bound = 0.5 / (z + abs(bias))  # of very few groups the formula would turn its ends round
+    skew = float(np.clip((moved**3).sum() / (6 * spread**1.5), -bound, bound))
+    ends = np.array([bias - z, bias + z])
+    low, high = np.quantile(replicates, stats.norm.cdf(bias + ends / (1 - skew * ends)))
     return [float(low), float(high)]
 
 

@@ -14,9 +14,10 @@ import torch
 from data_prep.manifest import Task, load_task
 from data_prep.whole_files import file_sha256, write_json
 from pathsearch.calibration import calibration
+from pathsearch.clusters import clusters
 from pathsearch.expert import Expert
 from pathsearch.features import Split, encode
-from pathsearch.intervals import wilson
+from pathsearch.intervals import WORDS, rate_interval
 from pathsearch.metrics import UNKNOWN, evaluate
 from pathsearch.mistakes import most_confident, together
 from pathsearch.model import Model, check_unchanged
@@ -93,7 +94,8 @@ def joint_evaluate(
     report["mistakes"] = _mistakes(tasks, tests, answers, report["confusion"]["rows"])
     report["seed"] = seed
     report["false_rejection_on_validation"] = false_rejection
-    report["calibration"] = calibration(model.router.territories, {task: test.pooled() for task, test in tests.items()})
+    views, groups = {n: test.pooled() for n, test in tests.items()}, {n: test.groups for n, test in tests.items()}
+    report["calibration"] = calibration(model.router.territories, views, groups)
     return report
 
 
@@ -158,8 +160,8 @@ def _report(tests: dict[str, Split], experts: dict[str, Expert], answers: Answer
         at_home = answers.routed[n] == number
         said = np.where(at_home, answers.predictions[n] - offset, UNKNOWN)
         said_oracle = experts[n].classify(answers.oracle[n])
-        routed = evaluate(labels, answers.probabilities[n][:, own], classes, said, seed)
-        oracle = evaluate(labels, answers.oracle[n], classes, said_oracle, seed)
+        routed = evaluate(labels, answers.probabilities[n][:, own], classes, said, seed, tests[n].groups)
+        oracle = evaluate(labels, answers.oracle[n], classes, said_oracle, seed, tests[n].groups)
         lost = int(((said != labels) & (said_oracle == labels)).sum())
         tasks[n] = {
             "routed": {**routed, "unknown": int((answers.routed[n] == UNKNOWN).sum())},
@@ -176,12 +178,14 @@ def _report(tests: dict[str, Split], experts: dict[str, Expert], answers: Answer
         every_said.append(answers.predictions[n])
         offset += len(classes)
     labels, said = np.concatenate(every_label), np.concatenate(every_said)
-    overall = evaluate(labels, np.concatenate(every_p), all_classes, said, seed)
+    groups = _groups(tests)
+    overall = evaluate(labels, np.concatenate(every_p), all_classes, said, seed, groups)
     oracle_right = sum(round(t["oracle"]["accuracy"] * t["oracle"]["n"]) for t in tasks.values())
     return {
         "overall": {**overall, "oracle_accuracy": oracle_right / overall["n"]},
         "tasks": tasks,
-        "routing": _routing(names, answers),
+        "intervals": {**overall["intervals"], "in_words": WORDS[overall["intervals"]["method"]]},
+        "routing": _routing(names, answers, groups),
         "confusion": {
             "rows": all_classes,
             "columns": [*all_classes, "unknown"],
@@ -202,7 +206,14 @@ def _mistakes(
     return together(parts)
 
 
-def _routing(names: list[str], answers: Answers) -> dict[str, Any]:
+def _groups(tests: dict[str, Split]) -> np.ndarray:
+    """(n,) groups of the mixed images, each a task's own: two tasks' patients of one name are two; "" where unknown."""
+    none = {n: np.full(len(test), "") for n, test in tests.items()}
+    named = {n: none[n] if test.groups is None else test.groups.astype(str) for n, test in tests.items()}
+    return np.concatenate([np.where(own == "", "", np.char.add(f"{n}/", own)) for n, own in named.items()])
+
+
+def _routing(names: list[str], answers: Answers, groups: np.ndarray) -> dict[str, Any]:
     """How the images were sent.
 
     `accuracy` is over the images that were sent to some task; `accuracy_unknown_wrong` counts an unknown as
@@ -212,23 +223,26 @@ def _routing(names: list[str], answers: Answers) -> dict[str, Any]:
     sent = np.concatenate([answers.routed[n] for n in names])
     known = sent != UNKNOWN
     right, n_known, n = int((sent == truth).sum()), int(known.sum()), len(truth)
+    numbers, ends = clusters(groups[known], n_known), np.cumsum([0, *(len(answers.routed[name]) for name in names)])
+    own = {name: groups[ends[k] : ends[k + 1]] for k, name in enumerate(names)}
     return {
         "tasks": names,
         "n": n,
         "accuracy": right / n_known if n_known else None,
-        "ci95": {"accuracy": list(wilson(right, n_known)) if n_known else None},
+        "ci95": {"accuracy": rate_interval((sent == truth)[known], numbers)},
         "accuracy_unknown_wrong": right / n,
         "unknown": n - n_known,
         "unknown_share": (n - n_known) / n,
-        "rejected": {name: _rejected(answers.routed[name]) for name in names},
+        "rejected": {name: _rejected(answers.routed[name], own[name]) for name in names},
         "columns": [*names, "unknown"],
         "confusion": _counts(truth, sent, len(names)),
     }
 
 
-def _rejected(routed: np.ndarray) -> dict[str, Any]:
-    n, unknown = len(routed), int((routed == UNKNOWN).sum())
-    return {"share": unknown / n if n else None, "ci95": list(wilson(unknown, n)) if n else None}
+def _rejected(routed: np.ndarray, groups: np.ndarray) -> dict[str, Any]:
+    unknown = routed == UNKNOWN
+    interval = rate_interval(unknown, clusters(groups, len(routed)))
+    return {"share": float(unknown.mean()) if len(routed) else None, "ci95": interval}
 
 
 def _counts(truth: np.ndarray, said: np.ndarray, k: int) -> list[list[int]]:

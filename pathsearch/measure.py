@@ -56,7 +56,9 @@ def measured(name: str, labels: Ints, probabilities: Floats, answers: Ints) -> M
         return None
     wrong = 1 - shrunk(found.each, found.sizes)
     grain = float((wrong**2 * ((found.sizes + 2.0) ** -2).sum(1)).sum() / len(wrong) ** 2)
-    return Measured(found.value, found.influence + found.value / n, found.influence, grain)
+    sizes = np.bincount(labels)[labels]
+    influence = found.influence * np.sqrt(sizes / np.maximum(sizes - 1, 1))
+    return Measured(found.value, found.influence + found.value / n, influence, grain)
 
 
 def shrunk(areas: Floats, sizes: Ints) -> Floats:

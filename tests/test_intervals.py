@@ -117,7 +117,7 @@ def test_linear_and_counted_areas_agree(monkeypatch):
             small.setattr(intervals, "SMALL_AUC", 0)
             linear = evaluate(y, p, ["a", "b"], groups=names)
         assert linear["auc"] == counted["auc"]
-        assert linear["ci95"]["auc"] == pytest.approx(counted["ci95"]["auc"], abs=0.004)
+        assert linear["ci95"]["auc"] == pytest.approx(counted["ci95"]["auc"], abs=0.006)
 
 
 def test_unknown_answers_belong_to_their_group():

@@ -42,7 +42,7 @@ def drawn(rng: np.random.Generator, y: np.ndarray, groups: np.ndarray | None = N
     said = []
     for skill in (1.1, 1.0):
         luck = 0.0 if groups is None else 0.5 * rng.normal(size=groups.max() + 1)[groups]
-        z = (2 * hard + rng.normal(size=len(y))) / math.sqrt(5) + (skill + luck) * (2 * y - 1)
+        z = (4 * hard + rng.normal(size=len(y))) / math.sqrt(17) + (skill + luck) * (2 * y - 1)
         p = 1 / (1 + np.exp(-2 * z))
         said.append(np.stack([1 - p, p], 1))
     return said
@@ -58,21 +58,14 @@ def test_the_errors_are_those_of_simulation(name, labels):
     for _ in range(400):
         said = drawn(rng, y)
         one, two = (measured(name, y, p, p.argmax(1)) for p in said)
-        rows.append(
-            [
-                one.value,
-                one.value - two.value,
-                error(one, None),
-                error(one, None, two),
-                error_of_score(name, one.value, y),
-            ]
-        )
+        told = error_of_score(name, one.value, y)
+        rows.append([one.value, one.value - two.value, error(one, None), error(one, None, two), told])
     values = np.array(rows)
     own, gap = values[:, 0].std(), values[:, 1].std()
-    assert values[:, 2].mean() == pytest.approx(own, rel=0.12)
+    assert values[:, 2].mean() == pytest.approx(own, rel=0.15)
     assert values[:, 3].mean() == pytest.approx(gap, rel=0.25)
-    assert values[:, 4].mean() == pytest.approx(own, rel=0.25)
-    assert gap < 0.75 * own, "what is hard for both is no error of their difference"
+    assert 0.8 * own < values[:, 4].mean() < (1.8 if name == "auc" else 1.25) * own  # Hanley's is the careful one
+    assert gap < 0.8 * own, "what is hard for both is no error of their difference"
 
 
 @pytest.mark.parametrize("name", ["accuracy", "balanced_accuracy", "auc"])
@@ -123,7 +116,7 @@ def test_one_image_of_sixty_is_no_reason_for_a_million_parameters(name):
     """60 of 60 right with a million parameters, 59 of 60 with 100: the small one."""
     y = np.arange(60) % 2
     all_right, one_wrong = np.eye(2)[y] * 0.8 + 0.1, np.eye(2)[y] * 0.8 + 0.1
-    one_wrong[7] = one_wrong[7][::-1] * 0.5 + 0.25  # sure of the wrong class, less than others of the right one
+    one_wrong[7] = [0.95, 0.05]  # of class 1, below every image of class 0
     said = [all_right, one_wrong]
     scores = [measured(name, y, p, p.argmax(1)).value for p in said]
     assert scores[0] == 1

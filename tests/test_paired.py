@@ -1,4 +1,4 @@
-"""Two networks on the same images: exact where it can be, right in size by simulation, and by group where groups are."""
+"""Two networks on the same images: exact where it can be, of the right size by simulation, by group where known."""
 
 from __future__ import annotations
 
