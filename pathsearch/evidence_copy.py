@@ -135,7 +135,7 @@ def _brief(value: Any) -> Any:
         for one in brief["each"]:
             if isinstance(one, dict) and isinstance(one.get("validation"), dict):
                 one["validation"] = {key: one["validation"][key] for key in BRIEF if key in one["validation"]}
-                one["test"] = {key: value for key, value in one.get("test", {}).items() if key != "ci95"}
+                one["test"] = {key: own for key, own in one.get("test", {}).items() if key not in ("ci95", "intervals")}
                 one.pop("candidates", None)
     return brief
 

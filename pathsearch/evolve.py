@@ -21,7 +21,7 @@ from pathsearch.expert import Expert, ExpertFacts
 from pathsearch.features import Split, encode
 from pathsearch.finalists import finalists
 from pathsearch.fitness import Evaluator, SharedWeights
-from pathsearch.folds import images_scored
+from pathsearch.folds import labels_scored
 from pathsearch.fresh import FreshWeights
 from pathsearch.grid import Grid, PathNetwork
 from pathsearch.heritage import Heritage
@@ -92,8 +92,8 @@ def evolve(
 
     # 4. finalists of different sizes, each trained alone from the same initial weights; the smallest good one wins.
     # Every training is kept as soon as it is finished, and only read back if the run was interrupted after it
-    n = images_scored(settings.search, training, validation)
-    candidates = finalists(evaluator, state, size_of, settings, n)
+    scored = labels_scored(settings.search, training, validation)
+    candidates = finalists(evaluator, state, size_of, settings, scored)
     grid.load_state_dict(start)
     number, recipes = settings.training.random_paths, settings.search.recipes
     others = baselines.random_paths(grid, number, settings.seed, recipes)

@@ -14,9 +14,11 @@ from data_prep.errors import PathsearchError
 from data_prep.manifest import Task, load_task
 from data_prep.whole_files import file_sha256, write_json
 from pathsearch.calibration import calibration
+from pathsearch.clusters import clusters
 from pathsearch.expert import Expert
 from pathsearch.features import Split, encode
-from pathsearch.metrics import UNKNOWN, evaluate, wilson
+from pathsearch.intervals import WORDS, rate_interval
+from pathsearch.metrics import UNKNOWN, evaluate
 from pathsearch.mistakes import most_confident, together
 from pathsearch.mixture import Answers, answer
 from pathsearch.model import Model, check_unchanged
@@ -83,7 +85,8 @@ def joint_evaluate(
     report["thresholds"] = thresholds(model)
     report["sha256"] = digests
     report[DUE] = SUMS
-    report["calibration"] = calibration(model.router.territories, {task: test.pooled() for task, test in tests.items()})
+    views, groups = {n: test.pooled() for n, test in tests.items()}, {n: test.groups for n, test in tests.items()}
+    report["calibration"] = calibration(model.router.territories, views, groups)
     return report
 
 
@@ -102,8 +105,10 @@ def _report(tests: dict[str, Split], experts: dict[str, Expert], answers: Answer
         at_home = answers.routed[n] == number
         said = np.where(at_home, answers.predictions[n] - answers.first[n], UNKNOWN)
         said_oracle = experts[n].classify(answers.oracle[n])
-        routed = evaluate(labels, np.where(at_home[:, None], answers.oracle[n], 0), classes, said, seed)
-        oracle = evaluate(labels, answers.oracle[n], classes, said_oracle, seed)
+        routed = evaluate(
+            labels, np.where(at_home[:, None], answers.oracle[n], 0), classes, said, seed, tests[n].groups
+        )
+        oracle = evaluate(labels, answers.oracle[n], classes, said_oracle, seed, tests[n].groups)
         lost = int(((said != labels) & (said_oracle == labels)).sum())
         tasks[n] = {
             "routed": {**routed, "unknown": int((answers.routed[n] == UNKNOWN).sum())},
@@ -117,12 +122,14 @@ def _report(tests: dict[str, Split], experts: dict[str, Expert], answers: Answer
         }  # fmt: skip
     labels = np.concatenate([tests[n].labels.numpy() + answers.first[n] for n in names])
     said = np.concatenate([answers.predictions[n] for n in names])
-    overall = evaluate(labels, answers.probabilities(len(all_classes)), all_classes, said, seed)
+    groups = _groups(tests)
+    overall = evaluate(labels, answers.probabilities(len(all_classes)), all_classes, said, seed, groups)
     oracle_right = sum(round(t["oracle"]["accuracy"] * t["oracle"]["n"]) for t in tasks.values())
     return {
         "overall": {**overall, "oracle_accuracy": oracle_right / overall["n"]},
         "tasks": tasks,
-        "routing": _routing(names, answers),
+        "intervals": {**overall["intervals"], "in_words": WORDS[overall["intervals"]["method"]]},
+        "routing": _routing(names, answers, groups),
         "confusion": {
             "rows": all_classes,
             "columns": [*all_classes, "unknown"],
@@ -151,7 +158,14 @@ def _digests(experts: Mapping[str, Expert], runs: Sequence[Run]) -> dict[str, di
     }
 
 
-def _routing(names: list[str], answers: Answers) -> dict[str, Any]:
+def _groups(tests: dict[str, Split]) -> np.ndarray:
+    """(n,) groups of the mixed images, each a task's own: two tasks' patients of one name are two; "" where unknown."""
+    none = {n: np.full(len(test), "") for n, test in tests.items()}
+    named = {n: none[n] if test.groups is None else test.groups.astype(str) for n, test in tests.items()}
+    return np.concatenate([np.where(own == "", "", np.char.add(f"{n}/", own)) for n, own in named.items()])
+
+
+def _routing(names: list[str], answers: Answers, groups: np.ndarray) -> dict[str, Any]:
     """How the images were sent.
 
     `accuracy` is over the images that were sent to some task; `accuracy_unknown_wrong` counts an unknown as
@@ -161,23 +175,26 @@ def _routing(names: list[str], answers: Answers) -> dict[str, Any]:
     sent = np.concatenate([answers.routed[n] for n in names])
     known = sent != UNKNOWN
     right, n_known, n = int((sent == truth).sum()), int(known.sum()), len(truth)
+    numbers, ends = clusters(groups[known], n_known), np.cumsum([0, *(len(answers.routed[name]) for name in names)])
+    own = {name: groups[ends[k] : ends[k + 1]] for k, name in enumerate(names)}
     return {
         "tasks": names,
         "n": n,
         "accuracy": right / n_known if n_known else None,
-        "ci95": {"accuracy": list(wilson(right, n_known)) if n_known else None},
+        "ci95": {"accuracy": rate_interval((sent == truth)[known], numbers)},
         "accuracy_unknown_wrong": right / n,
         "unknown": n - n_known,
         "unknown_share": (n - n_known) / n,
-        "rejected": {name: _rejected(answers.routed[name]) for name in names},
+        "rejected": {name: _rejected(answers.routed[name], own[name]) for name in names},
         "columns": [*names, "unknown"],
         "confusion": _counts(truth, sent, len(names)),
     }
 
 
-def _rejected(routed: np.ndarray) -> dict[str, Any]:
-    n, unknown = len(routed), int((routed == UNKNOWN).sum())
-    return {"share": unknown / n if n else None, "ci95": list(wilson(unknown, n)) if n else None}
+def _rejected(routed: np.ndarray, groups: np.ndarray) -> dict[str, Any]:
+    unknown = routed == UNKNOWN
+    interval = rate_interval(unknown, clusters(groups, len(routed)))
+    return {"share": float(unknown.mean()) if len(routed) else None, "ci95": interval}
 
 
 def _counts(truth: np.ndarray, said: np.ndarray, k: int) -> list[list[int]]:

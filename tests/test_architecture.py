@@ -12,16 +12,17 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("data_prep", "pathsearch")
 # The flow, from left to right: nothing here imports what stands after it. Files that are not named may stand anywhere.
 FLOW = [
-    "tensor_file", "sealed", "streams", "sums", "fields", "config", "decision", "metrics", "mistakes", "statistics",
-    "fronts", "reliability", "encoder_weights", "encoder", "ahead", "growing", "views", "features", "modules",
-    "vocabulary", "plugins", "threads", "recipe", "path", "grid", "population", "fitness", "sequential", "search",
-    "finalists", "training", "baselines", "choice", "nearest", "rivals", "kept", "expert", "router", "calibration",
-    "runs", "same_encoder", "heritage", "reuse", "reporting", "evolve", "tradeoff", "verdict", "compare", "model",
-    "mixture", "joint", "pictures", "predict", "answer_rows", "explain", "export", "markdown", "model_card", "bundle",
-    "figures", "album", "again", "alt_texts", "page_tables", "page_statistics", "page_source", "page_run",
-    "page_joint", "page_comparison", "report_page", "published", "evidence", "evidence_copy", "results_rows",
-    "results_tasks", "results_joint", "results_paper", "results_beats", "results_compare", "results_page", "terminal",
-    "demo", "doctor", "interrupts", "cli_errors", "cli_prepare", "cli_use", "cli_compare", "cli_results", "cli",
+    "tensor_file", "sealed", "streams", "sums", "fields", "config", "decision", "clusters", "auc", "intervals",
+    "metrics", "mistakes", "statistics", "standing", "measure", "paired", "one_error", "fronts", "reliability",
+    "encoder_weights", "encoder", "ahead", "growing", "views", "features", "modules", "vocabulary", "plugins",
+    "threads", "recipe", "path", "grid", "population", "fitness", "sequential", "search", "finalists", "training",
+    "baselines", "choice", "nearest", "rivals", "kept", "expert", "router", "calibration", "runs", "same_encoder",
+    "heritage", "reuse", "run_verdict", "reporting", "evolve", "tradeoff", "verdict", "compare", "model", "mixture",
+    "joint", "pictures", "predict", "answer_rows", "explain", "export", "markdown", "model_card", "bundle", "figures",
+    "album", "again", "alt_texts", "page_tables", "page_statistics", "page_source", "page_run", "page_joint",
+    "page_comparison", "report_page", "published", "evidence", "evidence_copy", "results_rows", "results_tasks",
+    "results_joint", "results_paper", "results_beats", "results_compare", "results_page", "terminal", "demo",
+    "doctor", "interrupts", "cli_errors", "cli_prepare", "cli_use", "cli_compare", "cli_results", "cli",
 ]  # fmt: skip
 # Libraries that stay behind one door, and who may open it.
 DOORS = {
