@@ -29,6 +29,11 @@ ROWS = 64  # of an image that are scaled at once
 SUFFIX = ".png"
 
 
+def is_image(file: Path) -> bool:
+    """Whether a file's name says that it is a picture; DICOM files are known by their content too."""
+    return file.suffix.lower() in SUFFIXES or dicom.is_dicom(file)
+
+
 def check_image_size(image_size: int) -> None:
     """Refuse sides that no encoder here can use."""
     if not 8 <= image_size <= 1024:
