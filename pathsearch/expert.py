@@ -118,7 +118,7 @@ class Expert(nn.Module):
             network.load_state_dict(tensors)
         except PathsearchError as error:
             raise PathsearchError(f"expert {file}: {error}") from None
-        except (RuntimeError, KeyError, ValueError, TypeError, IndexError) as error:
+        except (RuntimeError, KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
             why = (str(error).splitlines() or [type(error).__name__])[-1].strip()
             raise PathsearchError(f"expert {file}: weights do not fit its path ({why}); restore the file") from None
         return cls(known, network, standardise)

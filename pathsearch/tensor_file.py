@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
-from data_prep.errors import CannotWrite, PathsearchError
+from data_prep.errors import PathsearchError
 from data_prep.whole_files import appears_whole
 
 
@@ -26,16 +26,10 @@ def save_tensors(file: Path, tensors: Mapping[str, Tensor], metadata: dict[str, 
         CannotWrite: the system refused, such as on a full disk.
     """
     flat = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    # not save_file, which puts another file in the place of the temporary one: readable by the owner alone, unlocked
+    content = save(flat, metadata)
     with appears_whole(file) as part:
-        mode = part.stat().st_mode & 0o777
-        try:
-            save_file(flat, part, metadata=metadata)
-            part.chmod(mode)  # the library puts a file of its own in place, which nobody else may read
-        except SafetensorError as error:  # the library's own words for a refusal of the system
-            raise CannotWrite(
-                f"{file}: expected to be written, got {_one_line(error)}; is the disk full? Then free some "
-                "space and run the same command again"
-            ) from error
+        part.write_bytes(content)
 
 
 def load_tensors(file: Path, what: str, advice: str = "make it again") -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -264,6 +264,42 @@ def test_names_that_lead_out_of_the_bundle_are_refused(mine, name):
         bundle.load(mine, CPU)
 
 
+@pytest.mark.parametrize("source", ["/etc/hostname", "../outside", "w.safetensors", "encoder.safetensors/", 3])
+def test_encoder_weights_are_inside_or_known_by_name(mine, source):
+    rewrite(mine, lambda index: index.update(encoder_weights=source))
+    with refused("encoder_weights: expected encoder.safetensors, imagenet or random, got .*; do not use it"):
+        bundle.load(mine, CPU)
+
+
+def test_encoder_weights_inside_need_a_digest(tmp_path):
+    write(tmp_path / "out", with_encoder=True)
+    rewrite(tmp_path / "out", lambda index: index["files"].pop("encoder.safetensors"))
+    with refused("lacks or garbles 'digest of encoder.safetensors'"):
+        bundle.load(tmp_path / "out", CPU)
+
+
+@pytest.mark.parametrize("name", ["experts/blobs.safetensors", "encoder.safetensors", "experts", "bundle.json"])
+def test_links_are_refused_wherever_they_lead(tmp_path, name):
+    mine = tmp_path / "mine"
+    write(mine, with_encoder=True)
+    (mine / name).rename(tmp_path / "elsewhere")
+    (mine / name).symlink_to(tmp_path / "elsewhere")
+    with refused(f"expected files, got a link at '{name}'; do not use it"):
+        bundle.load(mine, CPU)
+
+
+def test_a_changed_index_is_refused(mine):
+    file = mine / bundle.INDEX
+    content = file.read_text()
+    file.write_text(content.replace('"grey": true', '"grey": false'))
+    with refused("bundle.json differs from its own digest: it was damaged or changed; copy the bundle again"):
+        bundle.load(mine, CPU)
+    index = json.loads(content)
+    del index["sha256"]
+    file.write_text(json.dumps(index))
+    bundle.load(mine, CPU)  # as an earlier version wrote it
+
+
 def test_an_expert_without_a_digest_is_refused(mine):
     rewrite(mine, lambda index: index["files"].pop("experts/blobs.safetensors"))
     with refused("bundle.json lacks or garbles 'digest of blobs.safetensors'"):

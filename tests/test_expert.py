@@ -234,14 +234,42 @@ def test_nonsense_facts_are_refused(file):
         Expert.load(file)
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"classes": "ab"}, "field classes: expected a list"),
+        ({"encoder": None}, "field encoder: expected an object"),
+        ({"shapes": 3}, "field shapes: expected a list"),
+        ({"shapes": []}, "weights do not fit its path"),
+        ({"shapes": [[6, 2, 2]]}, "weights do not fit its path"),
+        ({"specifications": [[3]]}, "weights do not fit its path"),
+        ({"threshold": "high"}, "field threshold: expected a number or null"),
+        ({"seed": []}, "field seed: expected a whole number"),
+        ({"path": 3}, "field path: expected a text"),
+    ],
+    ids=str,
+)
+def test_facts_of_another_form_are_one_line(file, change, said):
+    rewrite(file, lambda note, tensors: {**note, **change})
+    with refused(f"{said}"):
+        Expert.load(file)
+
+
+def test_a_standardiser_of_another_shape_is_refused(file):
+    rewrite(file, lambda note, tensors: tensors.update({"standardise.std": torch.ones(6)}))
+    with refused("weights do not fit its path .*standardise is of another shape"):
+        Expert.load(file)
+
+
 def test_a_failed_write_leaves_the_old_file(file, monkeypatch):
     before = file.read_bytes()
 
-    def full(*arguments: object, **options: object) -> None:
-        Path(arguments[1]).write_bytes(b"half")  # type: ignore[arg-type]
+    def full(part: Path, content: bytes) -> None:
+        with part.open("wb") as stream:
+            stream.write(content[:100])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pathsearch.tensor_file.save_file", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     changed = make()
     changed.facts = replace(changed.facts, seed=6)
     with pytest.raises(OSError, match="No space left"):

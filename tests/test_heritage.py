@@ -242,6 +242,15 @@ def test_another_grid_is_refused(change):
         Heritage.of(runs_dir(), finished(OLD).name).check(NEW, encoder(), settings(NEW, **change).grid)
 
 
+def test_a_grid_grown_from_itself_is_refused(tmp_path):
+    old = copied(finished(OLD), tmp_path)
+    config = json.loads(old.config_file.read_text())
+    old.config_file.write_text(json.dumps({**config, "grown_from": OLD}))
+    old.seal()
+    with refused(f"--grid {OLD}: was grown from itself"):
+        Heritage.of(tmp_path, OLD)
+
+
 def test_unfinished_and_unknown_runs_are_refused(tmp_path):
     old = copied(finished(OLD), tmp_path)
     for file in (old.report_file, old.sums_file):

@@ -73,7 +73,10 @@ CHAINS = {
             ("pathsearch.fitness:SharedWeights.score", 1),  # in the first generation
             ("pathsearch.evolve:write_table", 3),  # the last generation saved, not yet logged
             ("pathsearch.baselines:train", 3),  # in the last trainings
+            ("pathsearch.baselines:train", 2),  # in later ones, for the first are kept
+            ("pathsearch.kept:save_sealed", 1),  # one is finished, not yet kept
             ("pathsearch.evolve:write_json", 2),  # the report is ready, not yet written
+            ("pathsearch.runs:Run.seal", 1),  # it is written, its digest is not
         ],
     ),
     "fresh": ("fresh", [("pathsearch.fresh:FreshWeights.train", 3), ("pathsearch.expert:Expert.save", 1)]),

@@ -262,15 +262,16 @@ def disk_full(*arguments: Any, **options: Any) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
-def half_then_full(tensors: Any, file: Path, metadata: Any = None) -> None:
-    Path(file).write_bytes(b"half")
+def half_then_full(file: Path, content: bytes) -> None:
+    with file.open("wb") as stream:
+        stream.write(content[: len(content) // 2])
     disk_full()
 
 
 @pytest.mark.parametrize(
     ("first", "later", "plant"),
     [
-        (generation, later_generation, lambda m: m.setattr("pathsearch.tensor_file.save_file", half_then_full)),
+        (generation, later_generation, lambda m: m.setattr(Path, "write_bytes", half_then_full)),
         (generation, later_generation, lambda m: m.setattr("data_prep.whole_files.os.fsync", disk_full)),
         (table, later_table, lambda m: m.setattr("data_prep.whole_files.os.fsync", disk_full)),
         (table, later_table, lambda m: m.setattr(Path, "write_text", disk_full)),

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -35,6 +37,16 @@ def test_a_full_disk_is_one_line_with_the_files_name(tmp_path):
     assert "\n" not in str(caught.value)
     assert file.read_bytes() == whole
     assert [child.name for child in tmp_path.iterdir()] == ["x.safetensors"]
+
+
+def test_permissions_are_those_that_the_umask_leaves(tmp_path):
+    for mask, left in ((0o022, 0o644), (0o077, 0o600)):
+        before = os.umask(mask)
+        try:
+            save_tensors(tmp_path / "x.safetensors", {"a": torch.zeros(3)})
+        finally:
+            os.umask(before)
+        assert (tmp_path / "x.safetensors").stat().st_mode & 0o777 == left
 
 
 def test_a_missing_file_is_one_line(tmp_path):
