@@ -170,7 +170,7 @@ def npz_mutation(change: Callable[[dict[str, bytes], str, Random], str]) -> Muta
         out = io.BytesIO()
         with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
             for own, content in members.items():
-                archive.writestr(own, content)
+                archive.writestr(zipfile.ZipInfo(own), content, archive.compression)
         return f"member {name} {words}", out.getvalue()
 
     return mutate
@@ -235,12 +235,18 @@ def _bomb() -> bytes:
     header = _array(np.zeros((0, 8, 8), np.uint8)).replace(b"(0, 8, 8)", b"(%d, 8, 8)" % (BOMB // 64))
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for split in ("train", "val", "test"):
-            with archive.open(f"{split}_images.npy", "w", force_zip64=True) as stream:
+            with archive.open(_deflated(f"{split}_images.npy"), "w", force_zip64=True) as stream:
                 stream.write(header)
                 for _ in range(BOMB // len(block) if split == "train" else 0):
                     stream.write(block)
-            archive.writestr(f"{split}_labels.npy", _array(np.zeros(4, int)))
+            archive.writestr(zipfile.ZipInfo(f"{split}_labels.npy"), _array(np.zeros(4, int)))
     return out.getvalue()
+
+
+def _deflated(name: str) -> zipfile.ZipInfo:
+    member = zipfile.ZipInfo(name)
+    member.compress_type = zipfile.ZIP_DEFLATED
+    return member
 
 
 NPY: tuple[Mutation, ...] = (npy_header,)
@@ -276,7 +282,7 @@ def pth_member(data: bytes, rng: Random) -> Damaged:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         for own, content in members.items():
-            archive.writestr(own, content)
+            archive.writestr(zipfile.ZipInfo(own), content, archive.compression)
     return f"member {name} {what}", out.getvalue()
 
 

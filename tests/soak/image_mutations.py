@@ -122,7 +122,7 @@ def saved_otherwise(data: bytes, rng: Random) -> Damaged:
     kind, mode = rng.choice(
         [("GIF", "P"), ("TIFF", "F"), ("BMP", "RGB"), ("WEBP", "RGB"), ("PPM", "L"), ("PCX", "L"), ("TGA", "L"),
          ("ICO", "L"), ("PNG", "1"), ("PNG", "P"), ("PNG", "RGBA"), ("PNG", "LA"), ("PNG", "I;16"), ("JPEG", "CMYK"),
-         ("PDF", "L"), ("EPS", "L"), ("SGI", "L"), ("IM", "L")]
+         ("EPS", "L"), ("SGI", "L")]
     )  # fmt: skip
     out = io.BytesIO()
     if mode == "I;16":

@@ -36,7 +36,7 @@ class Moment:
 
 def watch(below: Path, moment: Moment | None, tell: Callable[[str], None] | None = None) -> None:
     """From now on, end this process at `moment`, or tell of every change below a folder."""
-    root, count = str(below.absolute()), 0
+    root, count = f"{below.absolute()}/", 0
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         nonlocal count

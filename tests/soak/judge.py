@@ -181,7 +181,7 @@ def _measured(read: Any, limited: bool = True) -> tuple[Any, int, float]:
     """What a reading gives, the most memory it took in bytes, and its processor time in seconds."""
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
     started = time.process_time()
-    signal.setitimer(signal.ITIMER_PROF, 2 * SECONDS if limited else 0)  # its signal ends the process
+    signal.setitimer(signal.ITIMER_PROF, 1.2 * SECONDS if limited else 0)  # its signal ends the process
     try:
         result = read()
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
@@ -57,14 +58,17 @@ def mutant(form: str, suffix: str, data: bytes, seed: int, number: int) -> Mutan
     structure = STRUCTURE.get(suffix, ())
     for _ in range(TRIES):
         mutation = rng.choice(structure if structure and rng.random() < 0.6 else BYTES)
-        words, changed = _applied(mutation, data, rng)
+        words, changed = applied(mutation, data, rng)
         if changed != data:
             return Mutant(words, changed)
     raise AssertionError(f"{form}: no mutation changed {len(data)} bytes in {TRIES} tries")
 
 
-def _applied(mutation: Mutation, data: bytes, rng: Random) -> Damaged:
+def applied(mutation: Mutation, data: bytes, rng: Random) -> Damaged:
+    """What a mutation makes of a file; the file itself where it finds no hold."""
     try:
-        return mutation(data, rng)
-    except (ValueError, IndexError, KeyError, TypeError):  # a mutation that this file gives no hold for
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of libraries that would rather not write what is meant here
+            return mutation(data, rng)
+    except (ValueError, IndexError, KeyError, TypeError):
         return "", data

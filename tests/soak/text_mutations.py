@@ -86,8 +86,9 @@ def other_row(rows: Rows, rng: Random) -> str:
 
 
 def other_delimiter(data: bytes, rng: Random) -> Damaged:
-    new = rng.choice([b";", b"\t", b"|"])
-    return f"{new!r} between the cells", data.replace(b",", new)
+    old = max(b",;\t", key=data.split(b"\n")[0].count)
+    new = rng.choice([b",", b";", b"\t", b"|"])
+    return f"{new!r} between the cells", data.replace(bytes([old]), new)
 
 
 def line_mutation(change: Callable[[list[str], int, Random], str]) -> Mutation:
