@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -183,9 +184,11 @@ def load_task(data_dir: Path, name: str) -> Task:
         command = PREPARE_COMMANDS.get(name, f"pathsearch prepare folder --source FOLDER --name {name}")
         where = "" if data_dir == Path("data") else f" --data-dir {data_dir}"
         there = ", ".join(prepared_tasks(data_dir)) or "no task"
+        near = difflib.get_close_matches(name, prepared_tasks(data_dir), n=1)
+        guess = f"did you mean {near[0]}? " if near else ""
         raise DataNotPrepared(
             f"task {name!r} is not prepared in {data_dir.absolute()} (prepared there: {there}); another folder is "
-            f"named by --data-dir; or run: {command}{where}"
+            f"named by --data-dir; {guess}or run: {command}{where}"
         )
     return _read_task(data_dir / name, name)
 

@@ -17,7 +17,7 @@ from pathsearch.cli_errors import explain
 from pathsearch.cli_prepare import DataDir, Json, Seed, prepare_app
 from pathsearch.cli_results import results_app
 from pathsearch.cli_settings import given
-from pathsearch.cli_use import Plugins, use_app
+from pathsearch.cli_use import Plugins, run_plugins, use_app
 from pathsearch.interrupts import Interrupts
 from pathsearch.terminal import Terminal, errors
 
@@ -112,7 +112,7 @@ def evolve(
         split=prepared.split_name,
         seed=seed,
         encoder=config.EncoderSettings(encoder, encoder_weights, size if image_size is None else image_size),
-        grid=config.GridSettings(modules=modules, plugins=_loaded(plugin)),
+        grid=config.GridSettings(modules=modules, plugins=run_plugins(plugin)),
         search=config.SearchSettings(
             population, generations, preset, weights, fitness, pareto, target=target, plateau=plateau
         ),
@@ -182,12 +182,11 @@ def joint_eval(
     """Mix all tasks' test images, route them without their labels, and report accuracy, recall and confusion."""
     from pathsearch import figures, joint
     from pathsearch.encoder import choose_device
-    from pathsearch.plugins import load_plugins
     from pathsearch.report_page import write_page
     from pathsearch.runs import find_run, newest_finished, unsealed
 
     terminal = Terminal(as_json)
-    load_plugins(plugin or ())
+    run_plugins(plugin)
     chosen, left_out = ([find_run(runs_dir, name) for name in runs], {}) if runs else newest_finished(runs_dir)
     for name, why in left_out.items():
         terminal.say(f"left out  {name}: {why}")
@@ -271,15 +270,6 @@ def doctor(data_dir: DataDir = Path("data"), runs_dir: RunsDir = Path("runs"), a
     terminal.emit({finding.what: finding._asdict() for finding in findings})
     if any(finding.fatal for finding in findings):
         raise typer.Exit(1)
-
-
-def _loaded(plugins: list[str] | None) -> tuple[str, ...]:
-    """Run plug-ins; without any, torch need not be imported yet."""
-    if not plugins:
-        return ()
-    from pathsearch.plugins import load_plugins
-
-    return load_plugins(plugins)
 
 
 def _elsewhere(data_dir: Path, runs_dir: Path) -> str:

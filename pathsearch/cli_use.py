@@ -24,6 +24,16 @@ Plugins = Annotated[
     ),
 ]
 
+
+def run_plugins(named: list[str] | None) -> tuple[str, ...]:
+    """Run the plug-ins that a command names and return how they are known; without any, torch is not imported yet."""
+    if not named:
+        return ()
+    from pathsearch.plugins import load_plugins
+
+    return load_plugins(named)
+
+
 use_app = typer.Typer()  # its commands stand among the others, see cli.py
 
 
@@ -43,11 +53,10 @@ def bundle(
 ) -> None:
     """Put encoder, router, experts and a model card into one folder that answers images anywhere."""
     from pathsearch import bundle as bundles
-    from pathsearch.plugins import load_plugins
     from pathsearch.runs import find_run, unsealed
 
     terminal = Terminal(as_json)
-    load_plugins(plugin or ())
+    run_plugins(plugin)
     chosen = [find_run(runs_dir, name) for name in runs]
     for line in unsealed(chosen):
         terminal.say(line)
@@ -98,10 +107,9 @@ def predict(
     from pathsearch.explain import explain as draw
     from pathsearch.model import Answer
     from pathsearch.pictures import image_files
-    from pathsearch.plugins import load_plugins
 
     check_format(kind)
-    load_plugins(plugin or ())
+    run_plugins(plugin)
     if explain and explain_beside:
         raise PathsearchError("--explain: expected one place for heat maps, got two; drop --explain-beside")
     heat = HeatFiles(explain) if explain or explain_beside else None

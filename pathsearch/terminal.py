@@ -34,6 +34,7 @@ class Terminal:
         self._bar: Any = None
         self._began = self._line_at = time.monotonic()
         self._stage, self._total = "", 0
+        self._held = ""  # the first line, until something is done: most mistakes are found before, and are one line
 
     @contextmanager
     def progress(self) -> Iterator[Terminal]:
@@ -59,13 +60,14 @@ class Terminal:
             before = self._progress.tasks[self._bar]
             self._progress.update(self._bar, completed=before.total or before.completed, total=before.total or 1)
         self._bar = self._progress.add_task(name, total=total or None, note="")
-        self._stage, self._total = name, total
-        self._line()
+        first, self._stage, self._total = not self._stage, name, total
+        self._line(held=first)
 
     def advance(self, done: int, note: str = "") -> None:
         """Set the steps done in the stage; a noted step is always told."""
         if self._progress is not None and self._bar is not None:
             self._progress.update(self._bar, completed=done, note=note)
+            self._release()
             if note or self._due():
                 self._line(done, note)
 
@@ -74,20 +76,29 @@ class Terminal:
         if self._progress is not None and self._bar is not None:
             self._progress.update(self._bar, completed=done, total=total or None, note=note)
             self._total = total
+            self._release()
             if self._due():
                 self._line(done, note)
 
     def _due(self) -> bool:
         return time.monotonic() - self._line_at >= COUNTS_EVERY
 
-    def _line(self, done: int | None = None, note: str = "") -> None:
+    def _release(self) -> None:
+        if self._held:
+            errors.print(self._held, markup=False)
+        self._held = ""
+
+    def _line(self, done: int | None = None, note: str = "", held: bool = False) -> None:
         """One line for a log file: time so far, stage, steps done, note."""
         if errors.is_terminal:
             return
+        self._release()
         self._line_at = time.monotonic()
         so_far = timedelta(seconds=int(self._line_at - self._began))
         steps = "" if done is None else f"{done} of {self._total}" if self._total else f"{done}"
-        errors.print(f"{so_far}  {self._stage:<10}  {steps:<9}  {note}".rstrip(), markup=False)
+        self._held = f"{so_far}  {self._stage:<10}  {steps:<9}  {note}".rstrip()
+        if not held:
+            self._release()
 
     def say(self, line: str = "") -> None:
         """Print one line for a person."""

@@ -322,6 +322,11 @@ def command(arguments: Sequence[str], folder: Path, kill: tuple[str, int] | None
 
 def plant_kill(where: str, number: int) -> None:
     """Make the `number`-th call of the function at `module:attribute` a `kill -9` of this process."""
+    plant(where, number, lambda: os.kill(os.getpid(), signal.SIGKILL))
+
+
+def plant(where: str, number: int, happens: Callable[[], Any]) -> None:
+    """Let something happen in this process at the `number`-th call of the function at `module:attribute`."""
     module, _, attribute = where.partition(":")
     owner: Any = importlib.import_module(module)
     *owners, last = attribute.split(".")
@@ -334,7 +339,7 @@ def plant_kill(where: str, number: int) -> None:
         nonlocal calls
         calls += 1
         if calls == number:
-            os.kill(os.getpid(), signal.SIGKILL)
+            happens()
         return original(*arguments, **options)
 
     setattr(owner, last, counting)
