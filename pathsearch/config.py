@@ -240,6 +240,8 @@ def _read(key: str, text: str, before: Any) -> Any:
         value = text if isinstance(before, str) else json.loads(text)
     except ValueError:
         value = None
+    if isinstance(before, tuple) and isinstance(value, list):
+        value = tuple(value)
     if before is None:  # what may be absent is a number
         fits = type(value) in (int, float) or text == "null"
     else:

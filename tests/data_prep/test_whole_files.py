@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -11,26 +13,30 @@ from data_prep.whole_files import appears_whole, folder_appears_whole, write_jso
 resource = pytest.importorskip("resource", reason="limits of POSIX")
 
 
-@pytest.fixture
-def full_disk():
-    """No file can grow beyond 100 bytes, in the way that a full disk refuses."""
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """No file can grow beyond 100 bytes, as on a full disk; not while pytest writes its log."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_a_full_disk_is_one_line_with_the_files_name(tmp_path, full_disk):
+def test_a_full_disk_is_one_line_with_the_files_name(tmp_path):
     write_text(tmp_path / "x.json", "small")
-    with pytest.raises(CannotWrite, match=r"x.json: expected to be written, got .*; free some space") as caught:
+    refused = pytest.raises(CannotWrite, match=r"x.json: expected to be written, got .*; free some space")
+    with full_disk(), refused as caught:
         write_json(tmp_path / "x.json", list(range(1000)))
     assert "\n" not in str(caught.value)
     assert (tmp_path / "x.json").read_text() == "small"
     assert [child.name for child in tmp_path.iterdir()] == ["x.json"], "nothing half written is left"
 
 
-def test_a_full_disk_in_a_folder_names_the_folder(tmp_path, full_disk):
-    with pytest.raises(CannotWrite, match=r"/out: expected to be written"), folder_appears_whole(tmp_path / "out") as p:
+def test_a_full_disk_in_a_folder_names_the_folder(tmp_path):
+    refused = pytest.raises(CannotWrite, match=r"/out: expected to be written")
+    with full_disk(), refused, folder_appears_whole(tmp_path / "out") as p:
         (p / "x").write_text("x" * 1000)
     assert list(tmp_path.iterdir()) == []
 
