@@ -67,7 +67,7 @@ def test_decisions_are_those_of_the_joint_evaluation():
         assert [(a.task, a.label) for a in answers] == expected
         assert [a.unknown for a in answers] == (said.routed[name] < 0).tolist()
         own = [a.probability for a in answers if not a.unknown]
-        top = [row[k] for row, k in zip(said.probabilities[name], said.predictions[name], strict=True) if k >= 0]
+        top = said.sure[name][said.predictions[name] >= 0].tolist()
         assert own == pytest.approx(top, abs=2e-3)
 
 

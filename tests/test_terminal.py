@@ -63,7 +63,7 @@ def test_table_leaves_out_a_baseline_that_was_not_made(capsys):
     report = finished("blobs").report()
     report["baselines"]["random_path"] = {"parameters": None, "each": [], "test": {"n": 0}, "validation": {"n": 0}}
     Terminal().run_table(report)
-    assert "random paths" not in capsys.readouterr().out
+    assert "random paths (mean)" not in capsys.readouterr().out
 
 
 def test_odd_names_do_not_become_markup(capsys):

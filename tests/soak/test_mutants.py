@@ -60,7 +60,7 @@ def test_damaged_in_many_ways(judge: Judge, form: str) -> None:
     check(judge, form, range(LONG))
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_every_file_that_is_written_has_a_form() -> None:
     origin = pristine(world())
     files = [file.relative_to(origin) for name in OURS for file in (origin / name).rglob("*") if file.is_file()]
