@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import random
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,7 +24,6 @@ from landscapes import (
 
 from data_prep.errors import PathsearchError
 from pathsearch import search as search_module
-from pathsearch.config import SearchSettings
 from pathsearch.fitness import Fitness, NonFiniteFitness
 from pathsearch.path import Path, Space
 from pathsearch.search import Individual, SearchState, _deap_draws_from, search
@@ -294,13 +292,6 @@ def test_slow_gains_add_up(planted):
     for plateau, generations in ((7, 25), (5, 6)):
         state = search(evaluator, SPACE, settings_of("generational", plateau=plateau), 0, size_of)
         assert len(state.log) == generations, plateau
-
-
-def test_the_plateau_is_on_by_default_and_null_turns_it_off(planted):
-    evaluator = planted(lambda path, generation: Fitness(0.9, -1.0))
-    settings = settings_of("generational", plateau=SearchSettings().plateau)
-    assert len(search(evaluator, SPACE, settings, 0, size_of).log) == 13
-    assert len(search(evaluator, SPACE, replace(settings, plateau=None), 0, size_of).log) == 25
 
 
 # --- what NSGA-II's log tells ---------------------------------------------------------------------------------------
