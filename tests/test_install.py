@@ -7,15 +7,18 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 BUILD = "import sys; from setuptools import build_meta; build_meta.build_editable(sys.argv[1])"
+# Without this environment's own installation (-S), whose path files would find this checkout first
 USE = (
-    "import site, sys; site.addsitedir(sys.argv[1]); import pathsearch, data_prep.manifest\n"
+    "import site, sys; site.addsitedir(sys.argv[1]); sys.path += sys.argv[2:]; import pathsearch, data_prep.manifest\n"
     "print(pathsearch.__file__); pathsearch.load"
 )
+LIBRARIES = sorted({sysconfig.get_path(name) for name in ("purelib", "platlib")})
 
 
 def python(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
@@ -44,7 +47,7 @@ def editable(parent: Path, change=lambda text: text) -> tuple[Path, Path]:
 
 def test_a_script_beside_the_clone_finds_the_package(tmp_path):
     clone, site = editable(tmp_path)
-    used = python(tmp_path, "-c", USE, site)
+    used = python(tmp_path, "-S", "-c", USE, site, *LIBRARIES)
     assert used.returncode == 0, used.stderr
     assert used.stdout.strip() == str(clone / "pathsearch" / "__init__.py")
 
@@ -58,5 +61,5 @@ def test_the_check_sees_a_clone_that_hides_the_package(tmp_path):
         return changed
 
     _, site = editable(tmp_path, hook)
-    used = python(tmp_path, "-c", USE, site)
+    used = python(tmp_path, "-S", "-c", USE, site, *LIBRARIES)
     assert "has no attribute 'load'" in used.stderr

@@ -36,6 +36,8 @@ def stopped(*arguments: object, at: str, call: int = 1, by: str = "SIGTERM") -> 
 
 
 def signalled(arguments: list[str], folder: Path, at: str, call: int, number: int) -> None:
+    # as in a terminal: a shell's background job, such as a gate, is started with Ctrl-C ignored
+    signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     small_world.plant(at, call, lambda: (os.kill(os.getpid(), number), time.sleep(60)))
     small_world.command(arguments, folder)
 
