@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_prep.errors import BadData, PathsearchError
+from data_prep.errors import BadData, CannotWrite, PathsearchError
 from data_prep.images import check_image_size, file_names, read_image, safe, write_images
 
 
@@ -95,3 +95,16 @@ def test_an_error_stops_the_rest(tmp_path):
 def test_sizes_out_of_range_are_refused(size):
     with pytest.raises(PathsearchError, match=f"--image-size: expected 8 to 1024 pixels, got {size}"):
         check_image_size(size)
+
+
+def test_a_full_disk_stops_the_work_and_names_the_file(tmp_path):
+    resource = pytest.importorskip("resource", reason="limits of POSIX")
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(CannotWrite, match=r"x.png: expected to be written, got .*; free some space") as caught:
+            write_images([tmp_path / "x.png"], lambda number: Image.fromarray(noise))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert "\n" not in str(caught.value)
