@@ -28,9 +28,7 @@ def read_table(file: Path) -> tuple[pd.DataFrame, list[str]]:
     try:
         text = file.read_text(encoding="utf-8-sig")
         separator = _separator(text)
-        table = pd.read_csv(
-            file, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False
-        )
+        table = pd.read_csv(file, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except (ValueError, OSError, csv.Error) as error:  # pandas' parser errors and bad encodings are ValueErrors
         reason = " ".join(str(error).split())
         raise BadData(f"{file}: expected a CSV table in UTF-8, got {reason}; export it again") from error

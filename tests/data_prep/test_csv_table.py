@@ -107,8 +107,9 @@ def test_a_column_twice_is_refused(table, tmp_path):
 def test_other_columns_are_ignored_by_name(table, tmp_path):
     task = prepare_csv(table(age=["7"] * 20, patient_id=GROUPS), tmp_path, name="pets", image_size=16)
     assert task.split_name == "random"
-    (note,) = task.info["notes"]
-    assert note.startswith("columns that were ignored: 'age', 'patient_id'; only one called group keeps")
+    assert task.info["notes"][0].startswith(
+        "columns that were ignored: 'age', 'patient_id'; only one called group keeps"
+    )
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
@@ -136,7 +137,7 @@ def test_other_words_for_the_splits_are_understood(table, tmp_path):
 
 
 def test_all_bad_images_are_named_at_once_or_left_out(table, tmp_path):
-    file = table()
+    file = table(split=PARTS)
     for name in ("cat1.png", "dog3.png", "dog7.png"):
         (file.parent / name).write_bytes(b"no picture")
     with pytest.raises(BadData) as caught:
@@ -169,3 +170,19 @@ def test_missing_images_are_left_out_too(table, tmp_path):
     task = prepare_csv(file, tmp_path, name="pets", image_size=16, skip_bad=True)
     assert len(task.table) == 19
     assert "1 images of the table that are not there were left out: cat0.png" in task.info["notes"]
+
+
+def test_the_options_reach_the_preparation_and_the_notes_the_terminal(table, tmp_path):
+    from typer.testing import CliRunner
+
+    from pathsearch.cli import app
+
+    file = table(split=PARTS, age=["7"] * 20)
+    (file.parent / "cat1.png").write_bytes(b"no picture")
+    command = ["prepare", "csv", "--source", str(file), "--name", "pets", "--image-size", "16"]
+    command += ["--data-dir", str(tmp_path / "data"), "--skip-bad", "--no-look-alikes"]
+    said = CliRunner().invoke(app, command, catch_exceptions=False)
+    assert said.exit_code == 0
+    for words in ("'age'", "were left out: cat1.png", "look-alikes across splits were not looked for"):
+        assert words in said.stdout
+    assert load_task(tmp_path / "data", "pets").info["leakage"]["look_alikes"] is None
