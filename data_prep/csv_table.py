@@ -1,16 +1,15 @@
-"""A CSV table of image files and labels to a prepared task."""
+"""A table of image files and labels (CSV, or with semicolons or tabs) to a prepared task."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import pandas as pd
-
 from data_prep.construction import Progress, existing_source, provenance
 from data_prep.errors import BadData
 from data_prep.image_task import RawImage, prepare_images
+from data_prep.images import SUFFIXES, listed
 from data_prep.manifest import Task
-from data_prep.table_words import COLUMNS
+from data_prep.table_file import read_table
 
 
 def prepare_csv(
@@ -23,10 +22,12 @@ def prepare_csv(
     seed: int = 0,
     classes: str | None = None,
     duplicates: str = "refuse",
+    look_alikes: bool = True,
+    skip_bad: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Task:
-    """Prepare the images of a CSV with the manifest's columns: `file,label[,split][,group]`.
+    """Prepare the images of a table with the manifest's columns: `file,label[,split][,group]`.
 
     Images are copied into the task, so the CSV may be an edited manifest of another task, or of this one.
 
@@ -41,24 +42,27 @@ def prepare_csv(
         classes: class names in order, with commas between them; sorted labels by default.
         duplicates: of images that are, pixel for pixel, in two splits: `refuse`, `move` all copies into one
             split, or `report` them only.
+        look_alikes: count near copies across splits.
+        skip_bad: leave out images that cannot be used and say so, instead of refusing them all.
         overwrite: replace a finished task of this name.
         progress: told `(done, total)` as images are written.
 
     Raises:
-        BadData: missing columns, a file that is missing, listed twice or does not decode, a label that is
-            none of `classes`, a class that misses a split, a group in two splits.
+        BadData: missing columns, a column that is nearly one of these, a file that is missing, listed twice or does
+            not decode, a label that is none of `classes`, a class that misses a split, a group in two splits.
     """
     file = existing_source(source, "a CSV file with the columns file,label[,split][,group]", folder=False)
-    table = _read(file)
+    table, notes = read_table(file)
     found = sorted(set(table["label"]))
     order = [label.strip() for label in classes.split(",")] if classes else found
-    images = []
-    for row in table.to_dict("records"):
-        picture = file.parent / row["file"]
-        if not picture.is_file():
-            raise BadData(f"{file}: expected image {row['file']}, got no such file in {file.parent}; correct the row")
-        stem = Path(row["file"]).with_suffix("").name
-        images.append(RawImage(picture, row["label"], stem, row["split"], row["group"]))
+    there = [(file.parent / name).is_file() for name in table["file"]]
+    if not all(there):
+        notes += _without_missing(table["file"][[not yes for yes in there]].tolist(), file, skip_bad)
+        table = table[there]
+    images = [
+        RawImage(file.parent / row["file"], row["label"], _stem(row["file"]), row["split"], row["group"])
+        for row in table.to_dict("records")
+    ]
     words, licence = provenance(file.parent, f"images listed in {file.name}", "unknown")
     return prepare_images(
         images,
@@ -70,26 +74,23 @@ def prepare_csv(
         seed=seed,
         source=words,
         licence=licence,
+        notes=notes,
         duplicates=duplicates,
+        look_alikes=look_alikes,
+        skip_bad=skip_bad,
         overwrite=overwrite,
         progress=progress,
     )
 
 
-def _read(file: Path) -> pd.DataFrame:
-    try:
-        table = pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (ValueError, OSError) as error:  # pandas' parser errors and bad encodings are ValueErrors
-        reason = " ".join(str(error).split())
-        raise BadData(f"{file}: expected a CSV table in UTF-8, got {reason}; export it again") from error
-    missing = {"file", "label"} - set(table.columns)
-    if missing or table.empty:
-        got = "no rows" if table.empty and not missing else ",".join(map(str, table.columns))
-        raise BadData(f"{file}: expected rows under a header with file,label[,split][,group], got {got}")
-    for column in COLUMNS:
-        if column not in table:
-            table[column] = ""
-    twice = table["file"][table["file"].duplicated()]
-    if len(twice):
-        raise BadData(f"{file}: expected each file once, got {twice.iloc[0]!r} again; remove one row")
-    return table
+def _stem(name: str) -> str:
+    return str(Path(name).with_suffix("") if Path(name).suffix.lower() in SUFFIXES else name)
+
+
+def _without_missing(missing: list[str], file: Path, skip_bad: bool) -> list[str]:
+    if not skip_bad:
+        raise BadData(
+            f"{file}: expected image {listed(missing)}, got no such file in {file.parent}; correct the rows, or leave "
+            "them out with --skip-bad"
+        )
+    return [f"{len(missing)} images of the table that are not there were left out: {listed(missing)}"]

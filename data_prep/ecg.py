@@ -13,7 +13,7 @@ from data_prep.beats import CHANNEL, read_beats
 from data_prep.construction import Progress, existing_source, provenance, task_under_construction
 from data_prep.context_drawing import CONTEXTS, check_context, painter
 from data_prep.errors import PathsearchError
-from data_prep.images import SUFFIX, check_image_size, safe, write_images
+from data_prep.images import SUFFIX, check_image_size, safe, split_bad, write_images
 from data_prep.leakage import check_action, keep_apart
 from data_prep.manifest import Task, load_task, save_task
 from data_prep.splits import DS1, DS2, PACED, Split, assign, ds1_ds2_split
@@ -36,6 +36,7 @@ def prepare_ecg(
     context: str = "none",
     seed: int = 0,
     duplicates: str = "report",
+    look_alikes: bool = True,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Task:
@@ -57,6 +58,7 @@ def prepare_ecg(
         duplicates: of beats whose drawings are, pixel for pixel, in two splits: `refuse`, `move` all copies into one
             split, or `report` them only: two beats can be drawn alike without being one. MIT-BIH has no such
             pair in A, L and R, from 16 pixels a side upwards.
+        look_alikes: count near copies across splits.
         overwrite: replace a finished task of this name.
         progress: told `(done, total)` as images are written.
 
@@ -88,10 +90,9 @@ def prepare_ecg(
         table = table.iloc[kept].reset_index(drop=True)
         check_table(table, list(wanted), f"task {name!r}", groups_apart=facts["groups_apart"])
         paint = painter(context, beats, half_window, image_size)
-        prints = write_images(
-            [part / file for file in table["file"]], lambda number: paint(int(kept[number])), progress
-        )
-        apart = keep_apart(table, prints, facts, duplicates, f"task {name!r}")
+        made = write_images([part / file for file in table["file"]], lambda number: paint(int(kept[number])), progress)
+        prints, _ = split_bad(made, table["file"].tolist(), f"task {name!r}")
+        apart = keep_apart(table, prints, facts, duplicates, f"task {name!r}", look_alikes)
         for file in apart.removed:
             (part / file).unlink()
         words, licence = _source(folder, beats.all_records)

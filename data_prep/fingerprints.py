@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +12,6 @@ SIDE = 16  # of the hash, in cells
 N_BITS = 2 * SIDE * SIDE
 ALIKE = 40  # bits, at most, between look-alikes
 RULE = f"difference hash of {SIDE} × {SIDE} cells, both ways: at most {ALIKE} of {N_BITS} bits apart"
-BLOCK = 1024  # images compared at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,19 +41,3 @@ def fingerprint(image: Image.Image) -> Fingerprint:
     right = tiny[:SIDE, 1:] > tiny[:SIDE, :SIDE]
     down = tiny[1:, :SIDE] > tiny[:SIDE, :SIDE]
     return Fingerprint(digest, np.concatenate([right.ravel(), down.ravel()]))
-
-
-def n_alike(ours: Sequence[Fingerprint], theirs: Sequence[Fingerprint]) -> int:
-    """How many of `ours` have a look-alike, or an identical image, among `theirs`."""
-    if not ours or not theirs:
-        return 0
-    other = _signs(theirs)
-    # of two vectors of ±1 the product is N_BITS - 2 · distance: exact in float32, and as fast as a matrix product
-    products = (
-        (_signs(ours[start : start + BLOCK]) @ other.T).max(axis=1) for start in range(0, len(ours), BLOCK)
-    )  # fmt: skip
-    return int(sum((best >= N_BITS - 2 * ALIKE).sum() for best in products))
-
-
-def _signs(prints: Sequence[Fingerprint]) -> np.ndarray:
-    return np.stack([one.bits for one in prints]).astype(np.float32) * 2 - 1

@@ -22,6 +22,8 @@ def prepare_folder(
     seed: int = 0,
     groups: str | None = None,
     duplicates: str = "refuse",
+    look_alikes: bool = True,
+    skip_bad: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Task:
@@ -41,6 +43,8 @@ def prepare_folder(
             group (such as the patient). A file without a match is a group of its own.
         duplicates: of images that are, pixel for pixel, in two splits: `refuse`, `move` all copies into one
             split, or `report` them only.
+        look_alikes: count near copies across splits.
+        skip_bad: leave out images that cannot be used and say so, instead of refusing them all.
         overwrite: replace a finished task of this name.
         progress: told `(done, total)` as images are written.
 
@@ -80,6 +84,8 @@ def prepare_folder(
         options={"groups": groups},
         notes=notes,
         duplicates=duplicates,
+        look_alikes=look_alikes,
+        skip_bad=skip_bad,
         overwrite=overwrite,
         progress=progress,
     )

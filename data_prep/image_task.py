@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from data_prep.construction import Progress, task_under_construction
-from data_prep.images import check_image_size, file_names, read_image, write_images
+from data_prep.images import check_image_size, file_names, left_out, read_image, split_bad, write_images
 from data_prep.leakage import check_action, keep_apart
 from data_prep.manifest import Task, load_task, save_task
 from data_prep.splits import assign
@@ -52,6 +52,8 @@ def prepare_images(
     options: Mapping[str, Any] | None = None,
     notes: Sequence[str] = (),
     duplicates: str = "refuse",
+    look_alikes: bool = True,
+    skip_bad: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Task:
@@ -73,6 +75,8 @@ def prepare_images(
         notes: for the reader of `task.json`.
         duplicates: of images that are, pixel for pixel, in two splits: `refuse`, `move` all copies into one
             split, or `report` them only.
+        look_alikes: count near copies across splits.
+        skip_bad: leave out images that cannot be used and say so, instead of refusing them all.
         overwrite: replace a finished task of this name.
         progress: told `(done, total)` as images are written.
     """
@@ -90,12 +94,15 @@ def prepare_images(
         table = pd.DataFrame({"file": files, "label": labels, "split": parts, "group": groups})
         # Before the long part, not only in save_task: a bad table should not cost minutes.
         check_table(table, classes, where, groups_apart=facts["groups_apart"])
-        prints = write_images(
+        made = write_images(
             [part / file for file in files],
             lambda number: read_image(images[number].picture, mode, image_size),
             progress,
         )
-        apart = keep_apart(table, prints, facts, duplicates, where)
+        names = [str(image.picture) if isinstance(image.picture, Path) else image.stem for image in images]
+        prints, bad = split_bad(made, names, where, skip_bad)
+        table = table.drop(index=list(bad)).reset_index(drop=True)
+        apart = keep_apart(table, prints, facts, duplicates, where, look_alikes)
         for file in apart.removed:
             (part / file).unlink()
         save_task(
@@ -107,7 +114,7 @@ def prepare_images(
             source=source,
             licence=licence,
             options={"image_size": image_size, "mode": mode or "as in the source", **(options or {})},
-            notes=[*notes, *apart.notes],
+            notes=[*notes, *left_out(bad, names), *apart.notes],
             leakage=apart.facts,
         )
     return load_task(Path(data_dir), name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,12 +16,14 @@ from data_prep.construction import Progress
 from data_prep.errors import BadData, PathsearchError
 from data_prep.fingerprints import Fingerprint, fingerprint
 from data_prep.safe_images import FORMATS, opened
+from data_prep.whole_files import cannot_write
 
 Picture = Path | np.ndarray | Image.Image
 SUFFIXES = (*(suffix for suffixes in FORMATS.values() for suffix in suffixes), *dicom.SUFFIXES)
 GREY_MODES = ("1", "L", "LA", "La")
 DEEP_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")  # more than eight bits of grey
 
+LISTED = 20  # names of bad files in one message
 ROWS = 64  # of an image that are scaled at once
 
 # PNG for every source: lossless, so preparing a prepared image again changes nothing, and a grey image of
@@ -76,37 +78,76 @@ def _prepared(image: Image.Image, picture: Picture, mode: str | None, image_size
 
 def write_images(
     files: Sequence[Path], make: Callable[[int], Image.Image], progress: Progress | None = None
-) -> list[Fingerprint]:
+) -> list[Fingerprint | BadData]:
     """Save `make(i)` as `files[i]` for every i, in a few threads; Pillow decodes and resizes outside the GIL.
 
     Args:
         files: PNG files to write; their folders are made.
-        make: the image of one number. Its errors stop the work.
+        make: the image of one number. `BadData` is kept as that image's result; another error stops the work.
         progress: told how many are done, in order.
 
     Returns:
-        What tells the images apart, in their order.
+        What tells the images apart, or what is wrong with one, in their order.
+
+    Raises:
+        CannotWrite: the system refused, such as on a full disk.
     """
     for folder in {file.parent for file in files}:
         folder.mkdir(parents=True, exist_ok=True)
 
-    def write(number: int) -> Fingerprint:
-        image = make(number)
-        image.save(files[number], "PNG")
+    def write(number: int) -> Fingerprint | BadData:
+        try:
+            image = make(number)
+        except BadData as fault:
+            return fault
+        try:
+            image.save(files[number], "PNG")
+        except OSError as error:
+            raise cannot_write(files[number], error) from error
         return fingerprint(image)
 
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as threads:
         jobs = threads.map(write, range(len(files)))
-        prints = []
+        made = []
         try:
             for done, one in enumerate(jobs, start=1):
-                prints.append(one)
+                made.append(one)
                 if progress is not None:
                     progress(done, len(files))
         except BaseException:
             threads.shutdown(wait=True, cancel_futures=True)  # do not draw the rest before failing
             raise
-    return prints
+    return made
+
+
+def split_bad(
+    made: Sequence[Fingerprint | BadData], names: Sequence[str], where: str, skip_bad: bool = False
+) -> tuple[list[Fingerprint], dict[int, BadData]]:
+    """What `write_images` made, and by number what is wrong with the images that it could not make.
+
+    Raises:
+        BadData: there are some, and `skip_bad` is false; names them all, up to `LISTED`.
+    """
+    bad = {number: one for number, one in enumerate(made) if isinstance(one, BadData)}
+    if bad and not skip_bad:
+        first, *others = bad
+        more = f"; the others: {listed([names[number] for number in others])}" if others else ""
+        raise BadData(
+            f"{where}: {len(bad)} of {len(made)} images cannot be used: {bad[first]}{more}; --skip-bad leaves them out"
+        )
+    return [one for one in made if isinstance(one, Fingerprint)], bad
+
+
+def left_out(bad: Collection[int], names: Sequence[str]) -> list[str]:
+    """A note on images that were left out, if there are any."""
+    files = listed([Path(names[number]).name for number in sorted(bad)])
+    return [f"{len(bad)} images that cannot be used were left out: {files}"] if bad else []
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names with commas between them, up to `LISTED`, and how many more there are."""
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return ", ".join(names[:LISTED]) + more
 
 
 def file_names(labels: Sequence[str], stems: Sequence[str]) -> list[str]:

@@ -13,7 +13,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from data_prep.errors import BadData, PathsearchError
-from data_prep.fingerprints import RULE, Fingerprint, n_alike
+from data_prep.fingerprints import RULE, Fingerprint
+from data_prep.look_alikes import n_alike
 from data_prep.table_words import SPLITS
 
 ACTIONS = ("refuse", "move", "report")
@@ -45,7 +46,12 @@ def check_action(duplicates: str) -> None:
 
 
 def keep_apart(
-    table: pd.DataFrame, prints: Sequence[Fingerprint], split: Mapping[str, Any], duplicates: str, where: str
+    table: pd.DataFrame,
+    prints: Sequence[Fingerprint],
+    split: Mapping[str, Any],
+    duplicates: str,
+    where: str,
+    look_alikes: bool = True,
 ) -> Apart:
     """Deal with images that are, pixel for pixel, in two splits.
 
@@ -57,6 +63,7 @@ def keep_apart(
             training; `report` them only. A published test set is never changed: of an image that is in it,
             `move` removes the copies outside it.
         where: names the task in messages.
+        look_alikes: count near copies across splits, too.
 
     Raises:
         BadData: there are some, and `duplicates` is `refuse`.
@@ -81,7 +88,7 @@ def keep_apart(
             "moved_to_train": n_moved,
             "removed": len(removed),
         },
-        "look_alikes": {"rule": RULE, **_look_alikes(result["split"].to_numpy(), prints)},
+        "look_alikes": {"rule": RULE, **_look_alikes(result["split"].to_numpy(), prints)} if look_alikes else None,
     }
     return Apart(result, removed, facts, _notes(facts, result, torn, both, table))
 
@@ -167,6 +174,8 @@ def _notes(facts: Mapping[str, Any], result: pd.DataFrame, torn: Sets, both: Set
             f"{identical['removed']} training and validation images were removed: they are test images, and a "
             "published test set is not changed"
         )
+    if alike is None:
+        return [*notes, "look-alikes across splits were not looked for"]
     total = result["split"].value_counts()
     pairs = [(key.partition("_in_"), n) for key, n in alike.items() if key != "rule" and n]
     if pairs:

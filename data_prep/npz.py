@@ -33,6 +33,7 @@ def prepare_npz(
     seed: int = 0,
     classes: str | None = None,
     duplicates: str = "report",
+    look_alikes: bool = True,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Task:
@@ -50,6 +51,7 @@ def prepare_npz(
         duplicates: of images that are, pixel for pixel, in two splits: `refuse`, `move` all copies into one
             split, or `report` them only, which is the default here, because
             these files are published with their splits: numbers on them compare only if both stay as they are.
+        look_alikes: count near copies across splits.
         overwrite: replace a finished task of this name.
         progress: told `(done, total)` as images are written.
 
@@ -83,6 +85,7 @@ def prepare_npz(
         source=words,
         licence=licence,
         duplicates=duplicates,
+        look_alikes=look_alikes,
         overwrite=overwrite,
         progress=progress,
     )

@@ -27,6 +27,8 @@ def prepare_pneumonia(
     image_size: int = 128,
     seed: int = 0,
     duplicates: str = "refuse",
+    look_alikes: bool = True,
+    skip_bad: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Task:
@@ -44,6 +46,8 @@ def prepare_pneumonia(
         seed: of the split.
         duplicates: of images that are, pixel for pixel, in two splits: `refuse`, `move` all copies into one
             split, or `report` them only.
+        look_alikes: count near copies across splits.
+        skip_bad: leave out images that cannot be used and say so, instead of refusing them all.
         overwrite: replace a finished task of this name.
         progress: told `(done, total)` as images are written.
 
@@ -82,6 +86,8 @@ def prepare_pneumonia(
         mode="L",
         notes=[*_person_notes(tree.images, split), *ignored_notes(tree)],
         duplicates=duplicates,
+        look_alikes=look_alikes,
+        skip_bad=skip_bad,
         overwrite=overwrite,
         progress=progress,
     )

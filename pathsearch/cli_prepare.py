@@ -23,6 +23,10 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a prepared
 Duplicates = Annotated[
     str, typer.Option(help="Images in two splits, pixel for pixel: refuse, move into one split, or report.")
 ]
+LookAlikes = Annotated[
+    bool, typer.Option("--look-alikes/--no-look-alikes", help="Count near copies of images across splits.")
+]
+SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out images that cannot be used, and say so.")]
 Classes = Annotated[str | None, typer.Option(help="Class names in order, with commas.")]
 
 
@@ -55,6 +59,7 @@ def ecg(
     ] = "none",
     image_size: ImageSize = 128,
     duplicates: Duplicates = "report",
+    look_alikes: LookAlikes = True,
     overwrite: Overwrite = False,
     data_dir: DataDir = Path("data"),
     seed: Seed = 0,
@@ -65,7 +70,8 @@ def ecg(
 
     options = {"name": name, "duplicates": duplicates, "split": split, "classes": classes, "half_window": half_window}
     more = {"context": context, "image_size": image_size, "seed": seed, "overwrite": overwrite}
-    _prepare(as_json, prepare_ecg, source, data_dir, **options, **more)
+    kept = {"look_alikes": look_alikes}
+    _prepare(as_json, prepare_ecg, source, data_dir, **options, **kept, **more)
 
 
 @prepare_app.command()
@@ -75,6 +81,8 @@ def pneumonia(
     split: Annotated[str, typer.Option(help="official, patient or random.")] = "official",
     image_size: ImageSize = 128,
     duplicates: Duplicates = "refuse",
+    look_alikes: LookAlikes = True,
+    skip_bad: SkipBad = False,
     overwrite: Overwrite = False,
     data_dir: DataDir = Path("data"),
     seed: Seed = 0,
@@ -84,7 +92,8 @@ def pneumonia(
     from data_prep.xray import prepare_pneumonia
 
     options = {"name": name, "duplicates": duplicates, "split": split, "image_size": image_size}
-    _prepare(as_json, prepare_pneumonia, source, data_dir, **options, seed=seed, overwrite=overwrite)
+    kept = {"look_alikes": look_alikes, "skip_bad": skip_bad}
+    _prepare(as_json, prepare_pneumonia, source, data_dir, **options, **kept, seed=seed, overwrite=overwrite)
 
 
 @prepare_app.command()
@@ -97,6 +106,8 @@ def folder(
     ] = None,
     image_size: ImageSize = 128,
     duplicates: Duplicates = "refuse",
+    look_alikes: LookAlikes = True,
+    skip_bad: SkipBad = False,
     overwrite: Overwrite = False,
     data_dir: DataDir = Path("data"),
     seed: Seed = 0,
@@ -106,7 +117,8 @@ def folder(
     from data_prep.folder import prepare_folder
 
     options = {"name": name, "duplicates": duplicates, "split": split, "groups": groups, "image_size": image_size}
-    _prepare(as_json, prepare_folder, source, data_dir, **options, seed=seed, overwrite=overwrite)
+    kept = {"look_alikes": look_alikes, "skip_bad": skip_bad}
+    _prepare(as_json, prepare_folder, source, data_dir, **options, **kept, seed=seed, overwrite=overwrite)
 
 
 @prepare_app.command()
@@ -117,6 +129,8 @@ def csv(
     classes: Classes = None,
     image_size: ImageSize = 128,
     duplicates: Duplicates = "refuse",
+    look_alikes: LookAlikes = True,
+    skip_bad: SkipBad = False,
     overwrite: Overwrite = False,
     data_dir: DataDir = Path("data"),
     seed: Seed = 0,
@@ -126,7 +140,8 @@ def csv(
     from data_prep.csv_table import prepare_csv
 
     options = {"name": name, "duplicates": duplicates, "split": split, "classes": classes, "image_size": image_size}
-    _prepare(as_json, prepare_csv, source, data_dir, **options, seed=seed, overwrite=overwrite)
+    kept = {"look_alikes": look_alikes, "skip_bad": skip_bad}
+    _prepare(as_json, prepare_csv, source, data_dir, **options, **kept, seed=seed, overwrite=overwrite)
 
 
 @prepare_app.command()
@@ -137,6 +152,7 @@ def npz(
     classes: Classes = None,
     image_size: Annotated[int | None, typer.Option(help="Pixels a side; the file's own by default.")] = None,
     duplicates: Duplicates = "report",
+    look_alikes: LookAlikes = True,
     overwrite: Overwrite = False,
     data_dir: DataDir = Path("data"),
     seed: Seed = 0,
@@ -146,4 +162,5 @@ def npz(
     from data_prep.npz import prepare_npz
 
     options = {"name": name, "duplicates": duplicates, "split": split, "classes": classes, "image_size": image_size}
-    _prepare(as_json, prepare_npz, source, data_dir, **options, seed=seed, overwrite=overwrite)
+    kept = {"look_alikes": look_alikes}
+    _prepare(as_json, prepare_npz, source, data_dir, **options, **kept, seed=seed, overwrite=overwrite)

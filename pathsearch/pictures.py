@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from data_prep.errors import BadData, PathsearchError
-from data_prep.images import GREY_MODES, SUFFIXES, Picture, read_image
+from data_prep.images import GREY_MODES, SUFFIXES, Picture, is_image, read_image
 from data_prep.manifest import Task
 from data_prep.safe_images import FORMATS
 from pathsearch.views import pixels, square
@@ -130,7 +130,7 @@ def shown(file: Path, longest: int) -> np.ndarray:
 
 def _is_image_file(file: Path, folder: Path) -> bool:
     hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
-    return not hidden and file.suffix.lower() in SUFFIXES and not file.name.endswith(HEAT) and file.is_file()
+    return not hidden and not file.name.endswith(HEAT) and file.is_file() and is_image(file)
 
 
 def _is_grey(file: Path) -> bool:

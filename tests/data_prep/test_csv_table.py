@@ -88,3 +88,101 @@ def test_labels_outside_the_classes_and_torn_groups_are_named(table, tmp_path):
         prepare_csv(table(split=PARTS, group=["g"] * 20), tmp_path, name="pets", image_size=16)
     with pytest.raises(BadData, match=r"got nothing there"):
         prepare_csv(tmp_path / "no.csv", tmp_path, name="pets")
+
+
+@pytest.mark.parametrize("name", ["Group", "groups", " group", "group ", "Label", "labels", " split", "SPLIT", "Files"])
+def test_a_column_that_resembles_a_known_one_is_refused(table, tmp_path, name):
+    with pytest.raises(BadData, match=r"expected columns called file, label, split, group, got .*; call it") as caught:
+        prepare_csv(table(**{name: GROUPS}), tmp_path, name="pets", image_size=16)
+    assert repr(name) in str(caught.value)
+    assert repr(name.strip().lower().rstrip("s")) in str(caught.value)
+
+
+def test_a_column_twice_is_refused(table, tmp_path):
+    rows = "".join(f"{name},{name[:3]},a,b\n" for name in NAMES)
+    with pytest.raises(BadData, match=r"got 'group.1'; call it 'group'"):
+        prepare_csv(table("file,label,group,group\n" + rows), tmp_path, name="pets", image_size=16)
+
+
+def test_other_columns_are_ignored_by_name(table, tmp_path):
+    task = prepare_csv(table(age=["7"] * 20, patient_id=GROUPS), tmp_path, name="pets", image_size=16)
+    assert task.split_name == "random"
+    assert task.info["notes"][0].startswith(
+        "columns that were ignored: 'age', 'patient_id'; only one called group keeps"
+    )
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_semicolons_and_tabs_are_separators_too(table, tmp_path, separator, quote):
+    rows = [["file", "label", "group"], *([name, name[:3], group] for name, group in zip(NAMES, GROUPS, strict=True))]
+    text = "".join(separator.join(f"{quote}{cell}{quote}" for cell in row) + "\r\n" for row in rows)
+    task = prepare_csv(table(text), tmp_path, name="pets", image_size=16)
+    assert task.table["group"].tolist() == GROUPS
+
+
+def test_rows_longer_than_the_header_are_refused(table, tmp_path):
+    with pytest.raises(BadData, match="as many cells in a row as in the header"):
+        prepare_csv(table("file,label\n" + "".join(f"{n},{n[:3]},x\n" for n in NAMES)), tmp_path, name="pets")
+
+
+def test_other_words_for_the_splits_are_understood(table, tmp_path):
+    words = {"train": "Training", "val": "valid", "test": " testing"}
+    task = prepare_csv(table(split=[words[part] for part in PARTS]), tmp_path, name="pets", image_size=16)
+    assert task.table["split"].tolist() == PARTS
+    again = prepare_csv(
+        table(split=["validation" if part == "val" else part for part in PARTS]), tmp_path, name="b", image_size=16
+    )
+    assert again.table["split"].tolist() == PARTS
+
+
+def test_all_bad_images_are_named_at_once_or_left_out(table, tmp_path):
+    file = table(split=PARTS)
+    for name in ("cat1.png", "dog3.png", "dog7.png"):
+        (file.parent / name).write_bytes(b"no picture")
+    with pytest.raises(BadData) as caught:
+        prepare_csv(file, tmp_path, name="pets", image_size=16)
+    said = str(caught.value)
+    assert "task 'pets': 3 of 20 images cannot be used: " in said
+    assert all(name in said for name in ("cat1.png: expected an image", "dog3.png", "dog7.png"))
+    assert said.endswith("--skip-bad leaves them out")
+    assert "\n" not in said
+    assert not (tmp_path / "pets").exists()
+    task = prepare_csv(file, tmp_path, name="pets", image_size=16, skip_bad=True)
+    assert len(task.table) == 17
+    assert not set(task.table["file"]) & {"images/cat/cat1.png", "images/dog/dog3.png", "images/dog/dog7.png"}
+    assert "3 images that cannot be used were left out: cat1.png, dog3.png, dog7.png" in task.info["notes"]
+    assert task.info["counts"] == load_task(tmp_path, "pets").info["counts"]
+
+
+def test_a_long_list_of_bad_images_is_bounded(table, tmp_path, monkeypatch):
+    monkeypatch.setattr("data_prep.images.LISTED", 4)
+    file = table()
+    for name in NAMES[:8]:
+        (file.parent / name).unlink()
+    with pytest.raises(BadData, match=r"image cat0.png, cat1.png, cat2.png, cat3.png and 4 more, got no such file"):
+        prepare_csv(file, tmp_path, name="pets", image_size=16)
+
+
+def test_missing_images_are_left_out_too(table, tmp_path):
+    file = table()
+    (file.parent / "cat0.png").unlink()
+    task = prepare_csv(file, tmp_path, name="pets", image_size=16, skip_bad=True)
+    assert len(task.table) == 19
+    assert "1 images of the table that are not there were left out: cat0.png" in task.info["notes"]
+
+
+def test_the_options_reach_the_preparation_and_the_notes_the_terminal(table, tmp_path):
+    from typer.testing import CliRunner
+
+    from pathsearch.cli import app
+
+    file = table(split=PARTS, age=["7"] * 20)
+    (file.parent / "cat1.png").write_bytes(b"no picture")
+    command = ["prepare", "csv", "--source", str(file), "--name", "pets", "--image-size", "16"]
+    command += ["--data-dir", str(tmp_path / "data"), "--skip-bad", "--no-look-alikes"]
+    said = CliRunner().invoke(app, command, catch_exceptions=False)
+    assert said.exit_code == 0
+    for words in ("'age'", "were left out: cat1.png", "look-alikes across splits were not looked for"):
+        assert words in said.stdout
+    assert load_task(tmp_path / "data", "pets").info["leakage"]["look_alikes"] is None

@@ -9,6 +9,7 @@ from PIL import Image
 from data_prep.errors import BadData, PathsearchError
 from data_prep.folder import prepare_folder
 from data_prep.images import read_image
+from pathsearch.pictures import image_files
 
 pydicom = pytest.importorskip("pydicom")
 DEEP = np.array([[1000, 2000], [3000, 2000]], dtype=np.uint16)
@@ -143,3 +144,9 @@ def test_what_is_deflated_as_a_whole_is_refused_before_it_fills_memory(tmp_path,
     monkeypatch.setattr(pydicom, "dcmread", None)
     with pytest.raises(BadData, match=r"y.dcm: .*deflated as a whole; save it without that"):
         read_image(tmp_path / "y.dcm", None)
+
+
+def test_a_folder_of_new_images_has_its_files_without_a_suffix_too(tmp_path):
+    write_dicom(tmp_path / "new" / "IM000001", DEEP)
+    (tmp_path / "new" / "README").write_text("no picture")
+    assert list(image_files([str(tmp_path / "new")], ())) == [tmp_path / "new" / "IM000001"]

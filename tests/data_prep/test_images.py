@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_prep.errors import BadData, PathsearchError
-from data_prep.images import check_image_size, file_names, read_image, safe, write_images
+from data_prep.errors import BadData, CannotWrite, PathsearchError
+from data_prep.images import check_image_size, file_names, read_image, safe, split_bad, write_images
 
 
 def saved(tmp_path, array, name="x.png", mode=None):
@@ -77,21 +77,49 @@ def test_names_are_safe_and_never_alike():
     assert names == ["images/A/x.png", "images/a/X~2.png", "images/A/x~3.png", "images/B/x.png"]
 
 
-def test_an_error_stops_the_rest(tmp_path):
+def test_an_error_of_another_kind_stops_the_rest(tmp_path):
     made = []
 
     def make(number):
         made.append(number)
         if number == 3:
-            raise BadData("number 3")
+            raise PathsearchError("number 3")
         return Image.new("L", (4, 4))
 
-    with pytest.raises(BadData, match=r"number 3"):
+    with pytest.raises(PathsearchError, match=r"number 3"):
         write_images([tmp_path / f"{i}.png" for i in range(2000)], make)
     assert len(made) < 2000
+
+
+def test_bad_images_are_results_and_the_rest_is_made(tmp_path):
+    def make(number):
+        if number % 3 == 0:
+            raise BadData(f"number {number}")
+        return Image.new("L", (4, 4))
+
+    made = write_images([tmp_path / f"{i}.png" for i in range(10)], make)
+    assert [number for number, one in enumerate(made) if isinstance(one, BadData)] == [0, 3, 6, 9]
+    names = [f"{i}.png" for i in range(10)]
+    with pytest.raises(BadData, match=r"t: 4 of 10 images cannot be used: number 0; the others: 3.png, 6.png, 9.png;"):
+        split_bad(made, names, "t")
+    prints, bad = split_bad(made, names, "t", skip_bad=True)
+    assert (len(prints), sorted(bad)) == (6, [0, 3, 6, 9])
 
 
 @pytest.mark.parametrize("size", [0, -1, 7, 5000])
 def test_sizes_out_of_range_are_refused(size):
     with pytest.raises(PathsearchError, match=f"--image-size: expected 8 to 1024 pixels, got {size}"):
         check_image_size(size)
+
+
+def test_a_full_disk_stops_the_work_and_names_the_file(tmp_path):
+    resource = pytest.importorskip("resource", reason="limits of POSIX")
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(CannotWrite, match=r"x.png: expected to be written, got .*; free some space") as caught:
+            write_images([tmp_path / "x.png"], lambda number: Image.fromarray(noise))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert "\n" not in str(caught.value)

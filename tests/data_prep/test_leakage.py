@@ -11,9 +11,10 @@ from PIL import Image
 from data_prep import leakage
 from data_prep.csv_table import prepare_csv
 from data_prep.errors import BadData, PathsearchError
-from data_prep.fingerprints import ALIKE, N_BITS, Fingerprint, fingerprint, n_alike
+from data_prep.fingerprints import ALIKE, N_BITS, Fingerprint, fingerprint
 from data_prep.folder import prepare_folder
 from data_prep.leakage import keep_apart
+from data_prep.look_alikes import n_alike
 from data_prep.manifest import load_task
 from data_prep.npz import prepare_npz
 
@@ -248,6 +249,17 @@ def test_look_alikes_are_counted_and_reported(pictures, tmp_path):
     task = prepare(source, tmp_path)
     assert task.info["leakage"]["look_alikes"]["test_in_train"] == 1
     assert any("look-alikes across splits: 1 of 7 test images in train" in note for note in task.info["notes"])
+
+
+def test_looking_for_look_alikes_can_be_left_out(pictures, tmp_path, monkeypatch):
+    source = pictures({})
+    with Image.open(source / "train/dog/1.png") as image:
+        jpeg(image).save(source / "test/dog/near.png")
+    monkeypatch.setattr(leakage, "n_alike", None)
+    task = prepare(source, tmp_path, look_alikes=False)
+    assert task.info["leakage"]["look_alikes"] is None
+    assert "look-alikes across splits were not looked for" in task.info["notes"]
+    assert task.info["leakage"]["identical"]["images"] == 0
 
 
 def test_actions_are_those_of_the_help():
