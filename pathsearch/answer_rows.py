@@ -12,11 +12,18 @@ from pathsearch.model import Answer
 from pathsearch.predict import Failure
 
 FORMATS = ("csv", "jsonl")
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # what makes a spreadsheet run a text
 COLUMNS = ("file", "task", "class", "probability", "distance", "unknown", "error")
 
 
 class Rows:
-    """Writes one row an image; `heat_map` is a column only where there are heat maps."""
+    """Writes one row an image; `heat_map` is a column only where there are heat maps.
+
+    In CSV an apostrophe stands before a text that a spreadsheet would run as a formula, such as a file name that begins
+    with `=`; numbers stay as they are, and so does everything in JSON lines.
+
+    Source: OWASP, "CSV injection".
+    """
 
     def __init__(self, stream: TextIO, kind: str, with_heat: bool) -> None:
         self.stream, self.kind = stream, kind
@@ -25,11 +32,11 @@ class Rows:
         if kind == "csv":
             self.writer.writeheader()
 
-    def write(self, answer: Answer | Failure, heat_map: Path | None = None) -> None:
-        """Write one row and push it out."""
-        row = _row(answer) | ({"heat_map": str(heat_map)} if heat_map else {})
+    def write(self, answer: Answer | Failure, heat_map: Path | None = None, error: str | None = None) -> None:
+        """Write one row and push it out; `error` says why an answer has no heat map."""
+        row = _row(answer) | ({"heat_map": str(heat_map)} if heat_map else {}) | ({"error": error} if error else {})
         if self.kind == "csv":
-            self.writer.writerow({key: str(v).lower() if isinstance(v, bool) else v for key, v in row.items()})
+            self.writer.writerow({key: _cell(value) for key, value in row.items()})
         else:
             known = [name for name in (*self.columns, "probabilities") if name in row]
             self.stream.write(json.dumps({name: row[name] for name in known}, allow_nan=False) + "\n")
@@ -40,6 +47,12 @@ def check_format(kind: str) -> None:
     """Refuse a format that is not one of ours."""
     if kind not in FORMATS:
         raise PathsearchError(f"--format: expected {' or '.join(FORMATS)}, got {kind!r}")
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, str) and value.startswith(FORMULA):
+        return "'" + value
+    return str(value).lower() if isinstance(value, bool) else value
 
 
 def _row(answer: Answer | Failure) -> dict[str, Any]:
