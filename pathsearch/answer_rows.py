@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -28,15 +30,14 @@ class Rows:
     def __init__(self, stream: TextIO, kind: str, with_heat: bool) -> None:
         self.stream, self.kind = stream, kind
         self.columns = (*COLUMNS[:-1], "heat_map", COLUMNS[-1]) if with_heat else COLUMNS
-        self.writer = csv.DictWriter(stream, self.columns, lineterminator="\n", extrasaction="ignore")
         if kind == "csv":
-            self.writer.writeheader()
+            stream.write(_line(self.columns))
 
     def write(self, answer: Answer | Failure, heat_map: Path | None = None, error: str | None = None) -> None:
         """Write one row and push it out; `error` says why an answer has no heat map."""
         row = _row(answer) | ({"heat_map": str(heat_map)} if heat_map else {}) | ({"error": error} if error else {})
         if self.kind == "csv":
-            self.writer.writerow({key: _cell(value) for key, value in row.items()})
+            self.stream.write(_line([_cell(row.get(name)) for name in self.columns]))
         else:
             known = [name for name in (*self.columns, "probabilities") if name in row]
             self.stream.write(json.dumps({name: row[name] for name in known}, allow_nan=False) + "\n")
@@ -47,6 +48,13 @@ def check_format(kind: str) -> None:
     """Refuse a format that is not one of ours."""
     if kind not in FORMATS:
         raise PathsearchError(f"--format: expected {' or '.join(FORMATS)}, got {kind!r}")
+
+
+def _line(cells: Sequence[Any]) -> str:
+    """A line of CSV that ends in a line feed; the library quotes a carriage return only if its lines end in one."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\r\n").writerow(cells)
+    return text.getvalue()[:-2] + "\n"
 
 
 def _cell(value: Any) -> Any:
