@@ -98,13 +98,13 @@ def predict(
     """Answer images: one row each, with task, class, probability, distance, and whether it is unknown.
 
     An image that does not decode gets a row with the error, and the exit code is 2. Distance is that to the task's
-    own images over the task's threshold: above 1, the image is unknown and gets no class.
+    own images over the task's threshold: above 1, the image is unknown and gets no class. In CSV an apostrophe stands
+    before a name that a spreadsheet would run as a formula (=, +, -, @ first); jsonl has all names as they are.
     """
     from pathsearch.answer_rows import Rows, check_format
     from pathsearch.bundle import load
     from pathsearch.encoder import choose_device
-    from pathsearch.explain import HeatFiles
-    from pathsearch.explain import explain as draw
+    from pathsearch.explain import HeatFiles, explained
     from pathsearch.model import Answer
     from pathsearch.pictures import image_files
 
@@ -120,25 +120,28 @@ def predict(
         known = list(named)
         named, total = iter(known), len(known)
     said: Counter[str] = Counter()
+    undrawn = 0
     terminal, started = Terminal(as_json=True), time.perf_counter()
     with terminal.progress(), _opened(out) as stream:
         terminal.stage("predict", total)
         rows = Rows(stream, kind, heat is not None)
         for done, answer in enumerate(predictor.stream(named, batch_size), 1):
-            file = None
+            file, trouble = None, None
             if not isinstance(answer, Answer):
                 said["failed"] += 1
             else:
                 said[answer.task or "unknown"] += 1
                 if heat is not None and not answer.unknown:
                     file = heat.file(Path(str(answer.source)))
-                    draw(predictor, answer, file)
-            rows.write(answer, file)
+                    if trouble := explained(predictor, answer, file):
+                        file, undrawn = None, undrawn + 1
+            rows.write(answer, file, trouble)
             terminal.count(done, total, f"{done / (time.perf_counter() - started):.0f} images/s")
     n, seconds = said.total(), time.perf_counter() - started
     counts = ", ".join(f"{said[name]} {name}" for name in (*predictor.model.experts, "unknown", "failed"))
+    counts += f", {undrawn} without a heat map" if undrawn else ""
     errors.print(f"{n} images: {counts}; {n / seconds:.0f} a second", markup=False)
-    if said["failed"]:
+    if said["failed"] or undrawn:
         raise typer.Exit(2)
 
 

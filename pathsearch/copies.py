@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
-from pathsearch.fitness import adamw
+from pathsearch.fitness import adamw, device_of
 from pathsearch.grid import Grid
 from pathsearch.modules import normalise
 from pathsearch.path import Path
@@ -28,15 +28,16 @@ class Copies(nn.Module):
         super().__init__()
         self.shapes = grid.shapes
         self.n_paths = len(paths)
+        device = device_of(grid)
         users = [
             {i: [p for p, path in enumerate(paths) if i in path.layers[n]] for i in range(len(kinds))}
             for n, kinds in enumerate(grid.specifications)
         ]
         self.layers = nn.ModuleList(
-            nn.ModuleList(Stack(grid.module(n, i), owners) for i, owners in layer.items() if owners)
+            nn.ModuleList(Stack(grid.module(n, i), owners, device) for i, owners in layer.items() if owners)
             for n, layer in enumerate(users)
         )
-        self.head = Stack(grid.heads[task], range(self.n_paths))
+        self.head = Stack(grid.heads[task], range(self.n_paths), device)
 
     def forward(self, x: Tensor, masks: Sequence[Tensor] | None = None) -> Tensor:
         """Logits (P, B, K) of all copies for one minibatch (B, C, H, W); masks as in `population.forward`."""
@@ -59,14 +60,20 @@ class Copies(nn.Module):
 
 
 class Stack(nn.Module):
-    """n copies of one module, as many weights along a first axis."""
+    """n copies of one module, as many weights along a first axis.
+
+    Args:
+        module: what is copied; it may have no parameter.
+        owners: n numbers of the paths whose copies they are.
+        device: where it computes, which a module without parameters cannot say.
+    """
 
     owners: Tensor
 
-    def __init__(self, module: nn.Module, owners: Sequence[int]) -> None:
+    def __init__(self, module: nn.Module, owners: Sequence[int], device: torch.device) -> None:
         super().__init__()
         object.__setattr__(self, "template", module)  # not a submodule: its own weights are not trained
-        self.register_buffer("owners", torch.tensor(list(owners), device=_device(module)))
+        self.register_buffer("owners", torch.tensor(list(owners), device=device))
         state, _ = stack_module_state([module] * len(owners))
         self.names = list(state)
         for place, (tensor, original) in enumerate(zip(state.values(), module.parameters(), strict=True)):
@@ -126,7 +133,3 @@ class CopiesAdamW:
 
 def _along_first(values: Tensor, weights: Tensor) -> Tensor:
     return values.view(-1, *[1] * (weights.dim() - 1))
-
-
-def _device(module: nn.Module) -> torch.device:
-    return next((parameter.device for parameter in module.parameters()), torch.device("cpu"))

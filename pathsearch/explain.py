@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -52,10 +53,24 @@ def explain(predictor: Predictor, answer: Answer, file: Path) -> None:
     source = Path(str(answer.source))
     heat = heat_map(predictor.model, predictor.pixels(source), answer.task, answer.label)
     title = (
-        f"{source.name} · {answer.task}: {answer.label}, probability {answer.probability:.3f}, "
+        f"{_readable(source)} · {answer.task}: {answer.label}, probability {answer.probability:.3f}, "
         f"distance {answer.distance:.2f}"
     )
     figure_heat.draw(shown(source, LONGEST), heat, title, answer.label, file)
+
+
+def explained(predictor: Predictor, answer: Answer, file: Path) -> str | None:
+    """Draw as `explain` does, and return why that failed, in one line, or None: the answer stands without it."""
+    try:
+        explain(predictor, answer, file)
+    except (ValueError, OSError) as error:  # ours, and what odd names and places make the system raise
+        return f"heat map: {' '.join(str(error).split())}"
+    return None
+
+
+def _readable(file: Path) -> str:
+    """A file's name with a mark for every byte that is no UTF-8, which no font has."""
+    return os.fsencode(file.name).decode("utf-8", "replace")
 
 
 class HeatFiles:

@@ -28,6 +28,7 @@ from pathsearch.views import augmentation, load_image, stacked
 
 Progress = Callable[[int, int], None]
 CHUNK_BATCHES = 8  # batches between two saves of a growing array: what a kill can cost
+PARTS = 8  # of a batch, that threads decode: handing over single images would cost as much as decoding small ones
 AHEAD = 2  # batches that are being decoded, or are decoded and wait
 
 
@@ -258,22 +259,28 @@ def _is_whole(file: Path) -> bool:
 
 def _encode_view(file: Path, images: list[Path], view: int, encoder: Encoder, mirror: bool) -> Iterator[int]:
     """Fill `file` with one view of `images`, yielding the number of rows as they are done."""
-    size = batch_size(encoder.settings.image_size)
+    size, image_size = batch_size(encoder.settings.image_size), encoder.settings.image_size
 
-    def load(row: int) -> Tensor:
-        return load_image(images[row], encoder.settings.image_size, view, row, mirror)
+    def load(part: range) -> Tensor:
+        return stacked([load_image(images[row], image_size, view, row, mirror) for row in part])
 
     with growing(file, (len(images), *encoder.feature_shape)) as array:
         if array.rows:
             yield array.rows
-        decoded = ahead(load, range(array.rows, len(images)), AHEAD * size)
-        for count in itertools.count(1):
-            if not (batch := list(itertools.islice(decoded, size))):
-                break
-            array.append(encoder(stacked(batch)).numpy())
+        rows = range(array.rows, len(images))
+        batches = [_parts(rows[start : start + size], PARTS) for start in range(0, len(rows), size)]
+        decoded = ahead(load, itertools.chain.from_iterable(batches), AHEAD * PARTS)
+        for count, parts in enumerate(batches, 1):
+            array.append(encoder(torch.cat(list(itertools.islice(decoded, len(parts))))).numpy())
             if count % CHUNK_BATCHES == 0:
                 array.save()
-            yield len(batch)
+            yield sum(map(len, parts))
+
+
+def _parts(rows: range, number: int) -> list[range]:
+    """`rows` in at most `number` parts, in order: what one thread decodes at a time."""
+    step = math.ceil(len(rows) / number)
+    return [rows[start : start + step] for start in range(0, len(rows), step)]
 
 
 def _standardiser(folder: Path, maps: np.ndarray, task: Task, taps: Sequence[int]) -> Standardiser:

@@ -40,6 +40,7 @@ def draw(image: np.ndarray, heat: np.ndarray, title: str, label: str, file: Path
         under.imshow(veil, extent=(-0.5, width - 0.5, height - 0.5, -0.5), interpolation="bilinear")
         bar = figure.colorbar(ScalarMappable(cmap=colours), ax=under, shrink=0.8, ticks=[0, 1])
         bar.ax.set_yticklabels(["none", "most"])
-        bar.set_label(f"speaks for {label}" if heat.max() > 0 else f"nothing speaks for {label}")
+        words = f"speaks for {label}" if heat.max() > 0 else f"nothing speaks for {label}"
+        bar.set_label(words, parse_math=False)
         with appears_whole(file) as part:
             figure.savefig(part, format="png", metadata={"Software": None})

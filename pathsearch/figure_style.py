@@ -73,7 +73,8 @@ def save(figure: Figure, stem: Path) -> list[Path]:
 def caption(figure: Figure, *lines: str) -> None:
     """Small text above everything, wrapped to the width of `figure`."""
     width = int(figure.get_figwidth() * 72 / (0.58 * SMALL))  # characters; DejaVu Sans averages 0.58 em
-    figure.suptitle("\n".join(part for line in lines for part in textwrap.wrap(line, width)))
+    text = "\n".join(part for line in lines for part in textwrap.wrap(line, width))
+    figure.suptitle(text, parse_math=False)  # a file's or a class's name may hold a dollar
 
 
 def tidy(name: str, width: int, lines: int = 1) -> str:

@@ -176,7 +176,13 @@ def settings(name: str, **changes: Any) -> RunSettings:
 
 
 def evolve(
-    run_dir: Path, chosen: RunSettings, *, of: Task | None = None, resume: bool = False, trunk: Encoder | None = None
+    run_dir: Path,
+    chosen: RunSettings,
+    *,
+    of: Task | None = None,
+    resume: bool = False,
+    trunk: Encoder | None = None,
+    device: torch.device = CPU,
 ) -> tuple[Run, dict[str, Any]]:
     """A run under `run_dir`, as the command line does it, figures apart; the run and its report."""
     prepared = of or task(chosen.task)
@@ -186,7 +192,7 @@ def evolve(
     heritage.check(chosen.task, trunk, chosen.grid)
     run.open(chosen, resume=resume, overwrite=False)
     with threadpool_limits(1):  # of BLAS: threads that wait for busy cores cost seconds
-        report = evolving.evolve(prepared, trunk, chosen, run, data_dir() / "features", heritage, CPU, Silent())
+        report = evolving.evolve(prepared, trunk, chosen, run, data_dir() / "features", heritage, device, Silent())
     return run, report
 
 

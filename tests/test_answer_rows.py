@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from small_world import refused
 
 from pathsearch.answer_rows import Rows, check_format
@@ -29,6 +32,31 @@ def test_rows_as_csv():
         "u.png,,,,1.5,true,,",
         "x.png,,,,,,,does not decode",
     ]
+
+
+FORMULAS = ["=cmd|' /C calc'!A0", "+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1"]
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_a_spreadsheet_runs_no_name(name):
+    text = io.StringIO()
+    rows = Rows(text, "csv", with_heat=True)
+    rows.write(replace(KNOWN, source=name, task=name, label=name), Path(name))
+    rows.write(Failure(name, name))
+    rows.write(replace(KNOWN, source="a=1", probability=1e-9, distance=-0.5))
+    answered, failed, numbers = csv.DictReader(io.StringIO(text.getvalue()))
+    assert [answered[column] for column in ("file", "task", "class", "heat_map")] == ["'" + name] * 4
+    assert (failed["file"], failed["error"]) == ("'" + name, "'" + name)
+    assert (numbers["file"], numbers["probability"], numbers["distance"]) == ("a=1", "1e-09", "-0.5"), "numbers stay"
+    lines = io.StringIO()
+    Rows(lines, "jsonl", with_heat=False).write(replace(KNOWN, source=name, label=name))
+    assert json.loads(lines.getvalue())["file"] == json.loads(lines.getvalue())["class"] == name, "here all stay"
+
+
+def test_an_answer_without_its_heat_map_says_why():
+    text = io.StringIO()
+    Rows(text, "csv", with_heat=True).write(KNOWN, None, "heat map: no room")
+    assert text.getvalue().splitlines()[1].endswith(",false,,heat map: no room")
 
 
 def test_rows_as_json_lines():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import functools
 import io
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -170,3 +171,29 @@ def test_explain_as_a_command(tmp_path):
     both = pathsearch("predict", bundle_dir(), images, "--explain", tmp_path / "heat", "--explain-beside")
     assert both.code == 2
     assert "expected one place for heat maps, got two" in both.err
+
+
+def test_no_name_stops_the_batch(tmp_path):
+    """Not UTF-8, no formula for a font, a formula for a spreadsheet, and a name too long for a heat map's."""
+    images = tmp_path / "images"
+    images.mkdir()
+    source = task("blobs").files()[task("blobs").rows("test")[0]]
+    names = [b"caf\xe9.png", rb"a$\frac$b.png", b"=1+1.png", b"x" * 250 + b".png", b"z.png"]
+    for name in names:
+        shutil.copy(source, images / os.fsdecode(name))
+    done = pathsearch("predict", bundle_dir(), images, "--explain", tmp_path / "heat", "--out", tmp_path / "rows.csv")
+    assert done.code == 2, "one heat map could not be written"
+    assert "Traceback" not in done.err
+    assert "5 images" in done.err
+    assert "1 without a heat map" in done.err
+    text = (tmp_path / "rows.csv").read_bytes().decode("utf-8", "surrogateescape")
+    rows = {os.fsencode(Path(row["file"]).name): row for row in csv.DictReader(io.StringIO(text))}
+    assert set(rows) == set(names)
+    assert len({(row["task"], row["class"], row["probability"]) for row in rows.values()}) == 1
+    for name, row in rows.items():
+        if name.startswith(b"x"):
+            assert row["heat_map"] == ""
+            assert row["error"].startswith("heat map: ")
+        else:
+            assert Path(row["heat_map"]).is_file()
+            assert row["error"] == ""
