@@ -31,6 +31,7 @@ from pathsearch.runs import environment, read_json
 from pathsearch.statistics import correct, mcnemar, over_seeds, spread
 from pathsearch.teller import Teller
 from pathsearch.tensor_file import save_tensors
+from pathsearch.threads import choose_threads, keeps_threads, training_work
 from pathsearch.tradeoff import FRONTED, equivalence_report, fronts_report, read_front, sizes_of
 from pathsearch.verdict import NAMES, verdict
 
@@ -133,6 +134,7 @@ class Comparison:
         return Entry(facts, log_p, under("network."), {i: under(f"front.{i}.") for i in facts.get("front", [])})
 
 
+@keeps_threads()
 def compare(
     task: Task,
     encoder: Encoder,
@@ -171,6 +173,7 @@ def compare(
         Arena(task, encoder.feature_shape, settings, one.train(), one.validation(), device, tell, encoder.taps)
         for one in drawn
     ]
+    threads = choose_threads(training_work(arenas[0].grid(0), task.name, settings.training.batch_size), tell)
     # 2. every method at every seed, fixed on validation and on disk before any test image is read; what another
     # process is making is left to it, and awaited at the end
     made: dict[tuple[str, int], Entry] = {}
@@ -198,6 +201,7 @@ def compare(
             if method in entries
         }
         result = _report(arenas, encoder, entries, said, fronts, test)
+        result["threads"] = threads
         write_json(comparison.report_file, result)
     return result
 

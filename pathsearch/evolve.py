@@ -34,9 +34,11 @@ from pathsearch.runs import Run, write_table
 from pathsearch.sealed import owner_of
 from pathsearch.search import SearchState, search
 from pathsearch.teller import Teller
+from pathsearch.threads import choose_threads, keeps_threads, training_work
 from pathsearch.training import Trained
 
 
+@keeps_threads()
 def evolve(
     task: Task,
     encoder: Encoder,
@@ -77,6 +79,7 @@ def evolve(
     grid.add_head(task.name, len(task.classes))
     start = {name: tensor.clone() for name, tensor in grid.state_dict().items()}
     grid.to(device)
+    threads = choose_threads(training_work(grid, task.name, settings.training.batch_size), tell)
 
     # 3. the search; kept every generation
     way = SharedWeights if settings.search.weights == "shared" else FreshWeights
@@ -154,6 +157,7 @@ def evolve(
     tell.stage("test", 0)
     outcome = Outcome(task, encoder, settings, features, grid, state, choice, rivals, expert, heritage)
     result = report(outcome)
+    result["threads"] = threads
     result["earlier_experts"] = heritage.verify(grid, validation)
     clock.lap("test")
     result["seconds"] = {**seconds, "search_generations": sum(row["seconds"] for row in state.log)}

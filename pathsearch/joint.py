@@ -20,17 +20,19 @@ from pathsearch.features import Split, encode
 from pathsearch.intervals import WORDS, rate_interval
 from pathsearch.metrics import UNKNOWN, evaluate
 from pathsearch.mistakes import most_confident, together
-from pathsearch.mixture import Answers, answer
+from pathsearch.mixture import CHUNK, Answers, answer
 from pathsearch.model import Model, check_unchanged
 from pathsearch.reuse import matrix
 from pathsearch.router import FALSE_REJECTION
 from pathsearch.runs import Run, environment, read_json
 from pathsearch.sums import DUE, SUMS, check_sums, write_sums
 from pathsearch.teller import Teller
+from pathsearch.threads import answering_work, choose_threads, keeps_threads
 
 SAVED = ("env.json", "report.json")  # what the digests of a saved evaluation are of
 
 
+@keeps_threads()
 def joint_evaluate(
     runs: Sequence[Run],
     data_dir: Path,
@@ -69,6 +71,8 @@ def joint_evaluate(
         check_unchanged(run, expert, task, encoder)
         tell.stage("encode", 0)
         tests[name] = encode(task, encoder, cache_dir, 1, tell.count).test()
+    work = max(answering_work(one.network, one.facts.shapes[0], CHUNK) for one in experts.values())
+    threads = choose_threads(work, tell)
     answers = answer(tests, experts, model.router, seed, tell)
     report = _report(tests, experts, answers, seed)
     reports = {task: run.report() for task, run in zip(experts, runs, strict=True)}
@@ -81,6 +85,7 @@ def joint_evaluate(
     report["data"] = {name: task.fingerprint for name, task in tasks.items()}
     report["mistakes"] = _mistakes(tasks, tests, answers, report["confusion"]["rows"])
     report["seed"] = seed
+    report["threads"] = threads
     report["false_rejection_on_validation"] = false_rejection
     report["thresholds"] = thresholds(model)
     report["sha256"] = digests

@@ -23,6 +23,7 @@ from pathsearch.config import RunSettings
 from pathsearch.fields import check_fields
 from pathsearch.kept import GENERATION, TRAININGS, forget_trainings
 from pathsearch.sums import DUE, SUMS, check_sums, write_sums
+from pathsearch.threads import GIVEN
 
 LIBRARIES = ("torch", "torchvision", "deap", "numpy", "scikit-learn", "safetensors", "pandas", "pillow")
 RESULTS = ("log.csv", "training.csv", "path.json", "expert.safetensors", "router.safetensors", "report.json")
@@ -148,7 +149,7 @@ class Run:
         if not resume:
             state, on = "an unfinished run", "go on with --resume"
             if self.finished:
-                state, on = "a finished run", "show its report with --resume"
+                state, on = "a finished run", f"see it with `pathsearch plot {self.name}`"
             raise PathsearchError(
                 f"run {self.folder} already holds {state}; {on}, start again with --overwrite, "
                 "or give another --run-name, --seed or --runs-dir"
@@ -299,7 +300,8 @@ def environment() -> dict[str, Any]:
         "system": platform.platform(),
         "processor": platform.machine(),
         "cores": os.cpu_count(),
-        "torch_threads": torch.get_num_threads(),
+        "torch_threads": torch.get_num_threads(),  # at the start; steps may get fewer: see report.json
+        "threads_given": {name: os.environ[name] for name in GIVEN if name in os.environ},
         "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "libraries": {name: version(name) for name in LIBRARIES},
     }

@@ -15,7 +15,7 @@ FLOW = [
     "tensor_file", "sealed", "streams", "sums", "fields", "config", "decision", "clusters", "auc", "intervals",
     "metrics", "mistakes", "statistics", "standing", "measure", "paired", "one_error", "fronts", "reliability",
     "encoder_weights", "encoder", "ahead", "growing", "views", "features", "modules", "vocabulary", "plugins",
-    "recipe", "path", "grid", "population", "fitness", "sequential", "search", "finalists", "training",
+    "recipe", "path", "grid", "threads", "population", "fitness", "sequential", "search", "finalists", "training",
     "baselines", "choice", "nearest", "rivals", "kept", "expert", "router", "calibration", "runs", "same_encoder",
     "heritage", "reuse", "run_verdict", "reporting", "evolve", "tradeoff", "verdict", "compare", "model", "mixture",
     "joint", "pictures", "predict", "answer_rows", "explain", "export", "markdown", "model_card", "bundle", "figures",

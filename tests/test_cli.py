@@ -227,7 +227,8 @@ def test_a_taken_run_is_refused_and_overwritten_on_demand(tmp_path):
     same = ["evolve", *options(settings("blobs")), "--data-dir", data_dir(), "--runs-dir", tmp_path]
     refused = pathsearch(*same)
     assert refused.code == 2
-    assert "already holds a finished run" in refused.err
+    assert "already holds a finished run; see it with `pathsearch plot blobs-random-s0`, start again" in refused.err
+    assert "--resume" not in refused.err, "there is nothing to go on with"
     again = pathsearch(*same, "--overwrite", kill=("pathsearch.figures:plot_run", 1))
     assert Run(tmp_path / "blobs-random-s0").finished, again
 

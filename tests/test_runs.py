@@ -60,7 +60,7 @@ def test_a_taken_directory_is_refused_and_left_alone(run):
     with refused("already holds an unfinished run; go on with --resume, start again with --overwrite, or give another"):
         run.open(settings("blobs", seed=1), resume=False, overwrite=False)
     run.sums_file.write_text("")
-    with refused("already holds a finished run; show its report with --resume, start again with --overwrite"):
+    with refused("already holds a finished run; see it with `pathsearch plot [^ ]*`, start again with --overwrite"):
         run.open(settings("blobs"), resume=False, overwrite=False)
     run.sums_file.unlink()
     assert {name: (run.folder / name).read_bytes() for name in names(run.folder)} == before
