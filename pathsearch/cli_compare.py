@@ -62,8 +62,7 @@ def compare(
         task=task,
         split=prepared.split_name,
         seed=seed,
-        encoder=config.EncoderSettings(encoder, encoder_weights, size if image_size is None else image_size),
-        training=config.TrainingSettings(views=views, threshold=threshold),
+        encoder=config.EncoderSettings(image_size=size),
         data=prepared.fingerprint,
     )
     settings = config.with_settings(settings, setting or [], given(context))

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("data_prep", "pathsearch")
 # The flow, from left to right: nothing here imports what stands after it. Files that are not named may stand anywhere.
 FLOW = [
-    "streams", "config", "decision", "metrics", "mistakes", "statistics", "fronts", "reliability", "encoder",
+    "streams", "setting_checks", "idle_settings", "config", "decision", "metrics", "mistakes", "statistics", "fronts", "reliability", "encoder",
     "features", "modules", "recipe", "path", "grid", "population", "fitness",
     "sequential", "search", "finalists", "training",
     "baselines", "choice", "nearest", "rivals", "expert", "router", "calibration", "runs", "heritage", "reuse",
