@@ -42,11 +42,14 @@ class GridSettings:
     max_active: int = 3  # N, PathNet's
     modules: str = "mixed"  # kinds and sizes differ, so that a choice means something; `paper` for identical ones
     width: int = 64  # D, of the vectors between layers: four times a small task's needs, still cheap
+    plugins: tuple[str, ...] = ()  # NAME=SHA-256 of each file with module kinds of the user's own; --plugin
 
     def __post_init__(self) -> None:
         check_types(self)
         at_least(self, 1, "n_layers", "n_modules", "max_active", "width")
-        one_of(self, "modules", "mixed", "paper")
+        object.__setattr__(self, "plugins", tuple(self.plugins))  # a list in JSON
+        if not self.plugins:  # which may bring more
+            one_of(self, "modules", "mixed", "paper")
 
 
 @dataclass(frozen=True)
@@ -241,6 +244,8 @@ def _read(key: str, text: str, part: Any) -> Any:
         value = text if kind is str else json.loads(text)
     except ValueError:
         value = None
+    if isinstance(value, list):
+        value = tuple(value)
     if optional and text == "null":
         return None
     if not fits(value, kind):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import fields
-from typing import Any, get_type_hints
+from typing import Any, get_origin, get_type_hints
 
 from data_prep.errors import PathsearchError
 
@@ -29,11 +29,11 @@ def plain_type(hint: Any) -> tuple[Any, bool]:
     return (parts[0], True) if optional else (hint, False)
 
 
-def fits(value: Any, kind: type) -> bool:
+def fits(value: Any, kind: Any) -> bool:
     """Whether a value is of a kind; a whole number is a float too, a truth value is no number."""
     if kind is float:
         return type(value) in (int, float) and math.isfinite(value)
-    return type(value) is kind
+    return type(value) is (get_origin(kind) or kind)
 
 
 def at_least(owner: object, low: float, *names: str) -> None:
