@@ -18,11 +18,11 @@ from pathsearch import fresh as module
 from pathsearch import rivals
 from pathsearch.config import SearchSettings
 from pathsearch.features import Split, encode
-from pathsearch.fitness import fitnesses
 from pathsearch.folds import folds, labels_scored
 from pathsearch.fresh import FreshWeights
 from pathsearch.streams import derive
 from pathsearch.teller import Silent
+from pathsearch.told import fitnesses_of
 
 FRESH = replace(SETTINGS, weights="fresh")
 THREE = replace(FRESH, folds=3)
@@ -168,10 +168,10 @@ def test_a_score_is_that_of_trainings_made_by_hand(make_grid, splits, measure):
 def test_balanced_accuracy_is_over_all_images_together(make_grid, splits, monkeypatch):
     """Not the mean of the parts' own: a class may be rare in one of them."""
     seen = []
-    monkeypatch.setattr(module, "fitnesses", lambda *given: seen.append(given) or fitnesses(*given))
+    monkeypatch.setattr(module, "fitnesses_of", lambda *given: seen.append(given) or fitnesses_of(*given))
     fresh(make_grid, splits, replace(THREE, fitness="balanced_accuracy")).score(PATHS)
-    [(log_p, labels, measure, _)] = seen
-    assert log_p.shape == (len(PATHS), 330, 3)
+    [(told, labels, measure, _)] = seen
+    assert told.right.shape == told.likelihood.shape == (len(PATHS), 330)
     assert torch.equal(labels.bincount(), torch.tensor([110, 110, 110]))
     assert measure == "balanced_accuracy"
 
@@ -179,9 +179,9 @@ def test_balanced_accuracy_is_over_all_images_together(make_grid, splits, monkey
 def test_one_fold_is_what_it_was(make_grid, splits):
     one = fresh(make_grid, splits, FRESH)
     assert one.parts == []
-    log_p, progress = one._answers(PATHS)
+    told, progress = one._answers(PATHS)
     assert one._evaluate(PATHS) == list(
-        zip(fitnesses(log_p, splits[1].labels, "accuracy", PATHS), progress, strict=True)
+        zip(fitnesses_of(told, splits[1].labels, "accuracy", PATHS), progress, strict=True)
     )
     assert one.score(PATHS) != fresh(make_grid, splits, THREE).score(PATHS)
 
