@@ -53,10 +53,10 @@ def epoch_images(n: int, batch_size: int) -> int:
 
 def multiply_adds(module: nn.Module, shape: Sequence[int]) -> int:
     """Multiply-adds of a module's forward pass for one image of this shape, as torch's own counter finds them."""
-    device = next((parameter.device for parameter in module.parameters()), None)
+    like = next(module.parameters(), torch.zeros(()))
     once = copy.deepcopy(module).eval()  # whatever a pass leaves behind, it leaves there
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        once(torch.zeros(1, *shape, device=device))
+        once(like.new_zeros(1, *shape))
     return int(counter.get_total_flops()) // 2  # it counts multiplication and addition apart
 
 

@@ -221,13 +221,17 @@ def test_the_budget_counts_every_training(tmp_path):
     parts = features.train(), features.validation()
     arena = rivals.Arena(task("blobs"), encoder().feature_shape, of, *parts, CPU, Silent())
     assert arena.minibatches == 48
-    entry = rivals.enter(arena, "random_search", 0)
-    drawn, rest = divmod(entry.facts["images"]["search"], 2 * 3 * of.search.batch_size)
+    assert arena.most.search == 48 * of.search.batch_size
+    each = {name: rivals.enter(arena, name, 0).facts for name in ("evolved", "random_search", "pathnet")}
+    drawn, rest = divmod(each["evolved"]["path_images"]["search"], 2 * 3 * of.search.batch_size)
     assert rest == 0
     assert 4 <= drawn <= 8
+    generations = each["evolved"]["images"]["search"] / (2 * 3 * of.search.batch_size)
+    assert generations <= 2, "paths that train together draw an image once"
+    for name in ("random_search", "pathnet"):
+        assert 0 <= each[name]["path_images"]["search"] - arena.most.search < 4 * 2 * 3 * of.search.batch_size
     assert labels_scored(of.search, *parts).tolist() == [*parts[0].labels.tolist(), *parts[1].labels.tolist()]
     assert labels_scored(replace(of.search, folds=1), *parts) is parts[1].labels
-    assert rivals.enter(arena, "pathnet", 0).facts["images"]["search"] <= 48 * of.search.batch_size
 
 
 def test_a_task_gives_its_groups_to_its_splits(tmp_path):
