@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import MISSING, fields
+from functools import partial
 from typing import Any, NamedTuple
 
 from data_prep.errors import PathsearchError
@@ -25,6 +26,10 @@ def _by_tournament(settings: Any) -> bool:
 
 def _shared(settings: Any) -> bool:
     return bool(settings.search.weights == "shared")
+
+
+def _balanced(part: str, settings: Any) -> bool:
+    return bool(getattr(settings, part).balance)
 
 
 def _without_recipes(settings: Any) -> bool:
@@ -53,7 +58,7 @@ RULES = [
     *(
         Rule(
             f"{part}.balance_strength",
-            lambda s, part=part: getattr(s, part).balance,
+            partial(_balanced, part),
             f"it says how much {part}.balance does, which is off",
             f"give {part}.balance=true",
         )

@@ -101,8 +101,15 @@ def _pathnet(arena: Arena, seed: int, budget: Budget) -> Entry:
     """PathNet's own: pairs compete, scored by the last weights alone, and each path trains in turn."""
     plain = replace(
         arena.settings.search,
-        **{"preset": "pathnet", "pareto": False, "weights": "shared", "recipes": False},
-        **{"warmup": 0, "rungs": 0, "snapshots": 1, "folds": 1, "average": 0.0},
+        preset="pathnet",
+        pareto=False,
+        weights="shared",
+        recipes=False,
+        warmup=0,
+        rungs=0,
+        snapshots=1,
+        folds=1,
+        average=0.0,
     )
     return _searched(arena, seed, plain, SequentialWeights, budget)
 
