@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import islice
 from math import prod
 
 from torch import nn
@@ -73,6 +74,12 @@ def _train(
 
 
 def random_paths(grid: Grid, number: int, seed: int, recipes: bool = False) -> list[Path]:
-    """Paths drawn as the search draws its first ones, with or without recipes."""
+    """The first of `draws`."""
+    return list(islice(draws(grid, seed, recipes), number))
+
+
+def draws(grid: Grid, seed: int, recipes: bool = False) -> Iterator[Path]:
+    """Paths drawn as the search draws its first ones, with or without recipes, without an end."""
     rng, space = python_stream(seed, "random baseline"), replace(grid.space, recipes=recipes)
-    return [space.random_path(rng) for _ in range(number)]
+    while True:
+        yield space.random_path(rng)

@@ -86,7 +86,9 @@ def evolve(
     ] = "argmax",
     views: Annotated[int, typer.Option(help="Views of each training image; above 1: flips, scales, turns.")] = 1,
     target: Annotated[float | None, typer.Option(help="Stop when the best fitness reaches this.")] = None,
-    plateau: Annotated[int | None, typer.Option(help="Stop after so many generations without gain.")] = None,
+    plateau: Annotated[
+        int, typer.Option(help="Stop after so many generations without gain; --set search.plateau=null: never.")
+    ] = 12,
     grid: Annotated[str | None, typer.Option(help="Start on this finished run's grid; its experts stay fixed.")] = None,
     setting: Annotated[
         list[str] | None, typer.Option("--set", help="Any other setting of config.json, as training.epochs=20.")
@@ -111,12 +113,8 @@ def evolve(
         task=task,
         split=prepared.split_name,
         seed=seed,
-        encoder=config.EncoderSettings(encoder, encoder_weights, size if image_size is None else image_size),
-        grid=config.GridSettings(modules=modules, plugins=run_plugins(plugin)),
-        search=config.SearchSettings(
-            population, generations, preset, weights, fitness, pareto, target=target, plateau=plateau
-        ),
-        training=config.TrainingSettings(views=views, threshold=threshold),
+        encoder=config.EncoderSettings(image_size=size),
+        grid=config.GridSettings(plugins=run_plugins(plugin)),
         grown_from=grid,
         data=prepared.fingerprint,
     )

@@ -59,9 +59,8 @@ def compare(
         task=task,
         split=prepared.split_name,
         seed=seed,
-        encoder=config.EncoderSettings(encoder, encoder_weights, size if image_size is None else image_size),
+        encoder=config.EncoderSettings(image_size=size),
         grid=config.GridSettings(plugins=run_plugins(plugin)),
-        training=config.TrainingSettings(views=views, threshold=threshold),
         data=prepared.fingerprint,
     )
     settings = config.with_settings(settings, setting or [], given(context))

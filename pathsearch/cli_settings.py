@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import typer
 
 SETTINGS = {
@@ -18,10 +20,10 @@ SETTINGS = {
 }
 
 
-def given(context: typer.Context) -> dict[str, str]:
-    """By setting, the option that the user gave for it; what stands at its default is left out."""
+def given(context: typer.Context) -> dict[str, tuple[str, Any]]:
+    """By setting, the option that the user gave for it and its value; what stands at its default is left out."""
     return {
-        setting: "--" + option.replace("_", "-")
+        setting: ("--" + option.replace("_", "-"), context.params[option])
         for option, setting in SETTINGS.items()
         if (source := context.get_parameter_source(option)) is not None and source.name == "COMMANDLINE"
     }

@@ -19,6 +19,7 @@ from data_prep.errors import PathsearchError
 from data_prep.manifest import Task
 from data_prep.whole_files import write_json
 from pathsearch import metrics, rivals
+from pathsearch.arena import STAGES, Arena, Budget, Entry
 from pathsearch.clusters import clusters
 from pathsearch.config import RunSettings
 from pathsearch.decision import decide
@@ -26,7 +27,7 @@ from pathsearch.encoder import Encoder
 from pathsearch.features import Split, encode, split_in_words
 from pathsearch.intervals import method as by_what
 from pathsearch.paired import paired
-from pathsearch.rivals import METHODS, Arena, Entry
+from pathsearch.rivals import METHODS
 from pathsearch.runs import environment, read_json
 from pathsearch.statistics import correct, mcnemar, over_seeds, spread
 from pathsearch.teller import Teller
@@ -36,7 +37,9 @@ from pathsearch.tradeoff import FRONTED, equivalence_report, fronts_report, read
 from pathsearch.verdict import NAMES, verdict
 
 NEEDED = ("evolved", "linear_probe")  # the question, and the floor of the fronts
-FORM = 2  # of a part file: 2 has the networks of the front
+FORM = 3  # of a part file: 2 has the networks of the front, 3 what each stage cost, at equal path-images
+COSTS = ("images", "path_images", "operations")
+DRAWN = ("random_paths", "ladder", "full_grid", "linear_probe")  # they train candidates alone
 RATES = ("accuracy", "balanced_accuracy", "auc", "log_likelihood")
 
 
@@ -124,7 +127,7 @@ class Comparison:
             raise PathsearchError(f"part {file}: cannot be read ({error}); remove it to make it again") from None
         if form != str(FORM):
             raise PathsearchError(
-                f"part {file}: has form {form} of another version, expected {FORM}, with the networks of its front; "
+                f"part {file}: has form {form} of another version, expected {FORM}, with its path-images; "
                 f"remove {file.parent} to make all parts again"
             )
 
@@ -180,10 +183,13 @@ def compare(
     for wait in (False, True):
         for arena, seed in zip(arenas, numbers, strict=True):
             for method in [name for name in comparison.methods if (name, seed) not in made]:
+                evolved = made.get(("evolved", seed))
+                if method != "evolved" and evolved is None:
+                    continue  # what the others may spend is not known yet
                 tell.stage(f"{method} {seed}", 0)
                 with comparison.claim(f"s{seed}-{method}", wait) as ours:
                     if ours:
-                        made[method, seed] = _part(comparison, arena, method, seed)
+                        made[method, seed] = _part(comparison, arena, method, seed, evolved)
     entries = {method: [made[method, seed] for seed in numbers] for method in comparison.methods}
     # 3. the test images, once
     with comparison.claim("report", wait=True):
@@ -206,11 +212,11 @@ def compare(
     return result
 
 
-def _part(comparison: Comparison, arena: Arena, method: str, seed: int) -> Entry:
-    """One method at one seed, from disk if it is there."""
+def _part(comparison: Comparison, arena: Arena, method: str, seed: int, evolved: Entry | None) -> Entry:
+    """One method at one seed, from disk if it is there; with what the evolved path spent, once that is known."""
     entry = comparison.load(seed, method)
     if entry is None:
-        entry = rivals.enter(arena, method, seed)
+        entry = rivals.enter(arena, method, seed, None if evolved is None else evolved.spent)
         comparison.save(entry)
     return entry
 
@@ -242,7 +248,7 @@ def _report(
         "seeds": [one.facts["seed"] for one in entries["evolved"]],
         "measure": measure,
         "intervals": by_what(clusters(test.groups, len(test))),
-        "budget": _budget(arena),
+        "budget": _budget(arena, entries),
         "left_out": [method for method in METHODS if method not in methods],
         "methods": methods,
         "against": against,
@@ -253,7 +259,7 @@ def _report(
     return {**result, "verdict": verdict(result)}
 
 
-def _budget(arena: Arena) -> dict[str, Any]:
+def _budget(arena: Arena, entries: dict[str, list[Entry]]) -> dict[str, Any]:
     one = arena.settings
     recipes = (
         "; learning rate, weight decay and dropout evolve with the path: random search and random paths draw them as "
@@ -262,15 +268,22 @@ def _budget(arena: Arena) -> dict[str, Any]:
         if one.search.recipes
         else ""
     )
+    spent: list[Budget] = [entry.spent for entry in entries["evolved"]]
+    drawn = [entry for method in DRAWN for entry in entries.get(method, [])]
     return {
         "search_images": arena.minibatches * one.search.batch_size,
+        "path_images": {"search": [own.search for own in spent], "candidates": [own.last for own in spent]},
         "finalists": one.training.finalists,
-        "candidates_without_search": arena.candidates,
+        "candidates_without_search": min(len(entry.facts["candidates"]) for entry in drawn),
         "settings": {"search": asdict(one.search), "training": asdict(one.training)},
         "in_words": "same features, last training, threshold rule and selection rule (the smallest within one standard "
-        "error of the best on validation) for all; searches see the same number of training images, PathNet's dealt "
-        "out to its paths in turn; methods without a search train that many more candidates: random paths and the "
-        "ladder other paths, full grid and probe from other initial weights; nearest neighbours choose k" + recipes,
+        "error of the best on validation) for all; every control gets the path-images that the evolved path spent at "
+        "the same seed, an image counted once for every path that trains on it: searches as many as its search, and as "
+        "many finalists; methods without a search as many as its search and its finalists, on candidates trained "
+        "alone: random paths on other paths, the ladder on its rungs and those again from other initial weights, full "
+        "grid and probe from other initial weights; each ends with the generation or training that reaches them; "
+        "nearest neighbours choose k. Images count once in a minibatch that several paths share; operations are "
+        "multiply-adds of training, backward as two forward" + recipes,
     }
 
 
@@ -291,7 +304,9 @@ def _method(
         each.append({**facts, "validation": on_validation, "test": assess(entry, on_test, test)})
     row: dict[str, Any] = {"name": NAMES[several[0].facts["method"]]}
     row |= {key: spread([one[key] for one in each]) for key in ("parameters", "seconds")}
-    row["images"] = spread([sum(one["images"].values()) for one in each])
+    for kind in COSTS:
+        row[kind] = spread([sum(one[kind][stage] for stage in STAGES) for one in each])
+    row["candidates"] = spread([len(one["candidates"]) for one in each])
     for split in ("validation", "test"):
         row[split] = {rate: spread([one[split][rate] for one in each]) for rate in RATES}
         row[split]["n"] = each[0][split]["n"]

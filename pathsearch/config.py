@@ -6,32 +6,11 @@ import difflib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import Any, get_type_hints
 
 from data_prep.errors import PathsearchError
-
-
-def _at_least(owner: object, low: float, *names: str) -> None:
-    for name in names:
-        value = getattr(owner, name)
-        if value is not None and not value >= low:
-            raise PathsearchError(f"{name}: expected at least {low}, got {value}; choose a larger number")
-
-
-def _share(owner: object, *names: str) -> None:
-    for name in names:
-        if not 0 <= getattr(owner, name) < 1:
-            raise PathsearchError(f"{name}: expected a share in [0, 1), got {getattr(owner, name)}")
-
-
-def _strength(value: float) -> None:
-    if not 0 <= value <= 1:
-        raise PathsearchError(f"balance_strength: expected 0 (images weigh alike) to 1 (classes do), got {value}")
-
-
-def _one_of(owner: object, name: str, *choices: str) -> None:
-    if getattr(owner, name) not in choices:
-        raise PathsearchError(f"{name}: expected one of {', '.join(choices)}; got {getattr(owner, name)!r}")
+from pathsearch.idle_settings import refuse_idle
+from pathsearch.setting_checks import at_least, check_types, fits, one_of, plain_type, share, strength, whole_share
 
 
 @dataclass(frozen=True)
@@ -47,9 +26,11 @@ class EncoderSettings:
     taps: int = 1  # maps that modules may read: the last one, and with more those of as many stages before it
 
     def __post_init__(self) -> None:
-        _one_of(self, "precision", "float32", "bfloat16")
-        _at_least(self, 1, "map_size", "taps")
-        _at_least(self, 32, "image_size")  # five halvings leave one position
+        check_types(self)
+        one_of(self, "precision", "float32", "bfloat16")
+        at_least(self, 0, "random_seed")
+        at_least(self, 1, "map_size", "taps")
+        at_least(self, 32, "image_size")  # five halvings leave one position
 
 
 @dataclass(frozen=True)
@@ -64,10 +45,11 @@ class GridSettings:
     plugins: tuple[str, ...] = ()  # NAME=SHA-256 of each file with module kinds of the user's own; --plugin
 
     def __post_init__(self) -> None:
-        _at_least(self, 1, "n_layers", "n_modules", "max_active", "width")
+        check_types(self)
+        at_least(self, 1, "n_layers", "n_modules", "max_active", "width")
         object.__setattr__(self, "plugins", tuple(self.plugins))  # a list in JSON
         if not self.plugins:  # which may bring more
-            _one_of(self, "modules", "mixed", "paper")
+            one_of(self, "modules", "mixed", "paper")
 
 
 @dataclass(frozen=True)
@@ -82,7 +64,7 @@ class SearchSettings:
     pareto: bool = False  # parameters as a second objective (NSGA-II)
     tournament: int = 3  # as many compete for each place: a mild pressure
     crossover: float = 0.5  # share of couples that exchange layers
-    elite: int = 2  # best paths that pass unchanged
+    elite: int = 2  # best paths that pass unchanged; one of a population of two
     hall_of_fame: int = 10  # best paths ever, scored again with each generation
     steps: int = 50  # minibatches a generation (PathNet's T)
     rungs: int = 0  # of a ladder of single modules, small to large: so many first paths are these, the others random
@@ -98,22 +80,26 @@ class SearchSettings:
     balance: bool = False  # every class weighs the same in the loss; rates per class are reported either way
     balance_strength: float = 1.0  # with balance; 0.5 is halfway, where full weight costs too much accuracy
     target: float | None = None  # stop when the best fitness reaches this
-    plateau: int | None = None  # stop after so many generations without a better best
+    plateau: int | None = 12  # stop after so many generations without gain: ECG's gains were 10 apart at most; or null
 
     def __post_init__(self) -> None:
-        _at_least(self, 2, "population", "tournament")
-        _at_least(self, 1, "generations", "hall_of_fame", "steps", "batch_size", "plateau", "snapshots", "folds")
-        _at_least(self, 0, "elite", "rungs", "warmup", "learning_rate", "weight_decay")
-        _share(self, "dropout", "average")
-        _strength(self.balance_strength)
-        if not 0 <= self.crossover <= 1:
-            raise PathsearchError(f"crossover: expected a share in [0, 1], got {self.crossover}")
+        check_types(self)
+        at_least(self, 2, "population", "tournament")
+        at_least(self, 1, "generations", "hall_of_fame", "steps", "batch_size", "plateau", "snapshots", "folds")
+        at_least(self, 0, "elite", "rungs", "warmup", "learning_rate", "weight_decay")
+        share(self, "dropout", "average")
+        strength(self.balance_strength)
+        whole_share(self, "crossover", "target")
+        if self.elite >= self.population and self.elite == SearchSettings.elite:  # the default follows the population
+            object.__setattr__(self, "elite", self.population - 1)
         if self.elite >= self.population:
             raise PathsearchError(f"elite: expected fewer than population={self.population}, got {self.elite}")
+        if self.pareto and self.population % 4:
+            raise PathsearchError(f"population: NSGA-II expects a multiple of 4, got {self.population}")
         if self.rungs > self.population:
             raise PathsearchError(f"rungs: expected at most population={self.population}, got {self.rungs}")
-        _one_of(self, "preset", "generational", "pathnet", "random")
-        _one_of(self, "weights", "shared", "fresh")
+        one_of(self, "preset", "generational", "pathnet", "random")
+        one_of(self, "weights", "shared", "fresh")
         if self.weights == "fresh" and self.snapshots > 1:
             raise PathsearchError(
                 f"snapshots: expected 1 with weights=fresh, whose scores are of no generation, got {self.snapshots}; "
@@ -124,7 +110,7 @@ class SearchSettings:
                 f"folds: expected 1 with weights=shared, which have seen every part, got {self.folds}; "
                 "give weights=fresh"
             )
-        _one_of(self, "fitness", "accuracy", "balanced_accuracy", "auc")
+        one_of(self, "fitness", "accuracy", "balanced_accuracy", "auc")
         if self.recipes and self.weights != "fresh":
             raise PathsearchError(
                 f"recipes: expected weights=fresh beside recipes=true, got weights={self.weights}: one set of shared "
@@ -154,13 +140,12 @@ class TrainingSettings:
     threshold: str = "argmax"  # two classes only: `sensitivity:0.95` or `balanced`, fixed on validation
 
     def __post_init__(self) -> None:
-        _at_least(self, 1, "epochs", "patience", "batch_size", "views", "finalists")
-        _at_least(self, 0, "learning_rate", "weight_decay", "random_paths")
-        _at_least(self, 2, "images_per_class")  # one image of a class has no spread
-        if not isinstance(self.images_per_class, int | None):
-            raise PathsearchError(f"images_per_class: expected a whole number or null, got {self.images_per_class}")
-        _share(self, "dropout", "label_smoothing", "average")
-        _strength(self.balance_strength)
+        check_types(self)
+        at_least(self, 1, "epochs", "patience", "batch_size", "views", "finalists")
+        at_least(self, 0, "learning_rate", "weight_decay", "random_paths")
+        at_least(self, 2, "images_per_class")  # one image of a class has no spread
+        share(self, "dropout", "label_smoothing", "average")
+        strength(self.balance_strength)
         parse_threshold(self.threshold)
 
 
@@ -191,6 +176,10 @@ class RunSettings:
     data: str = ""  # digest of the prepared task: a resumed or joined run must stand on the same images and split
     encoder_key: str = ""  # digest of the encoder with its weights: a file may be replaced under its name
 
+    def __post_init__(self) -> None:
+        check_types(self)
+        at_least(self, 0, "seed")
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for `config.json`."""
         return asdict(self)
@@ -208,19 +197,24 @@ class RunSettings:
 
 
 def with_settings(
-    settings: RunSettings, assignments: Sequence[str], options: Mapping[str, str] | None = None
+    settings: RunSettings, assignments: Sequence[str], options: Mapping[str, tuple[str, Any]] | None = None
 ) -> RunSettings:
-    """Settings changed by assignments such as `training.epochs=20`, each value read as the present one's type.
+    """Settings changed by a command line's options and by assignments such as `training.epochs=20`, checked once.
 
     Args:
         settings: to be changed; they stay as they are.
-        assignments: what `--set` was given.
-        options: by setting, the command line's own option that was given for it: not to be set a second time.
+        assignments: what `--set` was given, each value read as its setting's type.
+        options: by setting, the option of its own that was given for it and its value: not to be set a second time.
 
     Raises:
-        PathsearchError: an unknown setting, a value of another type, or a setting that has its option already.
+        PathsearchError: an unknown setting, a value of another type, a setting that has its option already, one that
+            has no effect beside the others, or a value that the settings refuse.
     """
-    values = settings.to_dict()
+    values, options = settings.to_dict(), options or {}
+    for key, (_, value) in options.items():
+        section, _, name = key.partition(".")
+        values[section][name] = value
+    given = set(options)
     for assignment in assignments:
         key, _, text = assignment.partition("=")
         section, _, name = key.partition(".")
@@ -229,27 +223,35 @@ def with_settings(
             near = [k for k in known if k.endswith(f".{key}")] or difflib.get_close_matches(key, known, n=1)
             hint = f"did you mean {' or '.join(near)}?" if near else f"settings: {', '.join(known)}"
             raise PathsearchError(f"--set {assignment}: unknown setting {key!r}; {hint}")
-        if options and key in options:
-            raise PathsearchError(f"--set {assignment}: {options[key]} is given too; leave out one of them")
-        values[section][name] = _read(key, text, values[section][name])
-    return RunSettings.from_dict(values)
+        if key in options:
+            raise PathsearchError(f"--set {assignment}: {options[key][0]} is given too; leave out one of them")
+        values[section][name] = _read(key, text, getattr(settings, section))
+        given.add(key)
+    made = RunSettings.from_dict(values)
+    if "search.elite" in given and made.search.elite != values["search"]["elite"]:  # only the default follows
+        raise PathsearchError(
+            f"elite: expected fewer than population={made.search.population}, got {values['search']['elite']}"
+        )
+    refuse_idle(made, given)
+    return made
 
 
-def _read(key: str, text: str, before: Any) -> Any:
+def _read(key: str, text: str, part: Any) -> Any:
+    """A value as the type of its setting in this part of the settings."""
+    name = key.partition(".")[2]
+    kind, optional = plain_type(get_type_hints(type(part))[name])
     try:
-        value = text if isinstance(before, str) else json.loads(text)
+        value = text if kind is str else json.loads(text)
     except ValueError:
         value = None
-    if isinstance(before, tuple) and isinstance(value, list):
+    if isinstance(value, list):
         value = tuple(value)
-    if before is None:  # what may be absent is a number
-        fits = type(value) in (int, float) or text == "null"
-    else:
-        fits = type(value) is type(before) or (isinstance(before, float) and type(value) is int)
-    if not fits:
-        wanted = "a number or null" if before is None else f"a value like {json.dumps(before)}"
-        raise PathsearchError(f"--set {key}: expected {wanted}, got {text!r}")
-    return float(str(value)) if isinstance(before, float) else value
+    if optional and text == "null":
+        return None
+    if not fits(value, kind):
+        like = "a number or null" if optional else f"a value like {json.dumps(getattr(part, name))}"
+        raise PathsearchError(f"--set {key}: expected {like}, got {text!r}")
+    return float(str(value)) if kind is float else value
 
 
 def _make(cls: Any, values: dict[str, Any]) -> Any:

@@ -8,38 +8,28 @@ from collections.abc import Iterable, Iterator, Sequence
 from statistics import fmean
 from typing import NamedTuple, Protocol, cast
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from data_prep.errors import PathsearchError
 from pathsearch import population
 from pathsearch.config import SearchSettings
+from pathsearch.cost import PASSES, Cost, Meter
 from pathsearch.features import Split
 from pathsearch.grid import Grid, dropout_masks, head_name
 from pathsearch.path import Path
 from pathsearch.population import Plan
 from pathsearch.streams import torch_stream
+from pathsearch.told import Fitness, NonFiniteFitness, Told, fitnesses, fitnesses_of, paths_at_once
+
+__all__ = ["Fitness", "NonFiniteFitness", "fitnesses"]  # what is asked of them here, where training and scoring meet
 
 SCORING_BYTES = 128 << 20  # activations of a scoring pass at most: what keeps memory flat on a laptop
 PATHS_AT_ONCE = 256  # paths scored in one pass; more gain nothing
 
 
 Tensors = tuple[Tensor, ...] | list[Tensor]
-
-
-class Fitness(NamedTuple):
-    """How good a path is on the validation images; compared in this order."""
-
-    score: float  # accuracy, balanced accuracy or AUC, in [0, 1]
-    log_likelihood: float  # mean, nats an image; breaks the ties of small validation sets
-
-
-class NonFiniteFitness(PathsearchError):
-    """A loss or a score became NaN or infinite."""
 
 
 class Progress(NamedTuple):
@@ -51,6 +41,10 @@ class Progress(NamedTuple):
 
 class Evaluator(Protocol):
     """What the search asks of a way to train and score paths."""
+
+    @property
+    def cost(self) -> Cost:
+        """Of all training since this evaluator was made; no part of its state."""
 
     def train(self, paths: Sequence[Path], generation: int) -> Progress:
         """Train along `paths`; generation -1 is the warm-up."""
@@ -88,6 +82,12 @@ class SharedWeights:
         if settings.average:
             self.average = running_average(grid, settings.average)
         self.snapshots: list[dict[str, Tensor]] = []  # of what is scored, oldest first; none are kept if one is enough
+        self.meter, self.spent = Meter(grid, task), Cost()
+
+    @property
+    def cost(self) -> Cost:
+        """Of all training since this evaluator was made."""
+        return self.spent
 
     def train(self, paths: Sequence[Path], generation: int) -> Progress:
         """Train the grid for one generation's minibatches along all `paths` in one pass."""
@@ -95,7 +95,8 @@ class SharedWeights:
         plan = population.plan(paths).to(device_of(self.grid))
         streams = torch_stream(self.seed, "masks", generation)
         self.grid.train()
-        loss_sum, correct = 0.0, 0.0
+        sums = torch.zeros(2, dtype=torch.float64, device=device_of(self.grid))  # no step waits for the device
+        images = 0
         for x, labels in minibatches(
             self.train_split, self.settings.batch_size, steps, torch_stream(self.seed, "batches", generation)
         ):
@@ -113,8 +114,10 @@ class SharedWeights:
             self.optimiser.step()
             if self.average is not None:
                 self.average.update_parameters(self.grid)
-            loss_sum += loss.item()
-            correct += (logits.argmax(-1) == labels).float().mean().item()
+            sums += torch.stack([loss.detach(), (logits.argmax(-1) == labels).float().mean()])
+            images += len(labels)
+        self.spent += Cost(images, images * len(paths), PASSES * images * self.meter.together(plan))
+        loss_sum, correct = sums.tolist()
         if not math.isfinite(loss_sum):
             raise NonFiniteFitness(
                 f"generation {generation}: the training loss became {loss_sum}; "
@@ -129,8 +132,10 @@ class SharedWeights:
         """Validation fitness of each path, all in one pass over the data; duplicates are scored once."""
         distinct = list(dict.fromkeys(paths))
         found: dict[Path, Fitness] = {}
-        for start in range(0, len(distinct), PATHS_AT_ONCE):
-            some = distinct[start : start + PATHS_AT_ONCE]
+        classes = grid_classes(self.grid, self.task)
+        at_once = paths_at_once(PATHS_AT_ONCE, self.settings.fitness, len(self.validation), classes)
+        for start in range(0, len(distinct), at_once):
+            some = distinct[start : start + at_once]
             found |= dict(zip(some, self._score(some), strict=True))
         return [found[path] for path in paths]
 
@@ -142,11 +147,16 @@ class SharedWeights:
 
     def _score_with(self, scored: Grid, plan: Plan, paths: list[Path]) -> list[Fitness]:
         scored.eval()
-        outputs = [
-            F.log_softmax(population.forward(scored, self.task, plan, x.to(device_of(self.grid))), -1).cpu()
-            for x, _ in self.validation.batches(scoring_batch(self.grid, plan))
+        size, measure = scoring_batch(self.grid, plan, grid_classes(self.grid, self.task)), self.settings.fitness
+        parts = [
+            Told.of(
+                F.log_softmax(population.forward(scored, self.task, plan, x.to(device_of(self.grid))), -1).cpu(),
+                labels,
+                measure,
+            )
+            for x, labels in self.validation.batches(size)
         ]
-        return fitnesses(torch.cat(outputs, 1), self.validation.labels, self.settings.fitness, paths)
+        return fitnesses_of(Told.joined(parts), self.validation.labels, measure, paths)
 
     def _scored(self) -> Grid:
         """The grid whose weights are scored: the trained one, or the average along its steps."""
@@ -270,11 +280,12 @@ def minibatches(split: Split, size: int, steps: int, generator: torch.Generator)
         yield split.batch(positions, views), split.labels[positions]
 
 
-def scoring_batch(grid: Grid, plan: Plan) -> int:
-    """Images in a chunk of a scoring pass, so that its activations stay within `SCORING_BYTES`."""
+def scoring_batch(grid: Grid, plan: Plan, n_classes: int = 1) -> int:
+    """Images in a chunk of a scoring pass, so that its activations, and what is said, stay within `SCORING_BYTES`."""
     widest = max(math.prod(shape) for shape in grid.shapes[1:])
     maps = math.prod(grid.shapes[0]) + 64 * math.prod(grid.shapes[0][1:])  # the input, a first-layer module's insides
-    return max(16, min(1024, SCORING_BYTES // (4 * (4 * plan.widest * widest + maps))))
+    said = SCORING_BYTES // (4 * 3 * len(plan.sums) * n_classes)  # logits, their soft maximum, and one of them moved
+    return max(16, min(1024, SCORING_BYTES // (4 * (4 * plan.widest * widest + maps)), said))
 
 
 @torch.no_grad()
@@ -283,33 +294,3 @@ def log_probabilities(network: nn.Module, split: Split, size: int = 512) -> Tens
     network.eval()
     device = device_of(network)
     return torch.cat([F.log_softmax(network(x.to(device)), -1).cpu() for x, _ in split.batches(size)])
-
-
-def fitnesses(log_p: Tensor, labels: Tensor, measure: str, paths: Sequence[Path]) -> list[Fitness]:
-    """Fitness of P paths from their log-probabilities (P, n, K) and the labels (n,).
-
-    Raises:
-        NonFiniteFitness: a path's score is NaN or infinite; DEAP would let it beat everything.
-    """
-    likelihood = log_p.gather(2, labels.expand(len(log_p), -1)[..., None]).mean((1, 2))  # (P,)
-    right = (log_p.argmax(-1) == labels).double()  # (P, n)
-    if measure == "accuracy":
-        scores = right.mean(1)
-    elif measure == "balanced_accuracy":
-        scores = torch.stack([right[:, labels == k].mean(1) for k in labels.unique()]).mean(0)
-    else:
-        scores = torch.tensor([_auc(p, labels) for p in log_p.exp().double()], dtype=torch.float64)
-    for path, score, value in zip(paths, scores.tolist(), likelihood.tolist(), strict=True):
-        if not (math.isfinite(score) and math.isfinite(value)):
-            raise NonFiniteFitness(
-                f"path {path}: fitness became {measure}={score}, log-likelihood={value}; lower the rate"
-            )
-    return [Fitness(*pair) for pair in zip(scores.tolist(), likelihood.tolist(), strict=True)]
-
-
-def _auc(probabilities: Tensor, labels: Tensor) -> float:
-    p = (probabilities / probabilities.sum(-1, keepdim=True)).numpy()
-    if not np.isfinite(p).all():
-        return math.nan  # scikit-learn would refuse it without naming the path
-    binary = p.shape[1] == 2
-    return float(roc_auc_score(labels.numpy(), p[:, 1] if binary else p, multi_class="ovr"))

@@ -14,13 +14,15 @@ from torch import Tensor
 
 from pathsearch.config import SearchSettings
 from pathsearch.copies import Copies, CopiesAdamW
+from pathsearch.cost import PASSES, Cost, Meter
 from pathsearch.features import Split
-from pathsearch.fitness import Fitness, Progress, device_of, fitnesses, loss_weights, minibatches
+from pathsearch.fitness import Progress, device_of, grid_classes, loss_weights, minibatches
 from pathsearch.folds import folds
 from pathsearch.grid import Grid, dropout_masks
 from pathsearch.path import Path
 from pathsearch.recipe import CHOICES, followed
 from pathsearch.streams import derive, torch_stream
+from pathsearch.told import Fitness, Told, fitnesses_of, paths_at_once
 
 COPIES_AT_ONCE = 64  # paths with weights of their own that train in one pass
 
@@ -41,18 +43,26 @@ class FreshWeights:
         self.class_weights = loss_weights(grid, task, train, settings)
         self.known: dict[Path, tuple[Fitness, Progress]] = {}
         self.parts: list[FreshWeights] = []  # one evaluator for each part that is left out
+        self.meter, self.spent = Meter(grid, task), Cost()
         if settings.folds > 1:
             plain = replace(settings, folds=1)
             for number, (rest, part) in enumerate(folds(train, validation, settings, seed)):
                 self.parts.append(FreshWeights(grid, task, rest, part, plain, derive(seed, "fold", number)))
+
+    @property
+    def cost(self) -> Cost:
+        """Of all training since this evaluator was made, once for each part that is left out."""
+        return sum((part.cost for part in self.parts), self.spent)
 
     def train(self, paths: Sequence[Path], generation: int) -> Progress:
         """Train a copy of each path that was not seen before; the warm-up has nothing to do."""
         if generation < 0:
             return Progress(math.nan, math.nan)
         new = [path for path in dict.fromkeys(paths) if path not in self.known]
-        for start in range(0, len(new), COPIES_AT_ONCE):
-            some = new[start : start + COPIES_AT_ONCE]
+        n, classes = sum(len(one.validation) for one in self.parts or [self]), grid_classes(self.grid, self.task)
+        at_once = paths_at_once(COPIES_AT_ONCE, self.settings.fitness, n, classes)
+        for start in range(0, len(new), at_once):
+            some = new[start : start + at_once]
             self.known |= dict(zip(some, self._evaluate(some), strict=True))
         means = np.mean([self.known[path][1] for path in paths], axis=0)
         return Progress(float(means[0]), float(means[1]))
@@ -67,19 +77,19 @@ class FreshWeights:
         measure, several = self.settings.fitness, self.parts or [self]
         each = [one._answers(paths) for one in several]
         labels = torch.cat([one.validation.labels for one in several])
-        found = fitnesses(torch.cat([log_p for log_p, _ in each], 1), labels, measure, paths)
+        found = fitnesses_of(Told.joined(told for told, _ in each), labels, measure, paths)
         if measure == "auc" and self.parts:  # it ranks images, and answers of two networks have no common scale
             rows = zip(several, each, strict=True)
-            aucs = [fitnesses(log_p, one.validation.labels, measure, paths) for one, (log_p, _) in rows]
+            aucs = [fitnesses_of(told, one.validation.labels, measure, paths) for one, (told, _) in rows]
             means = [fmean(own.score for own in of_path) for of_path in zip(*aucs, strict=True)]
             found = [own._replace(score=mean) for own, mean in zip(found, means, strict=True)]
         progress = [Progress(*map(fmean, zip(*rows, strict=True))) for rows in zip(*(p for _, p in each), strict=True)]
         return list(zip(found, progress, strict=True))
 
-    def _answers(self, paths: list[Path]) -> tuple[Tensor, list[Progress]]:
+    def _answers(self, paths: list[Path]) -> tuple[Told, list[Progress]]:
         """Train a copy of each path, all in one pass, by its recipe or the settings.
 
-        Returns (P, n, K) log-probabilities of what they are scored on, and how each training went.
+        Returns what they say to the images that they are scored on, and how each training went.
         """
         recipes = [followed(self.settings, path.recipe) for path in paths]
         rates, decays, dropout = (torch.tensor([getattr(one, name) for one in recipes]) for name in CHOICES)
@@ -89,7 +99,8 @@ class FreshWeights:
         size, steps = self.settings.batch_size, self.settings.steps
         streams, order = torch_stream(self.seed, "masks"), torch_stream(self.seed, "batches")
         device = device_of(self.grid)
-        losses, hits = torch.zeros(len(paths)), torch.zeros(len(paths))
+        losses, hits = torch.zeros(2, len(paths), device=device)  # no step waits for the device
+        images = 0
         for x, labels in minibatches(self.train_split, size, steps, order):
             x, labels = x.to(device), labels.to(device)
             masks = dropout_masks(self.grid.shapes[1:], len(x), dropout, streams)
@@ -99,12 +110,18 @@ class FreshWeights:
             optimiser.zero_grad()
             each.sum().backward()
             optimiser.step()
-            losses += each.detach().cpu()
-            hits += (logits.argmax(-1) == labels).float().mean(1).cpu()
+            losses += each.detach()
+            hits += (logits.argmax(-1) == labels).float().mean(1)
+            images += len(labels)
+        forward = sum(self.meter.path(path) for path in paths)
+        self.spent += Cost(images, images * len(paths), PASSES * images * forward)
         with torch.no_grad():
-            outputs = [F.log_softmax(copies(x.to(device)), -1).cpu() for x, _ in self.validation.batches(2 * size)]
+            parts = [
+                Told.of(F.log_softmax(copies(x.to(device)), -1).cpu(), labels, self.settings.fitness)
+                for x, labels in self.validation.batches(2 * size)
+            ]
         rows = zip((losses / steps).tolist(), (hits / steps).tolist(), strict=True)
-        return torch.cat(outputs, 1), [Progress(*row) for row in rows]
+        return Told.joined(parts), [Progress(*row) for row in rows]
 
     def state(self) -> dict[str, Tensor]:
         """The scores found so far, as one table, and the paths' gene lists."""

@@ -23,6 +23,7 @@ def comparison_page(source: Source) -> dict[str, Any]:
     aside: tuple[str, ...] = ASIDE
     if known:
         found += [("Every method", _methods(report, split)), ("The evolved path against each", _against(report, split))]
+        found.append(("What each was given", _given(report, split)))
         aside += ("methods", "against")
     if known and report.get("fronts"):
         found.append(("Accuracy against parameters", _fronts(report["fronts"], split)))
@@ -123,6 +124,29 @@ def _against(report: Mapping[str, Any], split: str) -> Table | None:
         "Difference of test accuracy, evolved path less the other, over seeds. McNemar: images only the one : only the "
     )
     return Table(f"{told}other has right. {split}", heads, rows) if rows else None
+
+
+def _given(report: Mapping[str, Any], split: str) -> Table | None:
+    """What training cost, method by method; reports of earlier versions count images only."""
+    rows = report["methods"].values()
+    if not all("path_images" in row for row in rows):
+        return None
+    told = (
+        "Training, mean over seeds, refits included. Images: drawn in minibatches; path-images: each once for every "
+        "path that trains on it, of which the controls' searches and candidates get as many as the evolved path's; "
+        "operations: multiply-adds, forward and backward."
+    )
+    heads = ["Method", "Path-images", "Images", "Operations", "Candidates", "Seconds"]
+    cells = [
+        [
+            row["name"],
+            *(f"{row[kind]['mean']:,.0f}" for kind in ("path_images", "images")),
+            f"{row['operations']['mean']:.3g}",
+            *(f"{row[kind]['mean']:,.1f}" for kind in ("candidates", "seconds")),
+        ]
+        for row in rows
+    ]
+    return Table(f"{told} {split}", heads, cells)
 
 
 def _fronts(fronts: Mapping[str, Any], split: str) -> Table:

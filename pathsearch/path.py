@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import total_ordering
 from itertools import chain, combinations, product
+from math import comb
 
 from data_prep.errors import PathsearchError
 from pathsearch.recipe import Recipe, all_recipes, cross_recipes, mutate_recipe, random_recipe
@@ -69,6 +70,12 @@ class Space:
     def full_path(self) -> Path:
         """Return the path in which every module is active (the full grid, which N does not bind), without a recipe."""
         return Path((tuple(range(self.n_modules)),) * self.n_layers)
+
+    @property
+    def n_paths(self) -> int:
+        """How many paths there are."""
+        layer = sum(comb(self.n_modules, size) for size in range(1, self.max_active + 1))
+        return layer**self.n_layers * (len(list(all_recipes())) if self.recipes else 1)
 
     def all_paths(self) -> list[Path]:
         """Return every path of a small grid, for the oracle that the search is tested against."""

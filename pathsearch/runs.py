@@ -133,8 +133,6 @@ class Run:
         except (PathsearchError, TypeError, AttributeError) as error:
             why = str(error).removeprefix("config.json: ")
             raise PathsearchError(f"{self.config_file}: {why}; restore the file, or start with --overwrite") from None
-        if not isinstance(settings.grown_from, str | None):
-            raise PathsearchError(f"{self.config_file}: grown_from: expected the name of a run; restore the file")
         return settings
 
     def report(self) -> dict[str, Any]:

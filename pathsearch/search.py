@@ -22,7 +22,6 @@ from typing import Any
 import numpy as np
 from deap import base, creator, tools
 
-from data_prep.errors import PathsearchError
 from pathsearch.config import SearchSettings
 from pathsearch.fitness import Evaluator, Fitness, NonFiniteFitness
 from pathsearch.fronts import Frame, front
@@ -157,8 +156,6 @@ def _toolbox(space: Space, settings: SearchSettings) -> Any:
     toolbox.register("mate", crossover)
     if settings.pareto:
         toolbox.register("breed", _breed_nsga2, toolbox=toolbox, settings=settings)
-        if settings.population % 4:
-            raise PathsearchError(f"population: NSGA-II expects a multiple of 4, got {settings.population}")
     elif settings.preset == "random":
         toolbox.register("breed", _breed_random, toolbox=toolbox, settings=settings)
     elif settings.preset == "pathnet":

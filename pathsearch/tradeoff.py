@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from pathsearch.arena import Arena, Entry
 from pathsearch.decision import decide
 from pathsearch.features import Split
 from pathsearch.fronts import Frame
 from pathsearch.grid import Grid, count
-from pathsearch.rivals import Arena, Entry, front_answers
+from pathsearch.rivals import front_answers
 from pathsearch.statistics import correct, equivalence, over_seeds, spread
 
 FRONTED = ("evolved", "random_search", "pathnet", "random_paths", "ladder")  # candidates of several sizes

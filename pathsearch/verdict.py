@@ -41,6 +41,8 @@ def verdict(report: dict[str, Any]) -> list[str]:
         lines.append(_equivalence(report["equivalence"]))
     if left_out := report.get("left_out"):  # reports of earlier versions have none
         lines.append(f"Left out of this comparison: {', '.join(NAMES[method] for method in left_out)}.")
+    if all("path_images" in row for row in report["methods"].values()):  # reports of earlier versions have none
+        lines.append(_spent(report["methods"]))
     if seeds < FEWEST_SEEDS:
         lines.append(f"{seeds} seeds are too few for a test over seeds; {FEWEST_SEEDS} or more allow one.")
     tau = report["rank_fidelity"]["tau"]
@@ -50,6 +52,19 @@ def verdict(report: dict[str, Any]) -> list[str]:
             f"order, 0: none), over {SAMPLE_WORDS}."
         )
     return lines
+
+
+def _spent(methods: dict[str, Any]) -> str:
+    """What each method's training cost, at equal path-images."""
+    each = []
+    for method, row in methods.items():
+        seen, images, operations = (row[kind]["mean"] for kind in ("path_images", "images", "operations"))
+        if seen:
+            each.append(f"{NAMES[method]} {seen:,.0f} ({images:,.0f} images; {operations:.2g} operations)")
+    return (
+        "Budget: each control got the path-images of the evolved path's search and finalists; with refits, and whole "
+        f"generations and trainings, means over seeds are: {', '.join(each)}."
+    )
 
 
 def on_measure(report: dict[str, Any]) -> tuple[str, dict[str, dict[str, Any]]]:

@@ -11,10 +11,10 @@ from typing import Any
 from small_world import CPU, data_dir, encoder, scratch, settings, task
 from threadpoolctl import threadpool_limits
 
+from pathsearch.arena import Arena
 from pathsearch.compare import Comparison, compare
 from pathsearch.config import RunSettings
 from pathsearch.features import encode
-from pathsearch.rivals import Arena
 from pathsearch.teller import Silent, Teller
 
 SEEDS = 2

@@ -169,6 +169,8 @@ def settings(name: str, **changes: Any) -> RunSettings:
     whole = RunSettings(
         name, "random", encoder=ENCODER, grid=GRID, search=SEARCH, training=TRAINING, data=task(name).fingerprint
     )
+    if changes.get("weights") == "fresh":  # which have no warm-up
+        changes = {"warmup": 0, **changes}
     for key, value in changes.items():
         part = next((p for p in ("search", "training", "grid", "encoder") if hasattr(getattr(whole, p), key)), None)
         whole = replace(whole, **({part: replace(getattr(whole, part), **{key: value})} if part else {key: value}))

@@ -12,11 +12,13 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("data_prep", "pathsearch")
 # The flow, from left to right: nothing here imports what stands after it. Files that are not named may stand anywhere.
 FLOW = [
-    "tensor_file", "sealed", "streams", "sums", "fields", "config", "decision", "clusters", "auc", "intervals",
+    "tensor_file", "sealed", "streams", "sums", "fields", "setting_checks",
+    "idle_settings", "config", "decision", "clusters", "auc", "intervals",
     "metrics", "mistakes", "statistics", "standing", "measure", "paired", "one_error", "fronts", "reliability",
     "encoder_weights", "encoder", "ahead", "growing", "views", "features", "modules", "vocabulary", "plugins",
-    "recipe", "path", "grid", "threads", "population", "fitness", "sequential", "search", "finalists", "training",
-    "baselines", "choice", "nearest", "rivals", "kept", "expert", "router", "calibration", "runs", "same_encoder",
+    "recipe", "path", "grid", "threads", "population", "cost", "told", "fitness", "sequential", "search", "finalists",
+    "training", "baselines", "choice", "nearest", "arena", "drawing", "rivals", "kept", "expert", "router",
+    "calibration", "runs", "same_encoder",
     "heritage", "reuse", "run_verdict", "reporting", "evolve", "tradeoff", "verdict", "compare", "model", "mixture",
     "joint", "pictures", "predict", "answer_rows", "explain", "export", "markdown", "model_card", "bundle", "figures",
     "album", "again", "alt_texts", "page_tables", "page_statistics", "page_source", "page_run", "page_joint",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import shutil
 from collections.abc import Callable
@@ -20,11 +21,12 @@ from safetensors.torch import save_file
 from small_world import SIZE, data_dir, encoder, refused, task
 
 from pathsearch import rivals
-from pathsearch.compare import Comparison
+from pathsearch.arena import Arena, Budget
+from pathsearch.compare import NEEDED, Comparison
 from pathsearch.features import Features, Split
 from pathsearch.figures import plot_comparison
 from pathsearch.report_page import write_page
-from pathsearch.rivals import METHODS, Arena
+from pathsearch.rivals import METHODS
 from pathsearch.runs import all_runs, find_run
 from pathsearch.teller import Silent
 from pathsearch.terminal import Terminal, spread
@@ -64,19 +66,89 @@ def test_the_evolved_path_is_that_of_evolve(compared, tmp_path):
         assert own[part]["confusion"] == report[part]["confusion"]
 
 
+SEARCHES, DRAWN = ("random_search", "pathnet"), ("random_paths", "ladder", "full_grid", "linear_probe")
+EPOCH = 96  # images of one: 72 in minibatches of 32
+
+
+def assert_equal_budgets(report: dict[str, Any]) -> None:
+    """Controls spend the path-images that the evolved path did, and at most one generation or training more."""
+    settings = report["budget"]["settings"]
+    generation = settings["search"]["population"] * settings["search"]["steps"] * settings["search"]["batch_size"]
+    training = settings["training"]["epochs"] * EPOCH
+    for place in range(len(report["seeds"])):
+        each = {name: row["each"][place]["path_images"] for name, row in report["methods"].items()}
+        own = each["evolved"]
+        assert report["budget"]["path_images"]["search"][place] == own["search"]
+        assert report["budget"]["path_images"]["candidates"][place] == own["candidates"]
+        for name in SEARCHES:
+            assert own["search"] <= each[name]["search"] < own["search"] + generation, name
+        for name in DRAWN:
+            assert each[name]["search"] == 0
+            assert 0 <= each[name]["candidates"] - own["search"] - own["candidates"] < training, name
+        assert sum(each["nearest"].values()) == 0
+
+
 def test_budgets_are_equal(compared):
-    # warm-up 4 + 2 generations of 4 minibatches = 12; 8 paths: one minibatch each for PathNet, 12 // 8 = 1 generation
+    # warm-up 4 + 2 generations of 4 minibatches = 12 of 32 images, each for 8 paths
     report = compared[1]
     each = {name: row["each"][0] for name, row in report["methods"].items()}
-    assert report["budget"]["search_images"] == 12 * 32 == each["evolved"]["images"]["search"]
-    assert each["random_search"]["images"]["search"] == 12 * 32
-    assert each["pathnet"]["images"]["search"] == 8 * 32
+    assert report["budget"]["search_images"] == 12 * 32
+    for name in ("evolved", "random_search"):
+        assert each[name]["images"]["search"] == 12 * 32
+        assert each[name]["path_images"]["search"] == 12 * 32 * 8
+    assert each["pathnet"]["images"]["search"] == each["pathnet"]["path_images"]["search"] == 12 * 32 * 8
     assert each["random_search"]["evaluations"] == each["evolved"]["evaluations"] == 16
-    # 384 images are 1.33 trainings of 4 epochs of 72 images: two more than the finalists
-    assert report["budget"]["candidates_without_search"] == 2 + 2
-    for name in ("random_paths", "full_grid", "linear_probe"):
-        assert len(each[name]["candidates"]) == 4
-        assert each[name]["images"]["search"] == 0
+    assert_equal_budgets(report)
+
+
+@pytest.mark.parametrize("name", ["random_search", "pathnet", "random_paths", "ladder", "full_grid", "linear_probe"])
+def test_an_unequal_budget_is_seen(compared, name):
+    report = copy.deepcopy(compared[1])
+    stage = "search" if name in SEARCHES else "candidates"
+    report["methods"][name]["each"][0]["path_images"][stage] //= 2
+    with pytest.raises(AssertionError):
+        assert_equal_budgets(report)
+
+
+def test_every_control_gets_more_candidates_than_there_are_finalists(compared):
+    """The ladder has fewer rungs than others have candidates: its rungs come again from other initial weights."""
+    report = compared[1]
+    for name in DRAWN:
+        for one in report["methods"][name]["each"]:
+            assert len(one["candidates"]) >= 2 + (12 * 32 * 8) // (4 * EPOCH)
+            assert len(one["candidates"]) >= report["budget"]["candidates_without_search"]
+    rungs = [(row["path"], row["weights_seed"]) for row in report["methods"]["ladder"]["each"][0]["candidates"]]
+    assert len(set(rungs)) == len(rungs) > 4 == len({path for path, _ in rungs})
+    assert {seed for _, seed in rungs[:4]} == {0}
+
+
+def test_all_three_counts_are_told(compared):
+    report = compared[1]
+    for name, row in report["methods"].items():
+        for kind in ("images", "path_images", "operations"):
+            each = [sum(one[kind].values()) for one in row["each"]]
+            assert row[kind]["each"] == each
+            assert (min(each) > 0) == (name != "nearest"), (name, kind)
+    # a path's own training: three times the forward multiply-adds, an image
+    for name in ("evolved", "random_paths"):
+        one = report["methods"][name]["each"][0]
+        assert one["operations"]["candidates"] % 3 == 0
+        assert one["images"]["candidates"] == one["path_images"]["candidates"]
+    shared, alone = (report["methods"][name]["each"][0] for name in ("random_search", "pathnet"))
+    assert shared["operations"]["search"] < alone["operations"]["search"], "what paths share in a pass runs once"
+    (line,) = [line for line in report["verdict"] if line.startswith("Budget: ")]
+    seen = report["methods"]["pathnet"]["path_images"]["mean"]
+    assert f"sequential PathNet {seen:,.0f} (" in line
+    assert "images" in line
+    assert "operations" in line
+
+
+def test_fresh_weights_have_equal_budgets_too(tmp_path):
+    """Known paths cost an evolved search nothing, and random search may not spend what it saved."""
+    report = run(tmp_path, chosen(weights="fresh", warmup=0), seeds=1)[1]
+    own = report["methods"]["evolved"]["each"][0]["path_images"]["search"]
+    assert own < 2 * 8 * 4 * 32, "looked up, or this shows nothing"
+    assert_equal_budgets(report)
 
 
 def test_the_same_rule_chooses_everywhere(compared):
@@ -125,9 +197,9 @@ def test_an_interrupted_comparison_goes_on_to_the_same_report(compared, tmp_path
         again.part(*lost).unlink()
     original = rivals.enter
 
-    def enter(arena: Arena, method: str, seed: int) -> rivals.Entry:
+    def enter(arena: Arena, method: str, seed: int, budget: Budget | None = None) -> rivals.Entry:
         made.append((method, seed))
-        return original(arena, method, seed)
+        return original(arena, method, seed, budget)
 
     monkeypatch.setattr(rivals, "enter", enter)
     found = run(tmp_path)[1]
@@ -150,12 +222,12 @@ def test_every_seed_draws_its_own_few_images(tmp_path, monkeypatch):
     seen: dict[tuple[int, str], list[list[int]]] = {}
     original = rivals.enter
 
-    def enter(arena: Arena, method: str, seed: int) -> rivals.Entry:
+    def enter(arena: Arena, method: str, seed: int, budget: Budget | None = None) -> rivals.Entry:
         seen[seed, method] = [split.rows[0].tolist() for split in (arena.training, arena.validation)]
-        return original(arena, method, seed)
+        return original(arena, method, seed, budget)
 
     monkeypatch.setattr(rivals, "enter", enter)
-    few = chosen(images_per_class=6)
+    few = chosen(images_per_class=6, steps=1, warmup=1)
     comparison, report = run(tmp_path, few)
     draws = [{str(rows) for (seed, _), rows in seen.items() if seed == one} for one in range(SEEDS)]
     assert [len(one) for one in draws] == [1, 1], "the same for all rivals of a seed"
@@ -172,7 +244,8 @@ def test_a_seed_of_few_images_is_what_evolve_does(tmp_path):
     from small_world import evolve
 
     few = chosen(images_per_class=6)
-    own = run(tmp_path, few)[1]["methods"]["evolved"]["each"][1]
+    others = [name for name in METHODS if name not in NEEDED]
+    own = run(tmp_path, few, without=others)[1]["methods"]["evolved"]["each"][1]
     _, report = evolve(tmp_path / "r", replace(few, seed=1))
     assert own["path"] == report["path"]
     assert "only 6 training images" in report["split_in_words"]
@@ -195,7 +268,7 @@ def test_a_part_of_an_earlier_form_is_named(compared, tmp_path):
     file.parent.mkdir(parents=True)
     with safe_open(compared[0].part(0, "ladder"), "pt") as opened:
         save_file({"log_p": opened.get_tensor("log_p")}, file, metadata={"part": opened.metadata()["part"]})
-    with refused(r"part .*s0-ladder.safetensors: has form 1 of another version, expected 2, .*remove .*parts to make"):
+    with refused(r"part .*s0-ladder.safetensors: has form 1 of another version, expected 3, .*remove .*parts to make"):
         comparison.load(0, "ladder")
 
 
@@ -231,13 +304,13 @@ def test_two_processes_share_the_work(compared, tmp_path, monkeypatch):
             for seed, method in mine:
                 shutil.copy(compared[0].part(seed, method), comparison.part(seed, method))
 
-    def spy(where: Arena, method: str, seed: int) -> Any:
+    def spy(where: Arena, method: str, seed: int, budget: Budget | None = None) -> Any:
         made.append((seed, method))
-        return enter(where, method, seed)
+        return enter(where, method, seed, budget)
 
     class Waiter(Silent):
         def stage(self, name: str, total: int) -> None:
-            if len(made) == len(METHODS) * SEEDS - len(mine):
+            if len(made) == len(METHODS) - 1:  # seed 1; what seed 0 may spend is not known before its evolved path
                 waits.set()
 
     claimed, waits = Event(), Event()

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import Any
+import math
+import re
+from typing import Any, get_type_hints
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from small_world import refused
 
 from data_prep.errors import PathsearchError
 from pathsearch.config import (
@@ -43,7 +46,8 @@ TOO_SMALL = [
         (SearchSettings, name, 0, 1)
         for name in ("generations", "hall_of_fame", "steps", "batch_size", "plateau", "snapshots", "folds")
     ),
-    *((SearchSettings, name, -1, 0) for name in ("elite", "warmup", "learning_rate", "weight_decay")),
+    (EncoderSettings, "random_seed", -1, 0),
+    *((SearchSettings, name, -1, 0) for name in ("elite", "rungs", "warmup", "learning_rate", "weight_decay")),
     *((TrainingSettings, name, 0, 1) for name in ("epochs", "patience", "batch_size", "views", "finalists")),
     *((TrainingSettings, name, -1, 0) for name in ("learning_rate", "weight_decay", "random_paths")),
 ]
@@ -53,16 +57,69 @@ TOO_SMALL = [
 def test_too_small_is_refused(part, name, bad, low):
     with pytest.raises(PathsearchError, match=f"^{name}: expected at least {low}, got {bad}; choose a larger number$"):
         part(**{name: bad})
-    if name != "population":  # two are enough, but not beside the default elite
-        part(**{name: low})
+    part(**{name: low})
 
 
 @pytest.mark.parametrize("part", [SearchSettings, TrainingSettings])
 def test_nan_is_refused(part):
-    with pytest.raises(PathsearchError, match="learning_rate: expected at least 0, got nan"):
+    with pytest.raises(PathsearchError, match=r"^learning_rate: expected a finite number, got nan$"):
         part(learning_rate=float("nan"))
-    with pytest.raises(PathsearchError, match=r"dropout: expected a share in \[0, 1\), got nan"):
+    with pytest.raises(PathsearchError, match=r"^dropout: expected a finite number, got nan$"):
         part(dropout=float("nan"))
+
+
+def numbers() -> list[tuple[Any, str, Any]]:
+    """Every setting that is a number: its class, name and type."""
+    found = []
+    for part in (*PARTS.values(), RunSettings):
+        for name, hint in get_type_hints(part).items():
+            kinds = set(getattr(hint, "__args__", (hint,)))
+            found += [(part, name, kind) for kind in (int, float) if kind in kinds]
+    return found
+
+
+BAD = [math.nan, math.inf, -math.inf, -1, 0, 1e308, True, "x"]
+MAY_BE_NOUGHT = {
+    "random_seed", "seed", "crossover", "elite", "rungs", "warmup", "learning_rate", "weight_decay", "dropout",
+    "average", "balance_strength", "target", "label_smoothing", "random_paths",
+}  # fmt: skip
+MAY_BE_HUGE = {"learning_rate", "weight_decay"}  # the training then says that its loss is none
+
+
+@pytest.mark.parametrize("bad", BAD, ids=repr)
+@pytest.mark.parametrize(("part", "name", "kind"), numbers(), ids=lambda value: getattr(value, "__name__", value))
+def test_no_number_takes_what_is_none_of_its_kind(part, name, kind, bad):
+    required = {"task": "t", "split": "s"} if part is RunSettings else {}
+    if (type(bad) is int and bad == 0 and name in MAY_BE_NOUGHT) or (bad == 1e308 and name in MAY_BE_HUGE):
+        assert getattr(part(**required, **{name: bad}), name) == bad
+        return
+    with refused(rf"^{name}: expected .*got {re.escape(repr(bad))}"):
+        part(**required, **{name: bad})
+
+
+def test_the_table_of_numbers_has_all():
+    assert {"learning_rate", "population", "target", "plateau", "images_per_class", "seed", "taps"} <= {
+        name for _, name, _ in numbers()
+    }
+    assert len(numbers()) > 40
+
+
+@pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", "-1", "1e308", "true", "x"])
+@pytest.mark.parametrize(("part", "name", "kind"), numbers(), ids=lambda value: getattr(value, "__name__", value))
+def test_set_takes_no_number_that_is_none(run, part, name, kind, text):
+    if part is RunSettings or (text == "1e308" and name in MAY_BE_HUGE):
+        return
+    section = next(key for key, one in PARTS.items() if one is part)
+    others = {"encoder.random_seed": ["encoder.weights=random"], "search.balance_strength": ["search.balance=true"]}
+    key = f"{section}.{name}"
+    with refused(f"{name}: expected"):
+        with_settings(run, [f"{key}={text}", *others.get(key, [])])
+
+
+@pytest.mark.parametrize(("part", "name"), [(SearchSettings, "pareto"), (GridSettings, "modules")])
+def test_truth_values_and_texts_are_checked_too(part, name):
+    with refused(f"^{name}: expected (true or false|text), got 1$"):
+        part(**{name: 1})
 
 
 SHARES = [
@@ -122,6 +179,28 @@ def test_an_elite_of_everyone_is_refused():
     assert SearchSettings(population=8, elite=7).elite == 7
 
 
+def test_the_default_elite_follows_a_small_population(run):
+    assert [SearchSettings(population=n).elite for n in (2, 3, 64)] == [1, 2, 2]
+    two = {"search.population": ("--population", 2)}
+    assert with_settings(run, [], two).search.elite == 1
+    assert with_settings(run, ["search.elite=1"], two).search.elite == 1
+    assert with_settings(run, ["search.elite=0"], two).search.elite == 0
+    with refused("^elite: expected fewer than population=2, got 2$"):
+        with_settings(run, ["search.elite=2"], two)
+
+
+def test_options_and_assignments_are_checked_together(run):
+    """Neither stands alone: NSGA-II wants a multiple of four, few rungs a small population."""
+    options = {"search.pareto": ("--pareto", True), "search.population": ("--population", 8)}
+    assert with_settings(run, ["search.rungs=8"], options).search.population == 8
+    with refused("^rungs: expected at most population=8, got 9$"):
+        with_settings(run, ["search.rungs=9"], options)
+    with refused("^population: NSGA-II expects a multiple of 4, got 10$"):
+        with_settings(run, ["search.population=10"], {"search.pareto": ("--pareto", True)})
+    with refused("^--set search.population=10: --population is given too; leave out one of them$"):
+        with_settings(run, ["search.population=10"], options)
+
+
 @pytest.mark.parametrize("settings", [EncoderSettings(), GridSettings(), SearchSettings(), TrainingSettings()])
 def test_settings_cannot_be_changed(settings):
     with pytest.raises(dataclasses.FrozenInstanceError):
@@ -177,7 +256,7 @@ def run_settings(draw: st.DrawFn) -> RunSettings:
             draw(st.integers(1, 5)), draw(st.integers(1, 20)), modules=draw(st.sampled_from(["mixed", "paper"]))
         ),
         search=SearchSettings(
-            draw(st.integers(3, 999)),
+            4 * draw(st.integers(1, 250)),
             dropout=draw(share),
             learning_rate=draw(st.floats(0, 1)),
             target=draw(st.none() | st.floats(0, 1)),
@@ -233,6 +312,7 @@ def test_keys_of_an_older_version_may_be_absent(run):
         ("encoder.weights=7", "7"),
         ("search.target=0.9", 0.9),
         ("search.plateau=5", 5),
+        ("search.plateau=null", None),
         ("search.target=null", None),
         ("training.threshold=sensitivity:0.9", "sensitivity:0.9"),
     ],
@@ -311,7 +391,7 @@ def test_set_of_an_unknown_setting_is_refused(run, assignment, message):
     [
         ("training.dropout=1.5", r"dropout: expected a share in \[0, 1\), got 1\.5"),
         ("search.preset=best", "preset: expected one of generational, pathnet, random; got 'best'"),
-        ("search.learning_rate=NaN", "learning_rate: expected at least 0, got nan"),
+        ("search.learning_rate=NaN", "--set search.learning_rate: expected a value like 0.002, got 'NaN'"),
         ("grid.n_modules=0", "n_modules: expected at least 1, got 0"),
         ("search.recipes=true", "recipes: expected weights=fresh beside recipes=true, got weights=shared: .*add --set"),
     ],
@@ -337,5 +417,10 @@ def every_setting() -> list[tuple[str, Any]]:
 
 @pytest.mark.parametrize(("key", "value"), every_setting())
 def test_every_setting_can_be_set_to_what_it_is(run, key, value):
+    beside = {  # without which it has no effect
+        "encoder.random_seed": ["encoder.weights=random"],
+        "search.balance_strength": ["search.balance=true"],
+        "training.balance_strength": ["training.balance=true"],
+    }.get(key, [])
     text = value if isinstance(value, str) else json.dumps(value)
-    assert with_settings(run, [f"{key}={text}"]) == run
+    assert with_settings(run, [f"{key}={text}", *beside]) == with_settings(run, beside)

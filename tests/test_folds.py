@@ -18,11 +18,11 @@ from pathsearch import fresh as module
 from pathsearch import rivals
 from pathsearch.config import SearchSettings
 from pathsearch.features import Split, encode
-from pathsearch.fitness import fitnesses
 from pathsearch.folds import folds, labels_scored
 from pathsearch.fresh import FreshWeights
 from pathsearch.streams import derive
 from pathsearch.teller import Silent
+from pathsearch.told import fitnesses_of
 
 FRESH = replace(SETTINGS, weights="fresh")
 THREE = replace(FRESH, folds=3)
@@ -168,10 +168,10 @@ def test_a_score_is_that_of_trainings_made_by_hand(make_grid, splits, measure):
 def test_balanced_accuracy_is_over_all_images_together(make_grid, splits, monkeypatch):
     """Not the mean of the parts' own: a class may be rare in one of them."""
     seen = []
-    monkeypatch.setattr(module, "fitnesses", lambda *given: seen.append(given) or fitnesses(*given))
+    monkeypatch.setattr(module, "fitnesses_of", lambda *given: seen.append(given) or fitnesses_of(*given))
     fresh(make_grid, splits, replace(THREE, fitness="balanced_accuracy")).score(PATHS)
-    [(log_p, labels, measure, _)] = seen
-    assert log_p.shape == (len(PATHS), 330, 3)
+    [(told, labels, measure, _)] = seen
+    assert told.right.shape == told.likelihood.shape == (len(PATHS), 330)
     assert torch.equal(labels.bincount(), torch.tensor([110, 110, 110]))
     assert measure == "balanced_accuracy"
 
@@ -179,9 +179,9 @@ def test_balanced_accuracy_is_over_all_images_together(make_grid, splits, monkey
 def test_one_fold_is_what_it_was(make_grid, splits):
     one = fresh(make_grid, splits, FRESH)
     assert one.parts == []
-    log_p, progress = one._answers(PATHS)
+    told, progress = one._answers(PATHS)
     assert one._evaluate(PATHS) == list(
-        zip(fitnesses(log_p, splits[1].labels, "accuracy", PATHS), progress, strict=True)
+        zip(fitnesses_of(told, splits[1].labels, "accuracy", PATHS), progress, strict=True)
     )
     assert one.score(PATHS) != fresh(make_grid, splits, THREE).score(PATHS)
 
@@ -221,13 +221,17 @@ def test_the_budget_counts_every_training(tmp_path):
     parts = features.train(), features.validation()
     arena = rivals.Arena(task("blobs"), encoder().feature_shape, of, *parts, CPU, Silent())
     assert arena.minibatches == 48
-    entry = rivals.enter(arena, "random_search", 0)
-    drawn, rest = divmod(entry.facts["images"]["search"], 2 * 3 * of.search.batch_size)
+    assert arena.most.search == 48 * of.search.batch_size
+    each = {name: rivals.enter(arena, name, 0).facts for name in ("evolved", "random_search", "pathnet")}
+    drawn, rest = divmod(each["evolved"]["path_images"]["search"], 2 * 3 * of.search.batch_size)
     assert rest == 0
     assert 4 <= drawn <= 8
+    generations = each["evolved"]["images"]["search"] / (2 * 3 * of.search.batch_size)
+    assert generations <= 2, "paths that train together draw an image once"
+    for name in ("random_search", "pathnet"):
+        assert 0 <= each[name]["path_images"]["search"] - arena.most.search < 4 * 2 * 3 * of.search.batch_size
     assert labels_scored(of.search, *parts).tolist() == [*parts[0].labels.tolist(), *parts[1].labels.tolist()]
     assert labels_scored(replace(of.search, folds=1), *parts) is parts[1].labels
-    assert rivals.enter(arena, "pathnet", 0).facts["images"]["search"] <= 48 * of.search.batch_size
 
 
 def test_a_task_gives_its_groups_to_its_splits(tmp_path):

@@ -13,7 +13,8 @@ from comparisons import arena, chosen, run
 from page_checks import faults
 from small_world import encoder
 
-from pathsearch import nearest, rivals
+from pathsearch import choice, drawing, nearest, rivals
+from pathsearch.arena import Budget
 from pathsearch.baselines import linear_probe, train_path
 from pathsearch.compare import Comparison
 from pathsearch.config import GridSettings, RunSettings
@@ -25,6 +26,7 @@ from pathsearch.recipe import Recipe, followed
 from pathsearch.report_page import write_page
 from pathsearch.rivals import METHODS
 from pathsearch.statistics import rank_agreement
+from pathsearch.streams import derive
 from pathsearch.terminal import Terminal
 
 # --- the controls ---------------------------------------------------------------------------------------------------
@@ -79,8 +81,8 @@ def test_every_search_spreads_its_finalists_alike(method, monkeypatch):
 
 
 def test_the_first_restart_is_the_seed_itself():
-    found = rivals.enter(arena(), "full_grid", 0)
-    assert len(found.facts["candidates"]) == 4
+    found = rivals.enter(arena(), "full_grid", 0, Budget(0, 1))
+    assert len(found.facts["candidates"]) == 1, "one training at least"
     assert ModulePath.parse(found.facts["path"]) == Grid(encoder().feature_shape, chosen().grid, 0).space.full_path()
 
 
@@ -124,6 +126,34 @@ def test_rank_agreement_by_hand():
     assert rank_agreement([(0.1, -2), (0.2, -1)], [0.1, 0.1])["tau"] is None
 
 
+def test_a_search_that_knows_every_path_stops():
+    """Under fresh weights a small grid leaves a control nothing to spend its budget on."""
+    of = chosen(weights="fresh", warmup=0, n_layers=1, n_modules=3, max_active=1, epochs=1, steps=1)
+    entry = rivals.enter(arena(of), "random_search", 0, Budget(10**9, 1))
+    assert entry.facts["stopped"] == "knows every path"
+    assert entry.facts["path_images"]["search"] == 3 * 32
+
+
+def test_a_control_searches_until_its_budget_is_spent():
+    here = arena(chosen(epochs=1))
+    for spent, generations in ((1, 1), (4 * 32 * 8, 1), (4 * 32 * 8 * 2 + 1, 3)):  # a warm-up costs a generation
+        entry = rivals.enter(here, "pathnet", 0, Budget(spent, 1))
+        assert entry.facts["evaluations"] == 8 * generations, spent
+        assert entry.facts["path_images"]["search"] == 4 * 32 * 8 * generations
+
+
+def test_a_path_that_comes_again_starts_from_other_weights():
+    one, two = ModulePath.parse("0"), ModulePath.parse("1")
+    found = [candidate.seed for candidate in drawing.restarted([one, two, one, one], 5)]
+    assert found == [5, 5, derive(5, "restart", 1), derive(5, "restart", 2)]
+
+
+def test_the_evolved_path_is_not_bound_by_a_budget():
+    here = arena(chosen(epochs=1))
+    bound, free = (rivals.enter(here, "evolved", 0, budget).facts["path_images"] for budget in (Budget(1, 1), None))
+    assert bound == free
+
+
 # --- recipes --------------------------------------------------------------------------------------------------------
 
 
@@ -145,7 +175,8 @@ def test_every_method_that_can_has_recipes(with_recipes):
         assert recipes[0] is None, "the first training is the settings' own"
         assert all(Recipe.parse(text).check() for text in recipes[1:])
         assert len(set(recipes)) > 2
-    assert [one.get("recipe") for one in rows["full_grid"]["candidates"]] == recipes, "both draw alike"
+    several = [[one.get("recipe") for one in rows[name]["candidates"]] for name in ("full_grid", "linear_probe")]
+    assert all(a == b for a, b in zip(*several, strict=False)), "both draw alike"
     full = ModulePath.parse(rows["full_grid"]["path"])
     said = rows["full_grid"]["candidates"][rows["full_grid"]["chosen"]].get("recipe")
     assert (said and Recipe.parse(said)) == full.recipe
@@ -155,11 +186,16 @@ def test_every_method_that_can_has_recipes(with_recipes):
 @pytest.mark.parametrize("method", ["full_grid", "linear_probe"])
 def test_restarts_follow_their_recipes(method, monkeypatch):
     """The second training, were it chosen, is what settings of its recipe's values give, before and after the refit."""
-    monkeypatch.setattr(rivals, "_best", lambda arena, results: 1)
+    original = drawing.scores_of
+    second = lambda results, *given: [float(i == 1) for i, _ in enumerate(original(results, *given))]  # noqa: E731
+    monkeypatch.setattr(drawing, "scores_of", second)
+    monkeypatch.setattr(choice, "scores_of", second)
+    monkeypatch.setattr(choice, "errors_of", lambda log_p, *given: ([0.0] * len(log_p), [0.0] * len(log_p)))
     of = chosen(weights="fresh", recipes=True, steps=1, epochs=2)
     here = arena(of)
-    entry = rivals.enter(here, method, 0)
-    seed, recipe = rivals._restarts(here, 0)[0][1], Recipe.parse(entry.facts["candidates"][1]["recipe"])
+    entry = rivals.enter(here, method, 0, Budget(0, 3 * 2 * here.epoch))
+    assert entry.facts["chosen"] == 1
+    seed, recipe = derive(0, "restart", 1), Recipe.parse(entry.facts["candidates"][1]["recipe"])
     last = followed(of.training, recipe)
     grid, both = here.grid(seed if method == "full_grid" else 0), (here.training, here.validation)
     if method == "full_grid":

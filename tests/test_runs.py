@@ -368,7 +368,7 @@ def test_a_broken_other_run_is_named_and_left_out(tmp_path, content):
         ({"task": None}, "field task: expected a text"),
         ({"encoder": 3}, "config.json: "),
         ({"search": {"population": "many"}}, "config.json: "),
-        ({"grown_from": 7}, "grown_from: expected the name of a run"),
+        ({"grown_from": 7}, "grown_from: expected text or null, got 7"),
         ({"wings": 2}, "unknown key 'wings'"),
     ],
     ids=str,

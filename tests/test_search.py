@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from landscapes import (
 
 from data_prep.errors import PathsearchError
 from pathsearch import search as search_module
+from pathsearch.config import SearchSettings
 from pathsearch.fitness import Fitness, NonFiniteFitness
 from pathsearch.path import Path, Space
 from pathsearch.search import Individual, SearchState, _deap_draws_from, search
@@ -294,6 +296,13 @@ def test_slow_gains_add_up(planted):
         assert len(state.log) == generations, plateau
 
 
+def test_the_plateau_is_on_by_default_and_null_turns_it_off(planted):
+    evaluator = planted(lambda path, generation: Fitness(0.9, -1.0))
+    settings = settings_of("generational", plateau=SearchSettings().plateau)
+    assert len(search(evaluator, SPACE, settings, 0, size_of).log) == 13
+    assert len(search(evaluator, SPACE, replace(settings, plateau=None), 0, size_of).log) == 25
+
+
 # --- what NSGA-II's log tells ---------------------------------------------------------------------------------------
 
 
@@ -357,9 +366,9 @@ def test_a_stopped_search_does_nothing_more(planted):
     assert evaluator.trained == evaluator.scored == []
 
 
-def test_pareto_wants_a_multiple_of_four(planted):
+def test_pareto_wants_a_multiple_of_four():
     with pytest.raises(PathsearchError, match="population: NSGA-II expects a multiple of 4, got 10"):
-        search(planted(smooth(0)), SPACE, settings_of("pareto", population=10), 0, size_of)
+        settings_of("pareto", population=10)
 
 
 # --- refusing what is not finite ----------------------------------------------------------------------------

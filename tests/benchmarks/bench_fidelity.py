@@ -50,6 +50,7 @@ from data_prep.errors import PathsearchError
 from data_prep.manifest import load_task
 from data_prep.whole_files import write_json
 from pathsearch import baselines
+from pathsearch.arena import Arena
 from pathsearch.config import EncoderSettings, RunSettings, SearchSettings, with_settings
 from pathsearch.encoder import Encoder
 from pathsearch.features import Features, Split, encode, split_in_words
@@ -57,7 +58,6 @@ from pathsearch.fitness import Evaluator, SharedWeights, fitnesses, log_probabil
 from pathsearch.folds import folds
 from pathsearch.fresh import FreshWeights
 from pathsearch.path import Path, Space
-from pathsearch.rivals import Arena
 from pathsearch.search import search
 from pathsearch.streams import derive, python_stream
 from pathsearch.teller import Silent

@@ -1,0 +1,104 @@
+"""Settings that others leave without effect: who gives one of them is told so, and what would make it count."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import MISSING, fields
+from functools import partial
+from typing import Any, NamedTuple
+
+from data_prep.errors import PathsearchError
+
+
+class Rule(NamedTuple):
+    """One setting, when it counts, and how to make it count."""
+
+    key: str
+    counts: Callable[[Any], bool]  # of the whole settings
+    why: str  # it does not
+    instead: str  # what makes it count
+    off: Any = MISSING  # the value that asks for nothing, which may be given anywhere
+
+
+def _by_tournament(settings: Any) -> bool:
+    return bool(settings.search.preset == "generational" and not settings.search.pareto)
+
+
+def _shared(settings: Any) -> bool:
+    return bool(settings.search.weights == "shared")
+
+
+def _balanced(part: str, settings: Any) -> bool:
+    return bool(getattr(settings, part).balance)
+
+
+def _without_recipes(settings: Any) -> bool:
+    return not settings.search.recipes
+
+
+TOURNAMENT = "tournaments of paths are the way of preset=generational without pareto"
+GENERATIONAL = "give search.preset=generational and search.pareto=false"
+RECIPES = "with recipes=true each path is trained by its own"
+RULES = [
+    Rule("search.preset", lambda s: not s.search.pareto, "pareto=true selects by NSGA-II", "leave out --pareto"),
+    Rule("search.tournament", _by_tournament, TOURNAMENT, GENERATIONAL),
+    Rule("search.elite", _by_tournament, "only preset=generational without pareto keeps an elite", GENERATIONAL),
+    Rule(
+        "search.crossover",
+        lambda s: s.search.pareto or s.search.preset == "generational",
+        "paths are crossed by preset=generational and by pareto only",
+        "give search.preset=generational",
+    ),
+    Rule("search.average", _shared, "fresh weights are not averaged", "give search.weights=shared", 0.0),
+    Rule("search.warmup", _shared, "fresh weights have no warm-up", "give search.weights=shared", 0),
+    *(
+        Rule(f"search.{name}", _without_recipes, RECIPES, "give search.recipes=false")
+        for name in ("learning_rate", "weight_decay", "dropout")
+    ),
+    *(
+        Rule(
+            f"{part}.balance_strength",
+            partial(_balanced, part),
+            f"it says how much {part}.balance does, which is off",
+            f"give {part}.balance=true",
+        )
+        for part in ("search", "training")
+    ),
+    Rule(
+        "encoder.random_seed",
+        lambda s: s.encoder.weights == "random",
+        "it is the seed of random encoder weights only",
+        "give encoder.weights=random",
+    ),
+]
+
+
+def refuse_idle(settings: Any, given: Iterable[str] | None = None) -> None:
+    """Raise `PathsearchError` if a setting was given that has no effect beside the others.
+
+    Args:
+        settings: of a run, all resolved.
+        given: the settings that somebody gave, as `search.elite`; None: all that differ from their defaults.
+
+    What is read from a run's `config.json` is not asked: earlier versions took such settings.
+    """
+    named = changed(settings) if given is None else set(given)
+    for rule in RULES:
+        part, _, name = rule.key.partition(".")
+        value = getattr(getattr(settings, part), name)
+        if rule.key in named and value != rule.off and not rule.counts(settings):
+            raise PathsearchError(
+                f"{rule.key}: {value} has no effect, since {rule.why}; {rule.instead}, or leave it out"
+            )
+
+
+def changed(settings: Any) -> set[str]:
+    """All settings that differ from their defaults."""
+    parts = {one.name: getattr(settings, one.name) for one in fields(settings)}
+    return {
+        f"{name}.{one.name}"
+        for name, part in parts.items()
+        if hasattr(part, "__dataclass_fields__")
+        for one in fields(part)
+        if getattr(part, one.name) != one.default
+    }
