@@ -32,7 +32,7 @@ from pathsearch.runs import environment, read_json
 from pathsearch.statistics import correct, mcnemar, over_seeds, spread
 from pathsearch.teller import Teller
 from pathsearch.tradeoff import FRONTED, equivalence_report, fronts_report, read_front, sizes_of
-from pathsearch.verdict import NAMES, verdict
+from pathsearch.verdict import NAMES, comparison_verdict, verdict
 
 NEEDED = ("evolved", "linear_probe")  # the question, and the floor of the fronts
 FORM = 2  # of a part file: 2 has the networks of the front
@@ -160,7 +160,7 @@ def compare(
         The report, as written to `report.json`.
     """
     if comparison.report_file.is_file():
-        return read_json(comparison.report_file)
+        return _read(comparison)
     write_json(comparison.folder / "config.json", {**settings.to_dict(), "seeds": seeds, "without": comparison.without})
     write_json(comparison.folder / "env.json", environment())
     # 1. features, once; only training and validation labels from here on
@@ -186,7 +186,7 @@ def compare(
     # 3. the test images, once
     with comparison.claim("report", wait=True):
         if comparison.report_file.is_file():
-            return read_json(comparison.report_file)
+            return _read(comparison)
         tell.stage("test", 0)
         test = features.test()
         said = {
@@ -201,6 +201,12 @@ def compare(
         result = _report(arenas, encoder, entries, said, fronts, test)
         write_json(comparison.report_file, result)
     return result
+
+
+def _read(comparison: Comparison) -> dict[str, Any]:
+    """A finished report, its verdict in today's words."""
+    found = read_json(comparison.report_file)
+    return {**found, "verdict": comparison_verdict(found)}
 
 
 def _part(comparison: Comparison, arena: Arena, method: str, seed: int) -> Entry:

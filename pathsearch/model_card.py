@@ -10,6 +10,7 @@ from data_prep.manifest import Task
 from pathsearch.model import Model
 from pathsearch.pictures import Preparation
 from pathsearch.router import FALSE_REJECTION
+from pathsearch.run_verdict import run_verdict
 from pathsearch.runs import Run, joint_report
 
 BASELINES = {"linear_probe": "linear probe", "random_path": "random paths (mean)", "full_grid": "full grid"}
@@ -81,7 +82,7 @@ def _numbers(reports: Sequence[dict[str, Any]], joint: dict[str, Any] | None) ->
                 rows.append(f"| {BASELINES[key]} | " + " | ".join(_rate(row["test"], rate) for rate in RATES) + " |")
         recalls = report["test"]["recall_per_class"].items()
         rows.append(f"\nRecall: {', '.join(f'{name} {_number(value)}' for name, value in recalls)}.")
-        parts += ["\n".join(rows), "\n".join(report["verdict"])]
+        parts += ["\n".join(rows), "\n".join(run_verdict(report))]
     if joint is not None:
         overall, routing = joint["overall"], joint["routing"]
         parts.append(

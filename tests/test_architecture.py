@@ -12,8 +12,8 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("data_prep", "pathsearch")
 # The flow, from left to right: nothing here imports what stands after it. Files that are not named may stand anywhere.
 FLOW = [
-    "streams", "config", "decision", "clusters", "auc", "intervals", "metrics", "mistakes", "statistics", "standing",
-    "measure", "paired", "one_error", "fronts", "reliability", "encoder",
+    "streams", "config", "decision", "clusters", "auc", "intervals", "confusions", "metrics", "mistakes", "statistics",
+    "standing", "measure", "paired", "one_error", "fronts", "reliability", "encoder",
     "features", "modules", "recipe", "path", "grid", "population", "fitness",
     "sequential", "search", "finalists", "training",
     "baselines", "choice", "nearest", "rivals", "expert", "router", "calibration", "runs", "heritage", "reuse",
@@ -21,8 +21,8 @@ FLOW = [
     "answer_rows", "explain", "export", "model_card", "bundle", "figures", "album", "again", "alt_texts", "page_tables",
     "page_statistics", "page_source", "page_run", "page_joint", "page_comparison", "report_page", "markdown",
     "published", "evidence", "evidence_copy", "results_rows", "results_tasks", "results_joint", "results_paper",
-    "results_beats", "results_compare", "results_page", "terminal", "demo", "doctor", "cli_prepare", "cli_use",
-    "cli_compare", "cli_results", "cli",
+    "results_beats", "results_compare", "results_corrections", "results_page", "terminal", "demo", "doctor",
+    "cli_prepare", "cli_use", "cli_compare", "cli_results", "cli",
 ]  # fmt: skip
 # Libraries that stay behind one door, and who may open it.
 DOORS = {
@@ -36,6 +36,8 @@ DOORS = {
         "figure_calibration",
         "figure_compare",
         "figure_confusion",
+        "figure_confusions",
+        "figure_finalists",
         "figure_fronts",
         "figure_grid",
         "figure_heat",
