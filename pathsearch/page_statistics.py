@@ -67,9 +67,7 @@ def _mcnemar(value: Mapping[str, Any]) -> tuple[list[str], Table | None]:
             rows.append([label, *(number(one[key]) for key in ("n", "b", "c")), f"{one['p']:.2g}"])
     heads = ["Against", "Test images", "Only the evolved path right", "Only the other right", "p"]
     told = "McNemar's exact test of accuracy on the same test images, one by one, two-sided; p not corrected."
-    return [], Table(
-        told, heads, rows
-    )
+    return [], Table(told, heads, rows)
 
 
 def _shares(value: Mapping[str, Any]) -> tuple[list[str], Table | None]:
