@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-quick lint bench results clean
+.PHONY: help demo test test-quick lint bench results soak clean
 
 help:
 	@sed -n '/^# make/s/^# //p' Makefile
@@ -33,6 +33,10 @@ lint: $(READY)
 
 test: lint
 	$(BIN)/python -m pytest
+
+# make soak   1,000 damaged copies of every form of file, over 100 kills, full disks (hours); SOAK_SEED=N gives other ones
+soak: $(READY)
+	$(BIN)/python -m pytest tests/soak -m soak
 
 # make bench   what is fast and by how much, as ratios in one run (half an hour); tables, JSON and a figure in runs/benchmarks/
 bench: $(READY)

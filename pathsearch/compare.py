@@ -14,11 +14,10 @@ import numpy as np
 import torch
 from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from data_prep.errors import PathsearchError
 from data_prep.manifest import Task
-from data_prep.whole_files import appears_whole, write_json
+from data_prep.whole_files import write_json
 from pathsearch import metrics, rivals
 from pathsearch.clusters import clusters
 from pathsearch.config import RunSettings
@@ -31,6 +30,7 @@ from pathsearch.rivals import METHODS, Arena, Entry
 from pathsearch.runs import environment, read_json
 from pathsearch.statistics import correct, mcnemar, over_seeds, spread
 from pathsearch.teller import Teller
+from pathsearch.tensor_file import save_tensors
 from pathsearch.tradeoff import FRONTED, equivalence_report, fronts_report, read_front, sizes_of
 from pathsearch.verdict import NAMES, comparison_verdict, verdict
 
@@ -102,8 +102,7 @@ class Comparison:
         file = self.part(entry.facts["seed"], entry.facts["method"])
         tensors = {"log_p": entry.log_p.contiguous(), **{f"network.{k}": v for k, v in entry.weights.items()}}
         tensors |= {f"front.{i}.{k}": v for i, weights in entry.front.items() for k, v in weights.items()}
-        with appears_whole(file) as aside:
-            save_file(tensors, aside, metadata={"part": json.dumps(entry.facts), "form": str(FORM)})
+        save_tensors(file, tensors, {"part": json.dumps(entry.facts), "form": str(FORM)})
 
     def load(self, seed: int, method: str) -> Entry | None:
         """A finished part, or None if it is not there.

@@ -143,10 +143,14 @@ class Path:
 def mutate(path: Path, space: Space, rng: random.Random) -> Path:
     """Return a mutated copy: genes move by up to 2 places, and may be dropped or added.
 
-    Each of the L·N gene places changes with probability 1/(L·N). An active gene moves by a non-zero
-    integer in [-2, 2], wrapped around the layer, or is dropped (one time in four, if it is not the last);
-    an empty place gets a random module. A gene that would land on an active one stays where it was.
-    The genes of a recipe take their own steps (`mutate_recipe`).
+    Each of the L·N gene places brings a change to its layer with probability 1/(L·N). A change moves a gene, adds one
+    or drops one, all equally likely: the gene is drawn from the layer's active modules, moves by a non-zero integer in
+    [-2, 2], wrapped around the layer, and stays where it was if that module is active; a new one is drawn from the
+    inactive modules. Where no gene may be added or dropped, one moves. The genes of a recipe take their own steps
+    (`mutate_recipe`).
+
+    What is invariant: mutation alone takes a path into another as often as back, so paths that are distributed as
+    `Space.random_path` draws them stay so. Without selection a search does not drift to more modules or to fewer.
 
     Source: Fernando et al. 2017, section 2 (moves only). We differ: the number of active modules evolves too, and a
     recipe where there is one.
@@ -154,22 +158,27 @@ def mutate(path: Path, space: Space, rng: random.Random) -> Path:
     rate = 1 / (space.n_layers * space.max_active)
     layers = []
     for layer in path.layers:
-        genes = set(layer)
-        for place in range(space.max_active):
-            if rng.random() >= rate:
-                continue
-            if place >= len(layer):
-                genes.add(rng.randrange(space.n_modules))
-            elif len(genes) > 1 and rng.random() < 0.25:
-                genes.discard(layer[place])
-            else:
-                moved = (layer[place] + rng.choice((-2, -1, 1, 2))) % space.n_modules
-                if layer[place] in genes and moved not in genes:
-                    genes.remove(layer[place])
-                    genes.add(moved)
+        genes = layer
+        for _ in range(space.max_active):
+            if rng.random() < rate:
+                genes = _changed(genes, space, rng)
         layers.append(genes)
     recipe = None if path.recipe is None else mutate_recipe(path.recipe, rng)
-    return space.check(Path.of([sorted(genes) for genes in layers], recipe))
+    return space.check(Path.of(layers, recipe))
+
+
+def _changed(layer: tuple[int, ...], space: Space, rng: random.Random) -> tuple[int, ...]:
+    """One layer after one change, its genes in rising order."""
+    change = rng.choice(("move", "add", "drop"))
+    inactive = [index for index in range(space.n_modules) if index not in layer]
+    if change == "add" and len(layer) < space.max_active:
+        return tuple(sorted((*layer, rng.choice(inactive))))
+    gene = rng.choice(layer)
+    rest = tuple(index for index in layer if index != gene)
+    if change == "drop" and rest:
+        return rest
+    moved = (gene + rng.choice((-2, -1, 1, 2))) % space.n_modules
+    return tuple(sorted((*rest, moved))) if moved in inactive else layer
 
 
 def crossover(first: Path, second: Path, rng: random.Random) -> tuple[Path, Path]:

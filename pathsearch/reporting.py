@@ -71,6 +71,8 @@ def report(outcome: Outcome) -> dict[str, Any]:
         for name, several in sorted(outcome.rivals.items())
     }  # fmt: skip
     y_validation, y_test = validation.labels.numpy(), test.labels.numpy()
+    said = decide(own.test, own.threshold)
+    sure = own.test[np.arange(len(said)), said]
     labels = {"train": training.labels.numpy(), "val": y_validation, "test": y_test}
     assessed = _assess(own.test, test, own.threshold, outcome.task)
     measure = outcome.settings.search.fitness
@@ -85,9 +87,7 @@ def report(outcome: Outcome) -> dict[str, Any]:
         "mcnemar": {name: _one_or_each([one.mcnemar for one in several]) for name, several in rivals.items()},
         "calibration": calibration((y_validation, own.validation), (y_test, own.test)),
         "prior_shift": prior_shift(labels, outcome.task.classes),
-        "mistakes": most_confident(
-            outcome.task, decide(own.test, own.threshold), own.test, outcome.task.classes, y_test
-        ),
+        "mistakes": most_confident(outcome.task, said, sure, outcome.task.classes, y_test),
         "finalists": _finalists(outcome),
     }
     return {**result, "verdict": run_verdict(result)}

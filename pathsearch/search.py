@@ -25,11 +25,16 @@ from deap import base, creator, tools
 from data_prep.errors import PathsearchError
 from pathsearch.config import SearchSettings
 from pathsearch.fitness import Evaluator, Fitness, NonFiniteFitness
+from pathsearch.fronts import Frame, front
 from pathsearch.path import Path, Space, crossover, mutate
 from pathsearch.streams import python_stream
 
 creator.create("BestFirst", base.Fitness, weights=(1.0, 1.0))  # score, then likelihood
 creator.create("SizeAware", base.Fitness, weights=(1.0, -1.0))  # score against parameters (NSGA-II)
+
+# What a plateau is without: the best score, its likelihood, NSGA-II's front, and by how much each must rise. Without
+# some least gain of likelihood, a search that has all images right would gain for as long as its weights train on.
+LEAST_GAIN = {"best": 0.0, "best_log_likelihood": 1e-4, "hypervolume": 0.0}
 
 
 class Individual:
@@ -122,13 +127,18 @@ def search(
         hall.update([individual(path) for path in scores])
         state.hall_of_fame = [str(one.path) for one in hall]
         state.visited = list(dict.fromkeys([*state.visited, *state.population]))
-        row = _row(generation, [scores[p] for p in population], population, progress, size_of)
-        # 4. select and vary
-        rng = python_stream(seed, "breed", generation)
+        # 4. a row of the log tells of all that compete, under NSGA-II of the survivors of earlier generations too
         parents = [individual(Path.parse(text)) for text in state.parents]
+        rivals = [one.path for one in parents if one.path not in population]
+        row = _row(generation, [*population, *rivals], scores, progress, size_of)
+        row["distinct_paths"] = len(set(population))
+        if settings.pareto:
+            row["hypervolume"] = _hypervolume(scores, size_of, size_of(space.full_path()))
+        # 5. select and vary
+        rng = python_stream(seed, "breed", generation)
         survivors, children = toolbox.breed(individuals, parents, rng)
         state.population, state.parents = [str(p) for p in children], [str(p) for p in survivors]
-        # 5. record, stop or go on
+        # 6. record, stop or go on
         row["seconds"] = time.perf_counter() - started
         state.log.append(row)
         state.stopped = _why_stop(state.log, settings)
@@ -243,13 +253,14 @@ def _deap_draws_from(rng: random.Random) -> Iterator[None]:
 
 def _row(
     generation: int,
-    scores: Sequence[Fitness],
     paths: Sequence[Path],
+    scores: dict[Path, Fitness],
     progress: Any,
     size_of: Callable[[Path], int],
 ) -> dict[str, Any]:
-    values = np.array([fitness.score for fitness in scores])
-    best = max(range(len(scores)), key=lambda i: scores[i])
+    each = [scores[path] for path in paths]
+    values = np.array([fitness.score for fitness in each])
+    best = max(paths, key=scores.__getitem__)
     return {
         "generation": generation,
         "best": scores[best].score,
@@ -259,21 +270,37 @@ def _row(
         "q75": float(np.quantile(values, 0.75)),
         "worst": float(values.min()),
         "best_log_likelihood": scores[best].log_likelihood,
-        "mean_log_likelihood": float(np.mean([fitness.log_likelihood for fitness in scores])),
+        "mean_log_likelihood": float(np.mean([fitness.log_likelihood for fitness in each])),
         "train_loss": progress.loss,
         "train_accuracy": progress.accuracy,
-        "distinct_paths": len(set(paths)),
-        "best_path": str(paths[best]),
-        "best_parameters": size_of(paths[best]),
+        "best_path": str(best),
+        "best_parameters": size_of(best),
     }
 
 
+def _hypervolume(scores: dict[Path, Fitness], size_of: Callable[[Path], int], largest: int) -> float:
+    """How much of score and (logarithm of) size the front covers: what NSGA-II gains where the best does not."""
+    sizes, rates = [size_of(path) for path in scores], [fitness.score for fitness in scores.values()]
+    kept = front(sizes, rates)
+    return Frame(1, largest, 0.0).hypervolume([sizes[i] for i in kept], [rates[i] for i in kept])
+
+
 def _why_stop(log: list[dict[str, Any]], settings: SearchSettings) -> str | None:
-    best = [row["best"] for row in log]
-    if settings.target is not None and best[-1] >= settings.target:
+    if settings.target is not None and log[-1]["best"] >= settings.target:
         return f"reached the target {settings.target} in generation {len(log)}"
-    if settings.plateau is not None and len(log) - 1 - best.index(max(best)) >= settings.plateau:
+    if settings.plateau is not None and _since_gain(log) >= settings.plateau:
         return f"no better best for {settings.plateau} generations"
     if len(log) >= settings.generations:
         return f"did all {settings.generations} generations"
     return None
+
+
+def _since_gain(log: list[dict[str, Any]]) -> int:
+    """Generations since the last one that gained over every earlier gain, in one of what `LEAST_GAIN` names."""
+    reached: dict[str, float] = {}
+    last = 0
+    for number, row in enumerate(log):
+        for name, least in LEAST_GAIN.items():
+            if name in row and row[name] > reached.get(name, -math.inf) + least:
+                reached[name], last = row[name], number
+    return len(log) - 1 - last

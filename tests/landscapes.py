@@ -29,6 +29,7 @@ Worth = Callable[[Path, int], Fitness]
 
 def settings_of(way: str, **options: Any) -> SearchSettings:
     chosen: dict[str, Any] = {"population": 16, "generations": 25, "warmup": 0, "steps": 4, "batch_size": 32}
+    chosen["plateau"] = None  # planted landscapes are searched to the end
     return SearchSettings(**(chosen | WAYS[way] | options))
 
 

@@ -195,33 +195,32 @@ def test_moves_wrap_around_the_layer(text, expected):
     assert set(shares(text, Space(1, 10, 1), 200)) == expected
 
 
-def test_a_gene_is_added_at_an_empty_place():
-    # L·N = 2: each of two places fires with 1/2. Unchanged: the gene does not move (1/2), and the empty place
-    # stays empty (1/2) or draws the module that is there (1/2 · 1/10): 0.5 · 0.55 = 0.275.
-    # Two genes: the gene moved or not, the draw was one of the other 9 of 10: 1/2 · 9/10 = 0.45.
+def test_a_gene_is_added_or_moves():
+    # L·N = 2: each of two places fires with 1/2. A change of one gene adds with 1/3 and moves with 2/3 (it cannot be
+    # dropped); of two, it moves with 2/3 and drops with 1/3. Two genes at the end: one change, 2 · 1/4 · 1/3 = 1/6;
+    # two changes, 1/4 · (1/3 · 2/3 + 2/3 · 1/3) = 1/9.
     found = shares("0", Space(1, 10, 2))
-    assert found["0"] == pytest.approx(0.275, abs=0.016)
-    assert sum(share for child, share in found.items() if "+" in child) == pytest.approx(0.45, abs=0.018)
+    assert sum(share for child, share in found.items() if "+" in child) == pytest.approx(1 / 6 + 1 / 9, abs=0.016)
 
 
 def test_a_gene_is_dropped_but_never_the_last():
-    # Place 0 is dropped with 1/2 · 1/4 = 1/8; else (7/8) place 1 is, with 1/8: 8/64 + 7/64 = 15/64 = 0.234.
+    # Mirror image of the test above: by detailed balance of the numbers, 2 → 1 is as likely as 1 → 2.
     found = shares("0+5", Space(1, 10, 2))
-    assert sum(share for child, share in found.items() if "+" not in child) == pytest.approx(15 / 64, abs=0.015)
+    assert sum(share for child, share in found.items() if "+" not in child) == pytest.approx(1 / 6 + 1 / 9, abs=0.016)
 
 
 def test_a_gene_does_not_land_on_an_active_one():
-    # All three modules are active: a move has nowhere to go, so genes are only ever dropped.
+    # All three modules are active: a move has nowhere to go, so at first genes can only be dropped.
     found = shares("0+1+2", Space(1, 3, 3), 3000)
     assert found["0+1+2"] > 0.5
     assert set(found) == {"0+1+2", "0+1", "0+2", "1+2", "0", "1", "2"}
 
 
 def test_about_one_gene_changes():
-    # Nine places, each with 1/9; every gene can move, and of 10 modules none is in another's reach:
-    # unchanged with (8/9)^9 = 0.346.
+    # Nine places, each with 1/9: no change with (8/9)^9 = 0.346; by chance two changes undo each other, with less
+    # than 0.01.
     found = shares("0+3+6|0+3+6|0+3+6", Space(3, 10, 3))
-    assert found["0+3+6|0+3+6|0+3+6"] == pytest.approx(0.346, abs=0.017)
+    assert found["0+3+6|0+3+6|0+3+6"] == pytest.approx(0.346, abs=0.025)
 
 
 def test_mutation_can_reach_every_path():

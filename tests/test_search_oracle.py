@@ -16,7 +16,7 @@ from landscapes import (
     value,
 )
 
-from pathsearch.path import Space
+from pathsearch.path import Path, Space
 from pathsearch.search import SearchState, search
 
 # --- the oracle: exhaustive search --------------------------------------------------------------------------
@@ -27,7 +27,7 @@ from pathsearch.search import SearchState, search
 @every_way
 def test_the_best_is_that_of_exhaustive_search(planted, way, landscape, seed):
     worth = landscape(seed)
-    sizes = {} if landscape is smooth else {"population": 32, "generations": 60}  # no pattern to follow: try most
+    sizes = {} if landscape is smooth else {"population": 32, "generations": 120}  # no pattern to follow: try most
     settings = settings_of(way, **sizes)
     state = search(planted(worth), SPACE, settings, seed, size_of)
     assert_finds_the_best(state, SPACE, worth, settings.pareto)
@@ -41,14 +41,17 @@ def test_the_front_is_that_of_exhaustive_search(planted, seed):
     assert_finds_the_front(state, SPACE, worth)
 
 
-@pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("way", ["generational", "pathnet"])
-def test_a_large_space_needs_few_visits(planted, way, seed):
-    """A search that only drew paths at random would find the best of 46,656 with a chance of 1 in 60."""
-    space, worth = Space(3, 8, 2), smooth(seed)
-    state = search(planted(worth), space, settings_of(way, population=32, generations=60), seed, size_of)
-    assert len(state.visited) < 1200
-    assert_finds_the_best(state, space, worth)
+def test_a_large_space_needs_few_visits(planted, way):
+    """A search that only drew paths at random would find the best of 46,656 once in 60 times."""
+    space, found = Space(3, 8, 2), 0
+    for seed in range(6):
+        worth = smooth(seed)
+        state = search(planted(worth), space, settings_of(way, population=32, generations=60), seed, size_of)
+        assert len(state.visited) < 1200
+        best = max(worth(path, 0) for path in space.all_paths())
+        found += worth(Path.parse(state.hall_of_fame[0]), 0) == best
+    assert found >= 3, "by chance, once in 10,000 times"
 
 
 def test_the_oracle_rejects_a_search_that_missed_the_best(planted):

@@ -1,0 +1,131 @@
+"""The command line in this process: its exit code, its JSON, and the fault behind an exit code of 1."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import re
+import sys
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+ROOT = Path(__file__).parents[2]
+TIMES = ("seconds", "images_encoded_now", "images_per_second", "made", "stamp", "folder", "torch_threads")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command said.
+
+    Attributes:
+        code: of its exit.
+        out: on standard output.
+        err: on standard error.
+        fault: last lines of the traceback behind an exit code that is neither 0 nor 2; else empty.
+    """
+
+    code: int
+    out: str
+    err: str
+    fault: str = ""
+
+
+def run_here(arguments: list[str]) -> Answer:
+    """Be `pathsearch ARGUMENTS` within this process."""
+    from pathsearch import cli
+
+    out, err, argv = io.StringIO(), io.StringIO(), sys.argv
+    sys.argv = ["pathsearch", *arguments]
+    code, fault = 0, ""
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            cli.main()
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        fault = "" if code in (0, 2) else where(end.__context__ or end)
+    except BaseException as error:  # what main() lets through is a traceback on a user's screen
+        code, fault = 1, where(error)
+    finally:
+        sys.argv = argv
+    return Answer(code, out.getvalue(), err.getvalue(), fault)
+
+
+def where(error: BaseException) -> str:
+    """The last line of ours on the way to an error, and the error."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if frame.filename.startswith((f"{ROOT}/pathsearch", f"{ROOT}/data_prep"))]
+    last = (ours or frames or [None])[-1]
+    place = f"{Path(last.filename).name}:{last.lineno} in {last.name}" if last else "nowhere"
+    return f"{place}: {type(error).__name__}: {' '.join(str(error).split())[:160]}"
+
+
+def stand_ins() -> None:
+    """What would take long and is not read from files: few replicates, undrawn figures, small batches, one thread."""
+    from matplotlib.figure import Figure
+
+    from pathsearch import features, metrics
+
+    torch.set_num_threads(1)
+    for name in ("AUC_REPLICATES", "RATE_REPLICATES", "REPLICATES"):
+        if hasattr(metrics, name):
+            setattr(metrics, name, 20)
+    # batches of 4: a growing array is saved several times within a few images
+    features.CHUNK_BATCHES, features.batch_size = 2, lambda image_size: 4  # type: ignore[assignment]
+    Figure.savefig = _undrawn  # type: ignore[method-assign]
+
+
+def _undrawn(figure: Any, file: Any, **options: Any) -> None:
+    """In place of a picture its contents: texts and numbers of all artists, so that another number is seen."""
+    sha = hashlib.sha256()
+    for artist in figure.findobj():
+        for get in ("get_text", "get_xydata", "get_array", "get_bbox", "get_offsets"):
+            if hasattr(artist, get):
+                with contextlib.suppress(Exception):  # a handle of a legend has no data
+                    found = getattr(artist, get)()
+                    sha.update(found.encode() if isinstance(found, str) else np.asarray(found).tobytes())
+    Path(file).write_bytes(f'<svg width="9pt">{sha.hexdigest()}</svg>'.encode())
+
+
+def timeless(value: Any) -> Any:
+    """A report without how long things took, when they were made, and the digest of a file whose tensors count."""
+    if isinstance(value, dict):
+        return {key: timeless(one) for key, one in value.items() if key not in TIMES}
+    if isinstance(value, str):
+        return re.sub(r"\(sha256 [0-9a-f]{12}\)", "", value)
+    return [timeless(one) for one in value] if isinstance(value, list) else value
+
+
+def said(answer: Answer, files: list[Path]) -> str:
+    """Digest of what a command told and made, times apart."""
+    try:
+        told = json.dumps(timeless(json.loads(answer.out)), sort_keys=True)
+    except ValueError:
+        told = answer.out
+    sha = hashlib.sha256(told.encode("utf-8", errors="surrogateescape"))
+    for file in files:
+        sha.update(file.read_bytes() if file.is_file() else b"none")
+    return sha.hexdigest()
+
+
+@contextlib.contextmanager
+def silent() -> Iterator[None]:
+    """Keep what libraries in other languages print away from the tests' output."""
+    with Path(os.devnull).open("w") as nothing:
+        saved = os.dup(1), os.dup(2)
+        os.dup2(nothing.fileno(), 1)
+        os.dup2(nothing.fileno(), 2)
+        try:
+            yield
+        finally:
+            for number, handle in enumerate(saved, 1):
+                os.dup2(handle, number)
+                os.close(handle)
