@@ -5,6 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
+from pathsearch.confusions import largest, table_of
+from pathsearch.measure import NAMES
+
+MOST = 30  # rows of a table: above it the figure shows its largest confusions
 Texts = Mapping[str, Any]  # of a folder: report, log, training, path; what is missing is empty
 BASELINES = {"linear_probe": "linear probe", "random_path": "random paths (mean)", "full_grid": "full grid"}
 
@@ -56,7 +62,7 @@ def confusion_of(split: str, name: str) -> Callable[[Texts], str]:
 
     def words(files: Texts) -> str:
         part = files["report"][split]
-        told = _confusion(part["classes"], part["columns"], part["confusion"])
+        told = _confusion(part["classes"], part["columns"], part)
         return f"Confusion on {name} images, n = {part['n']:,}. {told}"
 
     return words
@@ -78,21 +84,24 @@ def baselines(files: Texts) -> str:
 
 
 def finalists(files: Texts) -> str:
-    """Size and validation accuracy of the finalists."""
-    rows = files["report"]["finalists"]
+    """Size and validation score of the finalists."""
+    report = files["report"]
+    rows = report["finalists"]
     chosen = next(row for row in rows if row["chosen"])
-    best = max(rows, key=lambda row: row["validation_accuracy"])
+    paired = "below_best_error" in chosen  # earlier reports compare accuracy, whatever was searched for
+    key, measure = ("score", report.get("measure", "accuracy")) if paired else ("validation_accuracy", "accuracy")
+    best = max(rows, key=lambda row: row[key])
     return (
-        f"Validation accuracy against size of {len(rows)} finalists. Highest: {_r(best['validation_accuracy'])} with "
+        f"Validation {NAMES[measure]} against size of {len(rows)} finalists. Highest: {_r(best[key])} with "
         f"{best['parameters']:,} parameters. Chosen, the smallest within one standard error of it: "
-        f"{_r(chosen['validation_accuracy'])} with {chosen['parameters']:,}."
+        f"{_r(chosen[key])} with {chosen['parameters']:,}."
     )
 
 
 def confusion_joint(files: Texts) -> str:
     """Confusion over the classes of all tasks."""
     table = files["report"]["confusion"]
-    told = _confusion(table["rows"], table["columns"], table["counts"])
+    told = _confusion(table["rows"], table["columns"], table, "counts")
     return f"Confusion over the classes of all tasks, mixed test images. {told}"
 
 
@@ -100,7 +109,7 @@ def routing(files: Texts) -> str:
     """Where the router sent the images."""
     table = files["report"]["routing"]
     columns = [*table["tasks"], "unknown"]
-    return f"Where the router sent the mixed test images. {_confusion(table['tasks'], columns, table['confusion'])}"
+    return f"Where the router sent the mixed test images. {_confusion(table['tasks'], columns, table)}"
 
 
 def joint_accuracy(files: Texts) -> str:
@@ -186,14 +195,19 @@ WORDS: dict[str, tuple[str, Callable[[Texts], str]]] = {  # caption, alternative
 }
 
 
-def _confusion(rows: Sequence[str], columns: Sequence[str], table: Sequence[Sequence[int]]) -> str:
-    """Every row of a small table; of a large one the classes found least."""
+def _confusion(rows: Sequence[str], columns: Sequence[str], part: Mapping[str, Any], counts: str = "confusion") -> str:
+    """Every row of a small table; of a large one the classes found least; of a very large one its confusions."""
+    table = table_of(part, len(rows), len(columns), counts)
+    if len(rows) > MOST:
+        each = "; ".join(f"{one.images:,} of {rows[one.row]} said {columns[one.column]}" for one in largest(table, 4))
+        right = int(np.diag(table).sum())
+        return f"{right:,} of {int(table.sum()):,} right" + (f"; largest confusions: {each}." if each else ".")
     told = []
-    for number, (name, counts) in enumerate(zip(rows, table, strict=True)):
-        n = sum(counts)
-        wrong = [f"{c:,} said {columns[j]}" for j, c in enumerate(counts) if c and j != number]
-        share = counts[number] / n if n else 1.0
-        told.append((share, f"{name}: {counts[number]:,} of {n:,} right" + (f", {', '.join(wrong)}" if wrong else "")))
+    for number, (name, line) in enumerate(zip(rows, table.tolist(), strict=True)):
+        n = sum(line)
+        wrong = [f"{c:,} said {columns[j]}" for j, c in enumerate(line) if c and j != number]
+        share = line[number] / n if n else 1.0
+        told.append((share, f"{name}: {line[number]:,} of {n:,} right" + (f", {', '.join(wrong)}" if wrong else "")))
     if len(told) > 8:
         return f"The four found least, of {len(told)}: {'; '.join(text for _, text in sorted(told)[:4])}."
     return "; ".join(text for _, text in told) + "."

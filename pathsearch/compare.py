@@ -34,7 +34,7 @@ from pathsearch.teller import Teller
 from pathsearch.tensor_file import save_tensors
 from pathsearch.threads import choose_threads, keeps_threads, training_work
 from pathsearch.tradeoff import FRONTED, equivalence_report, fronts_report, read_front, sizes_of
-from pathsearch.verdict import NAMES, verdict
+from pathsearch.verdict import NAMES, comparison_verdict, verdict
 
 NEEDED = ("evolved", "linear_probe")  # the question, and the floor of the fronts
 FORM = 3  # of a part file: 2 has the networks of the front, 3 what each stage cost, at equal path-images
@@ -164,7 +164,7 @@ def compare(
         The report, as written to `report.json`.
     """
     if comparison.report_file.is_file():
-        return read_json(comparison.report_file)
+        return _read(comparison)
     write_json(comparison.folder / "config.json", {**settings.to_dict(), "seeds": seeds, "without": comparison.without})
     write_json(comparison.folder / "env.json", environment())
     # 1. features, once; only training and validation labels from here on
@@ -194,7 +194,7 @@ def compare(
     # 3. the test images, once
     with comparison.claim("report", wait=True):
         if comparison.report_file.is_file():
-            return read_json(comparison.report_file)
+            return _read(comparison)
         tell.stage("test", 0)
         test = features.test()
         said = {
@@ -210,6 +210,12 @@ def compare(
         result["threads"] = threads
         write_json(comparison.report_file, result)
     return result
+
+
+def _read(comparison: Comparison) -> dict[str, Any]:
+    """A finished report, its verdict in today's words."""
+    found = read_json(comparison.report_file)
+    return {**found, "verdict": comparison_verdict(found)}
 
 
 def _part(comparison: Comparison, arena: Arena, method: str, seed: int, evolved: Entry | None) -> Entry:

@@ -9,15 +9,18 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pathsearch.figure_style import COLUMN, GREY, PAGE, SMALL, canvas, caption, counts, tidy
+from pathsearch.clusters import Ints
+from pathsearch.figure_confusions import largest_confusions
+from pathsearch.figure_style import COLUMN, GREY, PAGE, SMALL, canvas, caption, tidy
 
+MOST = 30  # rows: above it, cells are smaller than letters, and drawing them takes minutes
 GROUP = ": "  # "ecg: A" is class A of task ecg; a line is drawn where the task changes
 
 
 def confusion(
     rows: Sequence[str],
     columns: Sequence[str],
-    table: Sequence[Sequence[int]],
+    n: Ints,
     *title: str,
     labels: tuple[str, str] = ("True class", "Predicted class"),
 ) -> Figure | None:
@@ -26,19 +29,18 @@ def confusion(
     Args:
         rows: R names.
         columns: C names.
-        table: int[R, C] counts, 0 or more.
+        n: int[R, C] counts, 0 or more.
         title: lines of small text on top.
         labels: of the vertical and of the horizontal axis.
 
     Returns:
-        A figure one printed column wide, up to two where the classes are many; None without images.
-
-    Raises:
-        ValueError: the table does not fit the names.
+        A figure one printed column wide, up to two where the classes are many; of more than 30 the largest confusions
+        as bars; None without images.
     """
-    n = counts(table, len(rows), len(columns))
     if not n.any():
         return None
+    if len(rows) > MOST:
+        return largest_confusions(rows, columns, n, *title, labels=labels)
     width = float(np.clip(1.2 + 0.45 * len(columns), COLUMN, PAGE))
     side = min((width - 1.2) / len(columns), 0.42)  # of a cell, inches, about
     row_names = [f"{tidy(name, 18, lines=2)}\nn = {total:,}" for name, total in zip(rows, n.sum(axis=1), strict=True)]

@@ -133,11 +133,3 @@ def read_columns(file: Path, names: Sequence[str]) -> Mapping[str, NDArray[np.fl
         if not np.isfinite(values).all():
             raise ValueError(f"an empty or infinite {name} in row {int(np.argmin(np.isfinite(values))) + 1}")
     return columns
-
-
-def counts(table: Sequence[Sequence[int]], n_rows: int, n_columns: int) -> NDArray[np.int64]:
-    """A confusion table as int64[n_rows, n_columns]; within `blaming`."""
-    array = np.array(table, np.int64)
-    if array.shape != (n_rows, n_columns) or (array < 0).any():
-        raise ValueError(f"a confusion of shape {list(array.shape)} for {n_rows} rows and {n_columns} columns")
-    return array

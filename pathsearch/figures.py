@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import MaxNLocator
 
 from data_prep.errors import PathsearchError
+from pathsearch.confusions import table_of
 from pathsearch.figure_calibration import rejection
 from pathsearch.figure_compare import comparison
 from pathsearch.figure_confusion import confusion
+from pathsearch.figure_finalists import finalists
 from pathsearch.figure_fronts import fronts
 from pathsearch.figure_grid import path_on_grid
 from pathsearch.figure_paths import paths_on_grid, reuse
@@ -39,6 +41,7 @@ from pathsearch.figure_style import (
     save,
     styled,
 )
+from pathsearch.measure import NAMES
 
 Drawing = Callable[[Path], Figure | None]  # None: the file says nothing that the figure would show
 
@@ -100,7 +103,7 @@ def fitness_curve(log_file: Path) -> Figure:
     config = log_file.with_name("config.json")
     search = read_json(config)["search"] if config.exists() else {}
     measure, on = search.get("fitness", "accuracy"), "Cross-validated" if search.get("folds", 1) > 1 else "Validation"
-    top.set_ylabel(f"{on} {measure.replace('_', ' ').replace('auc', 'AUC')} (%)")
+    top.set_ylabel(f"{on} {NAMES[measure]} (%)")
     bottom.plot(x, log["distinct_paths"], "-", color=GREY, marker=_dot(x))
     bottom.set(xlabel="Generation", ylabel="Distinct\npaths", ylim=(0, 1.1 * log["distinct_paths"].max()))
     bottom.yaxis.set_major_locator(MaxNLocator(3, integer=True))
@@ -138,8 +141,8 @@ def run_confusion(part: str, report_file: Path) -> Figure | None:
     report = read_json(report_file)
     metrics = report[part]
     title = f"{_title(report)}, {part}, n = {metrics['n']:,}"
-    columns = metrics.get("columns", metrics["classes"])
-    return confusion(metrics["classes"], columns, metrics["confusion"], title, _encoder(report))
+    rows, columns = metrics["classes"], metrics.get("columns", metrics["classes"])
+    return confusion(rows, columns, table_of(metrics, len(rows), len(columns)), title, _encoder(report))
 
 
 def baselines(report_file: Path) -> Figure | None:
@@ -168,40 +171,13 @@ def baselines(report_file: Path) -> Figure | None:
     return figure
 
 
-def finalists(report_file: Path) -> Figure | None:
-    """Validation accuracy against size, the one-standard-error line and the path chosen by it."""
-    report = read_json(report_file)
-    rows = report.get("finalists")
-    if not rows:
-        return None
-    size = np.array([row["parameters"] for row in rows], np.float64)
-    accuracy = 100 * np.array([row["validation_accuracy"] for row in rows], np.float64)
-    error = 100 * np.array([row["standard_error"] for row in rows], np.float64)
-    chosen = np.array([bool(row["chosen"]) for row in rows])
-    figure = canvas(COLUMN, 2.5)
-    axes = figure.subplots()
-    best = int(accuracy.argmax())
-    bar = accuracy[best] - error[best]
-    axes.axhline(bar, color=GREY, linestyle="--", linewidth=0.8, label="best − 1 SE")
-    for mask, label, marker, colour, points in (
-        (~chosen, "finalist", "o", BLUE, 4),
-        (chosen, "chosen", "*", VERMILLION, 9),
-    ):
-        look: dict[str, Any] = {"label": label, "marker": marker, "color": colour, "markersize": points}
-        bars: dict[str, Any] = {"linestyle": "none", "elinewidth": 0.8, "capsize": 2, "zorder": 3}
-        axes.errorbar(size[mask], accuracy[mask], error[mask], **look, **bars)
-    _size_axis(axes, size)
-    axes.set_ylabel("Validation accuracy (%)")
-    figure.legend(loc="outside upper center", ncols=3)
-    return figure
-
-
 def joint_confusion(report_file: Path) -> Figure | None:
     """Confusion over all classes of all tasks, after routing."""
     report = read_json(report_file)
     table = report["confusion"]
+    rows, columns = table["rows"], table["columns"]
     title = f"Joint evaluation of {', '.join(report['tasks'])}, test, n = {report['overall']['n']:,}"
-    return confusion(table["rows"], table["columns"], table["counts"], title)
+    return confusion(rows, columns, table_of(table, len(rows), len(columns), "counts"), title)
 
 
 def routing(report_file: Path) -> Figure | None:
@@ -209,7 +185,8 @@ def routing(report_file: Path) -> Figure | None:
     table = read_json(report_file)["routing"]
     columns = [*table["tasks"], "unknown"]
     title = f"Routing of mixed test images, n = {np.sum(table['confusion']):,}"
-    return confusion(table["tasks"], columns, table["confusion"], title, labels=("True task", "Routed to"))
+    counts = table_of(table, len(table["tasks"]), len(columns))
+    return confusion(table["tasks"], columns, counts, title, labels=("True task", "Routed to"))
 
 
 def joint_accuracy(report_file: Path) -> Figure:
@@ -287,21 +264,6 @@ def _interval_axis(axes: Axes, names: Sequence[str], label: str) -> None:
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x", color=PALE, linewidth=0.5)
     axes.set_axisbelow(True)
-
-
-def _size_axis(axes: Axes, size: np.ndarray) -> None:
-    """A logarithmic x axis of parameters over at least a decade, so that it has ticks."""
-    low, high = size.min(), size.max()
-    axes.set_xlabel("Parameters")
-    axes.xaxis.set_major_formatter(FuncFormatter(compact))
-    if low <= 0:
-        axes.set_xscale("symlog", linthresh=1000)
-    else:
-        middle, reach = np.sqrt(low * high), max(np.sqrt(high / low) * 1.3, np.sqrt(10))
-        axes.set(xscale="log", xlim=(middle / reach, middle * reach))
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if reach < 10 else (1,)))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(compact))
 
 
 RUN_FIGURES: list[tuple[str, str, Drawing]] = [  # name, file it is made from, drawing

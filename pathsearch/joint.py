@@ -13,6 +13,7 @@ import torch
 from data_prep.errors import PathsearchError
 from data_prep.manifest import Task, load_task
 from data_prep.whole_files import file_sha256, write_json
+from pathsearch import confusions
 from pathsearch.calibration import calibration
 from pathsearch.clusters import clusters
 from pathsearch.expert import Expert
@@ -138,7 +139,7 @@ def _report(tests: dict[str, Split], experts: dict[str, Expert], answers: Answer
         "confusion": {
             "rows": all_classes,
             "columns": [*all_classes, "unknown"],
-            "counts": _counts(labels, said, len(all_classes)),
+            **_all_counts(labels, said, len(all_classes)),
         },
     }
 
@@ -192,7 +193,7 @@ def _routing(names: list[str], answers: Answers, groups: np.ndarray) -> dict[str
         "unknown_share": (n - n_known) / n,
         "rejected": {name: _rejected(answers.routed[name], own[name]) for name in names},
         "columns": [*names, "unknown"],
-        "confusion": _counts(truth, sent, len(names)),
+        "confusion": _counts(truth, sent, len(names)).tolist(),
     }
 
 
@@ -202,11 +203,17 @@ def _rejected(routed: np.ndarray, groups: np.ndarray) -> dict[str, Any]:
     return {"share": float(unknown.mean()) if len(routed) else None, "ci95": interval}
 
 
-def _counts(truth: np.ndarray, said: np.ndarray, k: int) -> list[list[int]]:
+def _counts(truth: np.ndarray, said: np.ndarray, k: int) -> np.ndarray:
     """Confusion counts, k rows of truth, k columns of answers and one of unknown."""
-    table = np.zeros((k, k + 1), dtype=int)
+    table = np.zeros((k, k + 1), dtype=np.int64)
     np.add.at(table, (truth, np.where(said == UNKNOWN, k, said)), 1)
-    return table.tolist()
+    return table
+
+
+def _all_counts(truth: np.ndarray, said: np.ndarray, k: int) -> dict[str, Any]:
+    """The same as fields of the report: `counts`, or of many classes `cells`."""
+    found = confusions.fields(_counts(truth, said, k))
+    return {"counts": found.pop("confusion"), **found}
 
 
 def save(report: dict[str, Any], runs_dir: Path) -> Path:

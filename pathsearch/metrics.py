@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from sklearn.metrics import confusion_matrix, log_loss
 
 from data_prep.errors import PathsearchError
+from pathsearch import confusions
 from pathsearch.clusters import Floats, Ints, clusters
 from pathsearch.intervals import GroupDraws, auc_by_image, method, recall_by_image, wilson
 
@@ -45,7 +46,7 @@ def evaluate(
           None where fewer than two classes are among them.
         - `log_likelihood`: mean nats per answered image; a zero counts as the smallest float64 step, 2e-16.
         - `confusion`: counts, rows `classes` = truth, columns `columns` = prediction; the last column is
-          "unknown" where there is any.
+          "unknown" where there is any. Of more than 100 classes it is empty, and `cells` has the filled ones.
         - `ci95`: [low, high] for each rate; where some group has several images, all by a bootstrap over groups;
           else Wilson for `accuracy` and `recall_per_class`, percentiles of a bootstrap stratified by class for
           `recall`, `balanced_accuracy` and `auc`. The latter has no width where nothing is wrong: Wilson's
@@ -81,7 +82,7 @@ def evaluate(
         "recall_per_class": recalls,
         "auc": auc,
         "log_likelihood": 0.0 - float(log_loss(y[told], p[told], labels=range(k))) if told.any() else None,
-        "confusion": (table if told.all() else np.column_stack([table, unknown])).tolist(),
+        **confusions.fields(table if told.all() else np.column_stack([table, unknown])),
         "classes": list(classes),
         "columns": [*classes] if told.all() else [*classes, "unknown"],
         "ci95": {**ci95, "recall_per_class": dict(zip(classes, ci95["recall_per_class"], strict=True))},

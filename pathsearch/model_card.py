@@ -12,6 +12,7 @@ from pathsearch.markdown import escaped, inline_code
 from pathsearch.model import Model
 from pathsearch.pictures import Preparation
 from pathsearch.router import FALSE_REJECTION
+from pathsearch.run_verdict import run_verdict
 from pathsearch.runs import Run
 
 BASELINES = {"linear_probe": "linear probe", "random_path": "random paths (mean)", "full_grid": "full grid"}
@@ -87,7 +88,7 @@ def _numbers(reports: Sequence[dict[str, Any]], joint: dict[str, Any] | None) ->
                 rows.append(f"| {BASELINES[key]} | " + " | ".join(_rate(row["test"], rate) for rate in RATES) + " |")
         recalls = report["test"]["recall_per_class"].items()
         rows.append(f"\nRecall: {', '.join(f'{escaped(name)} {_number(value)}' for name, value in recalls)}.")
-        parts += ["\n".join(rows), "\n".join(map(escaped, report["verdict"]))]
+        parts += ["\n".join(rows), "\n".join(map(escaped, run_verdict(report)))]
     if joint is not None:
         overall, routing = joint["overall"], joint["routing"]
         parts.append(

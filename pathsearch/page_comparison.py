@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pathsearch import page_tables as tables
+from pathsearch.measure import NAMES as MEASURES
 from pathsearch.page_source import Source
 from pathsearch.page_tables import DASH, Table, number
+from pathsearch.verdict import comparison_verdict, on_measure
 
-ASIDE = ("kind", "verdict", "command", "split_in_words", "question", "left_out")  # told elsewhere on the page
+ASIDE = ("kind", "verdict", "command", "split_in_words", "question", "left_out", "intervals")  # told elsewhere
 RATES = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "auc": "AUC"}
 
 
@@ -49,7 +51,7 @@ def comparison_page(source: Source) -> dict[str, Any]:
             "question", f"Does searching pay on {task}? The evolved path beside other ways, at equal budget."
         ),
         "answer": _answer(report, split) if known else split,
-        "verdict": report.get("verdict", []),
+        "verdict": comparison_verdict(report),
         "key_numbers": [],
         "figures": source.figures("comparison", "fronts", *source.other_figures()),
         "tables": [(title, table) for title, table in found if table is not None],
@@ -100,15 +102,19 @@ def _methods(report: Mapping[str, Any], split: str) -> Table:
 
 def _against(report: Mapping[str, Any], split: str) -> Table | None:
     rows = []
+    measure, on_test = on_measure(dict(report)) if report.get("against") else ("accuracy", {})
     for method, row in (report.get("against") or {}).items():
-        pair, paired = row.get("ci95"), row.get("mcnemar") or []
+        mcnemar, paired = row.get("mcnemar") or [], row.get("paired") or []
+        row = on_test[method]
+        pair = row.get("ci95")
         rows.append(
             [
                 report["methods"].get(method, {}).get("name", method),
                 number(row.get("difference")),
                 f"{pair[0]:.4f} to {pair[1]:.4f}" if pair else DASH,
                 *(DASH if row.get(key) is None else f"{row[key]:.2g}" for key in ("p", "p_holm", "wilcoxon_p")),
-                ", ".join(f"{one['b']}:{one['c']} ({one['p']:.2g})" for one in paired) or DASH,
+                ", ".join(DASH if one["p"] is None else f"{one['p']:.2g}" for one in paired) or DASH,
+                ", ".join(f"{one['b']}:{one['c']} ({one['p']:.2g})" for one in mcnemar) or DASH,
             ]
         )
     heads = [
@@ -118,12 +124,15 @@ def _against(report: Mapping[str, Any], split: str) -> Table | None:
         "Paired t, p",
         "After Holm",
         "Wilcoxon, p",
+        "On the images, p, each seed",
         "McNemar (p), each seed",
     ]
     told = (
-        "Difference of test accuracy, evolved path less the other, over seeds. McNemar: images only the one : only the "
+        f"Difference of test {MEASURES[measure]}, which the search maximised, evolved path less the other, over seeds. "
+        "On the images: the paired test of the same measure. McNemar, of accuracy: images only the one : only the "
+        f"other has right. {tables.intervals_in_words(report)}"
     )
-    return Table(f"{told}other has right. {split}", heads, rows) if rows else None
+    return Table(f"{told} {split}", heads, rows) if rows else None
 
 
 def _given(report: Mapping[str, Any], split: str) -> Table | None:

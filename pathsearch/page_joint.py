@@ -6,6 +6,7 @@ from typing import Any
 
 from pathsearch import page_tables as tables
 from pathsearch.again import joint_command
+from pathsearch.confusions import table_of
 from pathsearch.page_source import Source
 from pathsearch.page_statistics import statistics
 from pathsearch.page_tables import Table, interval_in_percent, number, percent, with_interval
@@ -15,6 +16,8 @@ def joint_page(source: Source) -> dict[str, Any]:
     """What the template `joint.html.j2` shows."""
     report = source.report
     overall, routing, table = report["overall"], report["routing"], report["confusion"]
+    rows, columns = table["rows"], table["columns"]
+    counts = table_of(table, len(rows), len(columns), "counts")
     splits = "; ".join(f"{task}: {words}" for task, words in report["splits"].items())
     mixed = f"All test images mixed, n = {overall['n']:,}. Splits: {splits}."
     described = (source.album or {}).get("tasks", {})
@@ -56,18 +59,14 @@ def joint_page(source: Source) -> dict[str, Any]:
         "routing": tables.confusion(
             routing["tasks"],
             [*routing["tasks"], "unknown"],
-            routing["confusion"],
+            table_of(routing, len(routing["tasks"]), len(routing["tasks"]) + 1),
             f"Routing. {mixed}",
             heads=("True task", "sent to"),
         ),
         "routing_figures": source.figures("routing", "rejection", "reuse"),
         "rejection": _rejection(report),
         "confusion_figures": source.figures("confusion_joint"),
-        "confusions": [
-            one
-            for one in [tables.confusion(table["rows"], table["columns"], table["counts"], f"Counts. {mixed}")]
-            if one is not None
-        ],
+        "confusions": [one for one in [tables.confusion(rows, columns, counts, f"Counts. {mixed}")] if one is not None],
         "statistics": statistics({key: value for key, value in report.items() if key != "calibration"}),
         "other_figures": source.figures(*source.other_figures()),
         "mistakes": report.get("mistakes"),
@@ -76,7 +75,7 @@ def joint_page(source: Source) -> dict[str, Any]:
             '"Unknown" is a distance that a share of each task\'s own validation images exceeds. How many foreign '
             "images it catches was not measured here.",
             "Tasks whose images look alike are harder to tell apart than these may be.",
-            "The intervals are about the choice of test images; they do not cover other seeds or other splits.",
+            f"{tables.intervals_in_words(report)} They do not cover other seeds or other splits.",
             "For research. Not a medical device; no answer of it may decide on a person's care.",
         ],
         "circumstances": tables.facts(

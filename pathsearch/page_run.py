@@ -6,9 +6,11 @@ from typing import Any
 
 from pathsearch import page_tables as tables
 from pathsearch.again import evolve_command, weights_name
+from pathsearch.confusions import table_of
 from pathsearch.page_source import Source
 from pathsearch.page_statistics import statistics
-from pathsearch.page_tables import Table, interval_in_percent, number, percent
+from pathsearch.page_tables import Table, interval_in_percent, intervals_in_words, number, percent
+from pathsearch.run_verdict import run_verdict
 
 
 def run_page(source: Source) -> dict[str, Any]:
@@ -24,7 +26,7 @@ def run_page(source: Source) -> dict[str, Any]:
         "kind": "One run",
         "question": _question(report, classes),
         "answer": _answer(report),
-        "verdict": report["verdict"],
+        "verdict": run_verdict(report, source.config.get("search", {}).get("fitness")),
         "key_numbers": _key_numbers(report),
         "about": about,
         "counts": tables.counted(about, f"Images of each class. Split: {report['split_in_words']}.") if about else None,
@@ -43,7 +45,7 @@ def run_page(source: Source) -> dict[str, Any]:
         "confusions": [
             table
             for part, caption in ((test, f"Counts. {on_test}"), (validation, f"Counts. {on_validation}"))
-            if (table := tables.confusion(part["classes"], part["columns"], part["confusion"], caption)) is not None
+            if (table := _counts(part, caption)) is not None
         ],
         "statistics": statistics(report),
         "reliability_figures": source.figures("reliability"),
@@ -62,6 +64,11 @@ def run_page(source: Source) -> dict[str, Any]:
         "command": evolve_command(source.config, source.folder.name) if source.config else None,
         "has_file_weights": source.config.get("encoder", {}).get("weights") not in ("imagenet", "random", None),
     }
+
+
+def _counts(part: dict[str, Any], caption: str) -> Table | None:
+    rows, columns = part["classes"], part["columns"]
+    return tables.confusion(rows, columns, table_of(part, len(rows), len(columns)), caption)
 
 
 def _question(report: dict[str, Any], classes: list[str]) -> str:
@@ -152,8 +159,8 @@ def _rule(report: dict[str, Any]) -> str:
 
 def _limits(report: dict[str, Any], about: dict[str, Any] | None) -> list[str]:
     lines = [
-        f"One run with one seed ({report['seed']}). The intervals are about the choice of test images; they do not "
-        "cover other seeds, other splits or other training images.",
+        f"One run with one seed ({report['seed']}). {intervals_in_words(report)} They do not cover other seeds, other "
+        "splits or other training images.",
         "The numbers hold for images like the test images, made in the same way. Other devices, places or ways of "
         "preparing an image were not tested.",
         "For research. Not a medical device; no answer of it may decide on a person's care.",

@@ -7,10 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from pathsearch.alt_texts import BASELINES
+from pathsearch.clusters import Ints
+from pathsearch.confusions import largest, names, table_of
+from pathsearch.intervals import WORDS
+from pathsearch.measure import NAMES
 
 DASH = "–"
 UNIT = "\u00a0%"  # a percent sign stays with its number
 WIDEST = 20  # columns of a confusion table that a page still shows as text
+LONGEST = 50  # rows of a table over classes: a page stays readable, and of bounded size
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,18 @@ def interval_in_percent(row: Mapping[str, Any], name: str) -> str:
     return f"95{UNIT} interval {100 * pair[0]:.1f} to {100 * pair[1]:.1f}{UNIT}" if pair else ""
 
 
+def intervals_in_words(report: Mapping[str, Any]) -> str:
+    """How the intervals of a report were made, as a sentence; earlier reports know of no groups."""
+    made = report.get("intervals")
+    if made is None:
+        return (
+            "The 95 % intervals and tests count images as independent: this report is of an earlier form, which did "
+            "not ask whether several are of one patient."
+        )
+    which = made["method"] + (f" ({made['groups']:,} of them)" if made["groups"] else "")
+    return f"The 95 % intervals are {which}: {WORDS[made['method']]}."
+
+
 def with_interval(row: Mapping[str, Any], name: str) -> str:
     """A rate with its 95 % interval, or with its spread over several networks."""
     value, pair, spread = row.get(name), (row.get("ci95") or {}).get(name), row.get(f"{name}_sd")
@@ -92,36 +109,50 @@ def results(report: Mapping[str, Any]) -> Table:
 
 
 def recalls(part: Mapping[str, Any], caption: str) -> Table:
-    """Recall of each class with its interval."""
+    """Recall of each class with its interval; of very many classes those found least."""
     intervals = (part.get("ci95") or {}).get("recall_per_class") or {}
+    images = table_of(part, len(part["classes"]), len(part.get("columns", part["classes"]))).sum(1)
+    found = list(zip(part["recall_per_class"].items(), images.tolist(), strict=True))
+    if len(found) > LONGEST:
+        known = [row for row in found if row[0][1] is not None]
+        found = sorted(known, key=lambda row: row[0][1])[:LONGEST]
+        caption += f" The {len(found)} found least of {len(images):,} classes; all stand in report.json."
     rows = []
-    for (name, value), counts in zip(part["recall_per_class"].items(), part["confusion"], strict=True):
+    for (name, value), n in found:
         pair = intervals.get(name)
         told = DASH if not pair else f"{pair[0]:.4f} to {pair[1]:.4f}"
-        rows.append([name, f"{sum(counts):,}", number(value), told])
+        rows.append([name, f"{n:,}", number(value), told])
     return Table(caption, ["Class", "Images", "Recall", "95 % interval"], rows)
 
 
 def confusion(
     rows: Sequence[str],
     columns: Sequence[str],
-    counts: Any,
+    counts: Ints,
     caption: str,
     heads: tuple[str, str] = ("True class", "said"),
 ) -> Table | None:
-    """A confusion table with sums; None where it is too wide to read."""
+    """A confusion table with sums; where it is too wide to read, its largest confusions; None without any."""
     if len(columns) > WIDEST:
-        return None
-    cells = [[name, *(f"{n:,}" for n in line), f"{sum(line):,}"] for name, line in zip(rows, counts, strict=True)]
+        found = largest(counts, LONGEST)
+        few = [[*names(one, rows, columns), f"{one.images:,}", percent(one.share)] for one in found]
+        told = f"{caption} The {len(found)} largest confusions of {len(rows):,} classes."
+        return Table(told, [heads[0], heads[1].capitalize(), "Images", "Share of the class"], few) if found else None
+    cells = [
+        [name, *(f"{n:,}" for n in line), f"{sum(line):,}"] for name, line in zip(rows, counts.tolist(), strict=True)
+    ]
     return Table(caption, [heads[0], *(f"{heads[1]} {name}" for name in columns), "All"], cells)
 
 
 def counted(about: Mapping[str, Any], caption: str) -> Table:
-    """Images of each class in each split."""
+    """Images of each class in each split; of very many classes the first ones, and all together."""
     words = {"train": "Training", "val": "Validation", "test": "Test"}
     splits = list(about["counts"])
     rows = []
-    for name in about["classes"]:
+    listed = about["classes"][:LONGEST]
+    if len(listed) < len(about["classes"]):
+        caption += f" The first {len(listed)} of {len(about['classes']):,} classes, in order, and all together."
+    for name in listed:
         row = [about["counts"][split].get(name, 0) for split in splits]
         rows.append([name, *(f"{n:,}" for n in row), f"{sum(row):,}"])
     sums = [sum(about["counts"][split].values()) for split in splits]
@@ -134,19 +165,24 @@ def finalists(report: Mapping[str, Any]) -> Table | None:
     rows = report.get("finalists") or []
     if not rows:
         return None
+    measure = NAMES[report.get("measure", "accuracy")]
+    columns = {"Validation accuracy": "validation_accuracy", f"Validation {measure}": "score"}
+    columns |= {"Standard error": "standard_error", "Below the best by": "below_best"}
+    columns |= {"Standard error of that": "below_best_error", "Epochs": "epochs"}
+    columns = {head: key for head, key in columns.items() if key in rows[0]}  # earlier reports have fewer
     cells = [
         [
             row["path"] + (" (chosen)" if row["chosen"] else ""),
             f"{row['parameters']:,}",
-            number(row["validation_accuracy"]),
-            number(row["standard_error"]),
-            number(row["epochs"]),
+            *(number(row[key]) for key in columns.values()),
         ]
         for row in rows
     ]
-    heads = ["Path", "Parameters", "Validation accuracy", "Standard error", "Epochs"]
+    told = "Finalists, each trained alone from the same weights; chosen on validation"
+    if "below_best_error" in rows[0]:
+        told += f": the smallest whose {measure} is below the best by at most the standard error of that"
     chosen = next((i for i, row in enumerate(rows) if row["chosen"]), None)
-    return Table("Finalists, each trained alone from the same weights; chosen on validation.", heads, cells, chosen)
+    return Table(f"{told}.", ["Path", "Parameters", *columns], cells, chosen)
 
 
 def generations(log: Sequence[Mapping[str, str]]) -> Table | None:

@@ -98,14 +98,14 @@ def assess(probabilities: Floats, labels: Ints) -> dict[str, Any]:
     count = np.bincount(number, minlength=BINS).astype(np.int64)
     sure = np.bincount(number, confidence, minlength=BINS)
     hits = np.bincount(number, right.astype(np.float64), minlength=BINS)
-    truth = np.eye(probabilities.shape[1])[labels]
+    of_truth = probabilities[np.arange(len(labels)), labels]
 
     def means(sums: np.ndarray) -> list[float | None]:
         return [float(s / n) if n else None for s, n in zip(sums, count, strict=True)]
 
     return {
         "ece": float(np.abs(hits - sure).sum() / len(labels)),
-        "brier": float(((probabilities - truth) ** 2).sum(1).mean()),
+        "brier": float((np.einsum("nk,nk->n", probabilities, probabilities) - 2 * of_truth + 1).mean()),
         "nll": _nll(_log(probabilities), labels),
         "bins": {"count": count.tolist(), "confidence": means(sure), "accuracy": means(hits)},
     }

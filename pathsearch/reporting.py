@@ -66,9 +66,10 @@ def report(outcome: Outcome) -> dict[str, Any]:
     training, validation, test = outcome.features.train(), outcome.features.validation(), outcome.features.test()
     own = _expert_said(outcome, test)
     rivals = {
-        name: [_rival_said(label, trained, outcome, validation, test) for label, trained in several]
+        name: [_beside(own, _rival_said(label, trained, outcome, validation, test), outcome, validation, test)
+               for label, trained in several]
         for name, several in sorted(outcome.rivals.items())
-    }
+    }  # fmt: skip
     y_validation, y_test = validation.labels.numpy(), test.labels.numpy()
     said = decide(own.test, own.threshold)
     sure = own.test[np.arange(len(said)), said]
@@ -81,9 +82,9 @@ def report(outcome: Outcome) -> dict[str, Any]:
         "intervals": {**assessed["intervals"], "in_words": WORDS[assessed["intervals"]["method"]]},
         "validation": _assess(own.validation, validation, own.threshold, outcome.task),
         "test": assessed,
-        "baselines": {name: _baseline(several, outcome, validation, test) for name, several in rivals.items()},
-        "paired": {name: _paired(measure, own, several, test) for name, several in rivals.items()},
-        "mcnemar": {name: _mcnemar(own, several, test) for name, several in rivals.items()},
+        "baselines": {name: _baseline([one.rates for one in several]) for name, several in rivals.items()},
+        "paired": {name: _one_or_each([one.paired for one in several]) for name, several in rivals.items()},
+        "mcnemar": {name: _one_or_each([one.mcnemar for one in several]) for name, several in rivals.items()},
         "calibration": calibration((y_validation, own.validation), (y_test, own.test)),
         "prior_shift": prior_shift(labels, outcome.task.classes),
         "mistakes": most_confident(outcome.task, said, sure, outcome.task.classes, y_test),
@@ -160,22 +161,29 @@ def _rival_said(name: str, trained: Trained, outcome: Outcome, validation: Split
     return _Said(name, count(trained.network), on_validation, on_test, threshold)
 
 
-def _paired(measure: str, own: _Said, several: list[_Said], test: Split) -> dict[str, Any]:
-    """The expert against one baseline, or against each of several, by the measure that the search maximised."""
-    first, labels = (own.test, own.answers()), test.labels.numpy()
-    each = [
-        {"path": other.name, **paired(measure, labels, first, (other.test, other.answers()), test.groups)}
-        for other in several
-    ]
-    return each[0] if len(each) == 1 else {"each": each}
+class _Beside(NamedTuple):
+    """One baseline network beside the expert; what it said to each image is no longer held."""
+
+    rates: dict[str, Any]
+    paired: dict[str, Any]  # by the measure that the search maximised
+    mcnemar: dict[str, Any]  # b: only the expert is right, c: only the baseline
 
 
-def _mcnemar(own: _Said, several: list[_Said], test: Split) -> dict[str, Any]:
-    """McNemar's test of the expert (b: only it is right) against one baseline (c), or against each of several."""
-    labels = test.labels.numpy()
-    right = own.answers() == labels
-    each = [{"path": other.name, **mcnemar(right, other.answers() == labels)} for other in several]
-    return each[0] if len(each) == 1 else {"each": each}
+def _beside(own: _Said, other: _Said, outcome: Outcome, validation: Split, test: Split) -> _Beside:
+    labels, said, others = test.labels.numpy(), own.answers(), other.answers()
+    rates = {
+        "path": other.name,
+        "parameters": other.parameters,
+        "validation": _assess(other.validation, validation, other.threshold, outcome.task),
+        "test": _assess(other.test, test, other.threshold, outcome.task),
+    }
+    measure, pair = outcome.settings.search.fitness, ((own.test, said), (other.test, others))
+    tested = {"path": other.name, **paired(measure, labels, *pair, test.groups)}
+    return _Beside(rates, tested, {"path": other.name, **mcnemar(said == labels, others == labels)})
+
+
+def _one_or_each(several: list[dict[str, Any]]) -> dict[str, Any]:
+    return several[0] if len(several) == 1 else {"each": several}
 
 
 def _assess(probabilities: np.ndarray, split: Split, threshold: float | None, task: Task) -> dict[str, Any]:
@@ -183,17 +191,8 @@ def _assess(probabilities: np.ndarray, split: Split, threshold: float | None, ta
     return metrics.evaluate(split.labels.numpy(), probabilities, task.classes, answers, groups=split.groups)
 
 
-def _baseline(several: list[_Said], outcome: Outcome, validation: Split, test: Split) -> dict[str, Any]:
+def _baseline(each: list[dict[str, Any]]) -> dict[str, Any]:
     """One baseline's numbers; for several networks their mean, the spread between them and each one's own."""
-    each: list[dict[str, Any]] = [
-        {
-            "path": one.name,
-            "parameters": one.parameters,
-            "validation": _assess(one.validation, validation, one.threshold, outcome.task),
-            "test": _assess(one.test, test, one.threshold, outcome.task),
-        }
-        for one in several
-    ]
     if len(each) == 1:
         return each[0]
     rates = ("accuracy", "balanced_accuracy", "recall", "auc", "log_likelihood")

@@ -12,6 +12,7 @@ from pathsearch.published import INTER_PATIENT, INTER_PATIENT_NOTE
 from pathsearch.results_rows import Row, encoder_in_words, spread
 
 AAMI = ("N", "S", "V", "F")
+WILSON = "wilson"
 NETWORKS = {None: "evolved path", "linear_probe": "linear probe", "full_grid": "full grid"}
 
 
@@ -89,9 +90,13 @@ def beats_section(rows: Sequence[Row]) -> str:
                 cells.append([whose, encoder, row.report["split"], row.seeds, *_summary(told, network is None)])
     said = (
         "Classes after ANSI/AAMI EC57: N, S, V, F. Positive predictive values count all wrong answers: EC57's "
-        "exception for fusion beats answered V is not made. Intervals take beats as independent, which those of one "
-        "patient are not: over patients they would be wider."
+        "exception for fusion beats answered V is not made."
     )
+    if not all(grouped(run.report) for row in rows for run in row.runs):
+        said += (
+            " Where a report does not say that its intervals are over patients, they take beats as independent, which "
+            "those of one patient are not: over patients they would be wider."
+        )
     parts = [said, *([INTER_PATIENT_NOTE] if published else []), table(heads, cells), _by_class(rows)]
     return "\n\n".join(parts)
 
@@ -119,16 +124,26 @@ def _by_class(rows: Sequence[Row]) -> str:
         each = [class_rates(test["classes"], test["confusion"]) for test in _told(row, None)]
         for name in AAMI:
             several = [rates[name] for rates in each]
-            sensitivity = _with_interval([(one.right, one.images) for one in several])
-            value = _with_interval([(one.right, one.answered) for one in several])
+            sensitivity = _rates([(one.right, one.images) for one in several], _intervals(row, name))
+            value = _rates([(one.right, one.answered) for one in several], None if grouped(row.report) else WILSON)
             cells.append([row.label, name, f"{several[0].images:,}", sensitivity, value])
     return f"Evolved path, class by class:\n\n{table(heads, cells)}"
 
 
-def _with_interval(counts: Sequence[tuple[int, int]]) -> str:
-    """Shares over seeds; one share with Wilson's interval."""
+def grouped(report: dict[str, Any]) -> bool:
+    """Whether a report's intervals are over groups."""
+    return bool((report.get("intervals") or {}).get("groups"))
+
+
+def _intervals(row: Row, name: str) -> Any:
+    """The interval of a class's sensitivity: over groups where the report has it so, else Wilson's."""
+    return (row.report["test"]["ci95"]["recall_per_class"] or {}).get(name) if grouped(row.report) else WILSON
+
+
+def _rates(counts: Sequence[tuple[int, int]], interval: Any) -> str:
+    """Shares over seeds; one share with an interval, Wilson's or a given one, or none."""
     shares = [right / n if n else None for right, n in counts]
-    if len(counts) > 1 or shares[0] is None:
+    if len(counts) > 1 or shares[0] is None or interval is None:
         return spread(shares)
-    low, high = wilson(*counts[0])
+    low, high = wilson(*counts[0]) if interval == WILSON else interval
     return f"{rate(shares[0])} ({low:.4f}, {high:.4f})"

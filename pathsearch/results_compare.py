@@ -10,6 +10,7 @@ from pathsearch.evidence import Evidence
 from pathsearch.markdown import DASH, code, escaped, rate, table
 from pathsearch.results_rows import encoder_in_words, seeds_in_words
 from pathsearch.results_tasks import evidence_link
+from pathsearch.verdict import comparison_verdict
 
 
 def comparisons_section(found: Sequence[Evidence], address: str) -> str:
@@ -37,7 +38,7 @@ def _comparison(label: str, one: Evidence, address: str) -> str:
         ]
         for method in methods
     ]
-    verdict = "\n".join(f"- {escaped(str(line))}" for line in [*report["verdict"], *_fidelity(report)])
+    verdict = "\n".join(f"- {escaped(str(line))}" for line in [*comparison_verdict(report), *_fidelity(report)])
     parts = [f"### {label}: {escaped(report['task'])}", said, table(heads, cells), verdict]
     return "\n\n".join([*filter(None, parts), code([one.there(compare_command(one.config))])])
 

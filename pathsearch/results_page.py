@@ -11,6 +11,7 @@ from pathsearch.evidence import Evidence, read_evidence
 from pathsearch.markdown import escaped, rate, table
 from pathsearch.results_beats import beats_section, is_aami
 from pathsearch.results_compare import comparisons_section
+from pathsearch.results_corrections import corrections
 from pathsearch.results_joint import joint_rows, joint_section
 from pathsearch.results_paper import paper_section
 from pathsearch.results_rows import Row, is_ecg, rows_of, spread
@@ -24,13 +25,14 @@ INTRO = """\
 Each row below is one task on one frozen encoder. A path is searched and chosen on validation images, trained, fixed as
 an expert, and then asked once about the test images, together with its controls. An encoder is given by name, weights,
 pixels a side of its images and, where the report has it, the size of its feature maps. With several seeds, ± is the
-standard deviation over them; with one seed, brackets are the 95 % interval of the single test: Wilson's for accuracies,
-a bootstrap over images for mean recall and AUC. Recall is the mean over classes; the AUC of more than two classes is
-the mean of one class against the rest. Random weights are random: only what is called ImageNet here is torchvision's
-own, and of weights from a file the notes of a row give name and digest. Unless a row's notes say otherwise, there is
-one view of each training image, the answer is the most probable class, and the last training is on training and
-validation images together, after path, epochs and threshold were fixed on validation. How often the test images were
-looked at while settings were chosen stands in docs/studies.md.
+standard deviation over them; with one seed, brackets are the 95 % interval of the single test, over groups (patients)
+where the report says so, else by image: Wilson's for accuracies, a bootstrap for mean recall and AUC. Recall is the
+mean over classes; the AUC of more than two classes is the mean of one class against the rest. Random weights are
+random: only what is called ImageNet here is torchvision's own, and of weights from a file the notes of a row give name
+and digest. Unless a row's notes say otherwise, there is one view of each training image, the answer is the most
+probable class, and the last training is on training and validation images together, after path, epochs and threshold
+were fixed on validation. How often the test images were looked at while settings were chosen stands in
+docs/studies.md.
 
 This page is written by `make results` (`pathsearch results`) from the files in [{evidence}]({address}); only what
 others published is typed in. `pathsearch results RUN` adds a run. The commands below the tables make the runs again,
@@ -77,7 +79,7 @@ def page(found: Sequence[Evidence], unfinished: Sequence[str], address: str) -> 
         "Every run": _every_run(rows, address) if rows else "",
         "Left out": _left_out(unfinished) if unfinished else "",
     }
-    parts = [INTRO.format(evidence=escaped(address), address=address)]
+    parts = [INTRO.format(evidence=escaped(address), address=address), *corrections(found, address)]
     parts += [f"## {title}\n\n{text}" for title, text in sections.items() if text]
     return "\n\n".join(parts) + "\n"
 

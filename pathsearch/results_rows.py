@@ -13,6 +13,9 @@ from pathsearch.again import evolve_command
 from pathsearch.evidence import Evidence
 from pathsearch.markdown import DASH, escaped, rate
 from pathsearch.published import PAPER_TASKS, PaperTask
+from pathsearch.run_verdict import answer
+from pathsearch.standing import UNDECIDED, standing
+from pathsearch.statistics import over_seeds
 
 BEATS = frozenset("NLRejAaJSVEF/fQ")  # MIT-BIH's symbols of beats, AAMI's class names among them
 
@@ -58,13 +61,21 @@ class Row:
         """A baseline's rate on test, over seeds."""
         return spread(self.each(lambda report: ((report["baselines"].get(name) or {}).get("test") or {}).get(what)))
 
-    def gap(self, name: str) -> float | None:
-        """Mean accuracy on test of the expert less that of a baseline; None where one is not known."""
-        own = self.each(lambda report: report["test"]["accuracy"])
-        other = self.each(lambda report: ((report["baselines"].get(name) or {}).get("test") or {}).get("accuracy"))
+    def answer(self, name: str) -> str:
+        """How the expert stands to a baseline on test, by the measure that its search maximised.
+
+        Over five seeds or more by a paired t-test over seeds, for one run by its report's own test; two to four seeds
+        allow none.
+        """
+        measure = self.runs[0].config.get("search", {}).get("fitness", "accuracy")
+        if len(self.runs) == 1:
+            return answer(self.report, name, measure)
+        own = self.each(lambda report: report["test"].get(measure))
+        other = self.each(lambda report: ((report["baselines"].get(name) or {}).get("test") or {}).get(measure))
         if None in own or None in other:
-            return None
-        return statistics.fmean(own) - statistics.fmean(other)
+            return UNDECIDED
+        found = over_seeds(own, other)
+        return standing(found["difference"], found["p"])
 
     def commands(self) -> list[str]:
         """What makes the runs again; a loop where the seed is all that changes."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from pathsearch.arena import Arena, Entry
+from pathsearch.confusions import table_of
 from pathsearch.decision import decide
 from pathsearch.features import Split
 from pathsearch.fronts import Frame
@@ -101,7 +102,7 @@ def _hypervolumes(
 
 
 def _largest_class(assessed: dict[str, Any]) -> float:
-    counts = np.sum(assessed["confusion"], axis=1)
+    counts = table_of(assessed, len(assessed["classes"]), len(assessed["columns"])).sum(1)
     return float(counts.max() / counts.sum())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -26,6 +27,8 @@ from pathsearch.fitness import (
 from pathsearch.grid import PathNetwork, dropout_masks
 from pathsearch.modules import Shape
 from pathsearch.streams import derive, torch_stream
+
+ROWS = 1024  # images whose scaled probabilities are held at once
 
 
 @dataclass(frozen=True)
@@ -141,7 +144,7 @@ def _epochs(
     weights = weights if weights is None else weights.to(device)
     for number in range(1, n_epochs + 1):
         network.train()
-        loss_sum = hits = 0.0
+        sums = torch.zeros(2, dtype=torch.float64, device=device)  # loss and accuracy, read once: a step waits for none
         order = torch_stream(seed, "last batches", number)
         for x, labels in minibatches(data, settings.batch_size, steps, order):
             # 2. one minibatch, one step
@@ -154,8 +157,10 @@ def _epochs(
             optimiser.step()
             schedule.step()
             average.update_parameters(network)
-            loss_sum += F.cross_entropy(logits.detach(), labels).item()
-            hits += (logits.argmax(-1) == labels).float().mean().item()
+            with torch.no_grad():
+                right = (logits.argmax(-1) == labels).float().mean()
+                sums += torch.stack([F.cross_entropy(logits, labels), right]).double()
+        loss_sum, hits = sums.tolist()
         if not math.isfinite(loss_sum):
             raise _diverged(number, "training loss", loss_sum, settings)
         # 3. hand over
@@ -188,6 +193,27 @@ def calibrated_likelihood(log_p: Tensor, labels: Tensor) -> float:
 
     Source: temperature scaling of Guo et al. 2017; 41 temperatures from 0.1 to 10 stand for the optimum.
     """
-    sharpness = torch.logspace(-1, 1, 41, dtype=torch.float64)
-    scaled = (sharpness[:, None, None] * log_p.double()).log_softmax(-1)  # (41, n, K)
-    return scaled[:, torch.arange(len(labels)), labels].mean(1).max().item()
+    sharpness = torch.logspace(-1, 1, 41, dtype=torch.float64).tolist()
+
+    @functools.cache
+    def likelihood(at: int) -> float:
+        return _scaled_likelihood(log_p, labels, sharpness[at])
+
+    # in 1/T the likelihood is concave, so that its differences along the grid change sign once: halve to that place
+    low, high = 0, len(sharpness) - 1
+    while low < high:
+        middle = (low + high) // 2
+        if likelihood(middle) < likelihood(middle + 1):
+            low = middle + 1
+        else:
+            high = middle
+    return likelihood(low)
+
+
+def _scaled_likelihood(log_p: Tensor, labels: Tensor, sharpness: float) -> float:
+    """Mean log-probability of the true classes with logits times `sharpness`, some rows at a time."""
+    total = torch.zeros((), dtype=torch.float64)
+    for rows, own in zip(log_p.split(ROWS), labels.split(ROWS), strict=True):
+        scaled = sharpness * rows.double()
+        total += (scaled.gather(1, own[:, None])[:, 0] - scaled.logsumexp(1)).sum()
+    return total.item() / len(labels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pathsearch.measure import NAMES as MEASURES
@@ -35,9 +36,11 @@ def verdict(report: dict[str, Any]) -> list[str]:
         return ["There are no test images: nothing was compared on test."]
     measure, rows = on_measure(report)
     lines = [_against(report, method, measure, row) for method, row in rows.items()]
-    for split in report["fronts"]["against"]:
-        lines += [_fronts(report["fronts"], split), _above_largest_class(report["fronts"], split)]
-    if report["equivalence"] is not None:
+    fronts = report.get("fronts") or {"against": {}}  # the earliest reports have none
+    for split in fronts["against"]:
+        lines.append(_fronts(fronts, split))
+        lines += [_above_largest_class(fronts, split)] if "above_largest_class" in fronts else []
+    if report.get("equivalence") is not None:
         lines.append(_equivalence(report["equivalence"]))
     if left_out := report.get("left_out"):  # reports of earlier versions have none
         lines.append(f"Left out of this comparison: {', '.join(NAMES[method] for method in left_out)}.")
@@ -65,6 +68,12 @@ def _spent(methods: dict[str, Any]) -> str:
         "Budget: each control got the path-images of the evolved path's search and finalists; with refits, and whole "
         f"generations and trainings, means over seeds are: {', '.join(each)}."
     )
+
+
+def comparison_verdict(report: Mapping[str, Any]) -> list[str]:
+    """The verdict in today's words where the report has what they need, else as it was written."""
+    known = {"against", "rank_fidelity", "methods", "seeds"} <= set(report)
+    return verdict(dict(report)) if known else list(report.get("verdict", []))
 
 
 def on_measure(report: dict[str, Any]) -> tuple[str, dict[str, dict[str, Any]]]:

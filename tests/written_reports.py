@@ -139,11 +139,14 @@ def comparison_report() -> dict[str, Any]:
         "seeds": [0, 1],
         "budget": {"in_words": "the same for all"},
         "methods": {"evolved": {"name": "evolved path", **method}, "ladder": {"name": "ladder", **method}},
+        "against": {
+            "ladder": {"difference": 0.0, "p": None, "p_holm": None, "mcnemar": [{"b": 2, "c": 1, "p": 1.0}] * 2}
+        },
         "rank_fidelity": {
             "tau": {"mean": 0.45, "sd": 0.07, "each": [0.4, 0.5]},
             "each": [{"n": 12, "tau": 0.4}, {"n": 11, "tau": 0.5}],
         },
-        "verdict": ["The evolved path does not beat the ladder on test: 0.9 against 0.9."],
+        "verdict": ["The evolved path does not beat the ladder on test: words of an earlier version."],
     }
 
 
