@@ -80,10 +80,23 @@ def _data(data_dir: Path) -> list[Finding]:
 
 
 def _runs(runs_dir: Path) -> Finding:
-    configs = sorted(runs_dir.glob("*/config.json"))
-    open_runs = [file.parent.name for file in configs if not (file.parent / "report.json").exists()]
-    advice = f"unfinished: {', '.join(open_runs)}; go on with the same command and --resume" if open_runs else ""
-    return Finding("runs", not open_runs, f"{len(configs)} in {runs_dir}", advice)
+    try:
+        from pathsearch.runs import Run, is_comparison
+    except (ImportError, RuntimeError):
+        return Finding("runs", False, "not looked into without torch")
+    folders = sorted(file.parent for file in runs_dir.glob("*/config.json"))
+    unfinished, damaged = [], []
+    for folder in folders:
+        done = (folder / "report.json").is_file() if is_comparison(folder) else Run(folder).finished
+        try:
+            if not done:
+                unfinished.append(folder.name)
+            elif not is_comparison(folder):
+                Run(folder).verify()
+        except PathsearchError as error:
+            damaged.append(str(error))
+    advice = [f"unfinished: {', '.join(unfinished)}; go on with the same command and --resume"] if unfinished else []
+    return Finding("runs", not unfinished + damaged, f"{len(folders)} in {runs_dir}", "; ".join([*advice, *damaged]))
 
 
 def _disk(data_dir: Path) -> Finding:

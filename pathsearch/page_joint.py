@@ -89,6 +89,7 @@ def joint_page(source: Source) -> dict[str, Any]:
             },
             "What the numbers stand on, from report.json; each run's own page has its settings.",
         ),
+        "left_out": _left_out(report.get("left_out", {})),
         "versions": tables.facts(source.env, "Machine and library versions, from env.json."),
         "command": joint_command(report),
     }
@@ -139,6 +140,11 @@ def _results(report: dict[str, Any], splits: str) -> Table:
         rows,
         strong=len(rows) - 1,
     )
+
+
+def _left_out(why: dict[str, str]) -> Table | None:
+    rows = [[run, reason] for run, reason in why.items()]
+    return Table("Runs in the same folder that had no part in this.", ["Run", "Why"], rows) if rows else None
 
 
 def _rejection(report: dict[str, Any]) -> Table | None:

@@ -40,10 +40,19 @@ def test_tasks_and_runs_are_listed(tmp_path):
 
 
 def test_an_unfinished_run_is_named(tmp_path):
-    copied(finished("blobs"), tmp_path).report_file.unlink()
+    copied(finished("blobs"), tmp_path).sums_file.unlink()
     found = by_name(examine(data_dir(), tmp_path))
     assert not found["runs"].ok
     assert "unfinished: blobs; go on with the same command and --resume" in found["runs"].advice
+
+
+def test_a_damaged_run_is_named(tmp_path):
+    run = copied(finished("blobs"), tmp_path)
+    run.log_file.write_text("generation\n")
+    found = by_name(examine(data_dir(), tmp_path))
+    assert not found["runs"].ok
+    assert "log.csv: differs from its digest" in found["runs"].advice
+    assert "unfinished" not in found["runs"].advice
 
 
 @pytest.mark.parametrize("damage", ["manifest.csv", "task.json", "an image", "a name"])

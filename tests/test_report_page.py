@@ -11,6 +11,7 @@ from page_checks import Page, faults
 from pages import PAGES, changed, joint_folder, run_folder, text_of
 from small_world import (
     copied,
+    data_dir,
     pathsearch,
     refused,
     runs_dir,
@@ -127,6 +128,17 @@ def test_joint_numbers_are_those_of_the_report():
         assert f"{name}: {row['routed']['accuracy']:.4f} routed against {row['oracle']['accuracy']:.4f}" in said
     for words in report["splits"].values():
         assert words in said
+
+
+def test_a_joint_page_names_the_runs_that_were_left_out(tmp_path):
+    folder = changed(joint_folder(), tmp_path, left_out={"old_run": "not finished"})
+    (folder / "SHA256SUMS").unlink()
+    write_json(folder / "report.json", {k: v for k, v in read_json(folder / "report.json").items() if k != "digests"})
+    write_page(folder, data_dir())
+    said = Page(text_of(folder)).text("main")
+    assert said.count("old_run") == 1
+    assert "old_run not finished" in said
+    assert "left out" not in Page(text_of(joint_folder())).text("main")
 
 
 def test_further_statistics_are_shown_where_a_report_has_them(tmp_path):
