@@ -80,7 +80,13 @@ def test_the_share_of_the_smallest_that_matches_the_full_grid():
     def method(rate: float, decided: float = 0.1) -> dict[str, Any]:
         """One seed; what it decides with its threshold is another rate, which must not be mixed with the first."""
         each = {"candidates": [{"validation_accuracy": 0.0}, {"validation_accuracy": rate}], "chosen": 1}
-        part = {"accuracy": decided, "n": 9, "confusion": [[6, 0], [3, 0]]}
+        part = {
+            "accuracy": decided,
+            "n": 9,
+            "classes": ["a", "b"],
+            "columns": ["a", "b"],
+            "confusion": [[6, 0], [3, 0]],
+        }
         each |= {"validation": part, "test": {"accuracy": None, "n": 0}}
         return {"name": "m", "parameters": {"mean": 9}, "validation": {"n": 9}, "test": {"n": 0}, "each": [each]}
 
