@@ -6,10 +6,10 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from data_prep import __version__ as __version__
+
 if TYPE_CHECKING:
     from pathsearch.predict import Predictor
-
-__version__ = "0.1.0"
 
 
 def load(

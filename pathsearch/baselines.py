@@ -12,8 +12,7 @@ from torch import nn
 from pathsearch import modules
 from pathsearch.config import TrainingSettings
 from pathsearch.features import Split
-from pathsearch.fitness import device_of
-from pathsearch.grid import Grid, PathNetwork
+from pathsearch.grid import Grid, PathNetwork, device_of
 from pathsearch.modules import Shape
 from pathsearch.path import Path
 from pathsearch.recipe import followed

@@ -12,10 +12,10 @@ from typing import Any
 
 import torch
 
+from data_prep import __version__
 from data_prep.errors import PathsearchError
 from data_prep.manifest import load_task
 from data_prep.whole_files import file_sha256, folder_appears_whole, write_json, write_text
-from pathsearch import __version__
 from pathsearch.config import EncoderSettings
 from pathsearch.encoder import Encoder
 from pathsearch.expert import Expert

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from pathsearch import __version__
+from data_prep import __version__
 from pathsearch.cli_compare import compare_app
 from pathsearch.cli_errors import explain
 from pathsearch.cli_prepare import DataDir, Json, Seed, prepare_app

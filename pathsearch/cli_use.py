@@ -104,7 +104,7 @@ def predict(
     from pathsearch.answer_rows import Rows, check_format
     from pathsearch.bundle import load
     from pathsearch.encoder import choose_device
-    from pathsearch.explain import HeatFiles, explained
+    from pathsearch.heat_files import HeatFiles, explained
     from pathsearch.model import Answer
     from pathsearch.pictures import image_files
 

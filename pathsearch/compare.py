@@ -22,6 +22,7 @@ from pathsearch import metrics, rivals
 from pathsearch.arena import STAGES, Arena, Budget, Entry
 from pathsearch.clusters import clusters
 from pathsearch.config import RunSettings
+from pathsearch.cost import training_work
 from pathsearch.decision import decide
 from pathsearch.encoder import Encoder
 from pathsearch.features import Split, encode, split_in_words
@@ -32,7 +33,7 @@ from pathsearch.runs import environment, read_json
 from pathsearch.statistics import correct, mcnemar, over_seeds, spread
 from pathsearch.teller import Teller
 from pathsearch.tensor_file import save_tensors
-from pathsearch.threads import choose_threads, keeps_threads, training_work
+from pathsearch.threads import choose_threads, keeps_threads
 from pathsearch.tradeoff import FRONTED, equivalence_report, fronts_report, read_front, sizes_of
 from pathsearch.verdict import NAMES, comparison_verdict, verdict
 

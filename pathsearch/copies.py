@@ -12,8 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
-from pathsearch.fitness import adamw, device_of
-from pathsearch.grid import Grid
+from pathsearch.grid import Grid, device_of
 from pathsearch.modules import normalise
 from pathsearch.path import Path
 
@@ -94,42 +93,3 @@ class Stack(nn.Module):
             return functional_call(template, own, (one,))
 
         return vmap(run, in_dims=(0, None if shared else 0))(weights, x)
-
-
-class CopiesAdamW:
-    """AdamW in which every path has a learning rate and a weight decay of its own.
-
-    AdamW's step along the gradient is the learning rate times something that depends on the gradients alone. So one
-    optimiser steps with rate 1 and without decay, and what it did is then scaled path by path.
-
-    Args:
-        copies: whose weights are trained.
-        rates: (P,) learning rates.
-        decays: (P,) weight decays.
-
-    Source: Loshchilov and Hutter 2019, algorithm 2.
-    """
-
-    def __init__(self, copies: Copies, rates: Tensor, decays: Tensor) -> None:
-        owned = list(copies.owned())
-        self.parameters = [parameter for parameter, _ in owned]
-        self.rates = [_along_first(rates.to(p.device)[paths], p) for p, paths in owned]
-        kept = 1 - rates * decays
-        self.kept = [_along_first(kept.to(p.device)[paths], p) for p, paths in owned]  # of a weight, in a step
-        self.unscaled = adamw(self.parameters, 1.0, 0.0)
-
-    def zero_grad(self) -> None:
-        """Forget the gradients."""
-        self.unscaled.zero_grad(set_to_none=True)
-
-    @torch.no_grad()
-    def step(self) -> None:
-        """One step for every path."""
-        before = [parameter.clone() for parameter in self.parameters]
-        self.unscaled.step()
-        for parameter, old, rate, kept in zip(self.parameters, before, self.rates, self.kept, strict=True):
-            parameter.sub_(old).mul_(rate).addcmul_(old, kept)
-
-
-def _along_first(values: Tensor, weights: Tensor) -> Tensor:
-    return values.view(-1, *[1] * (weights.dim() - 1))

@@ -20,7 +20,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from pathsearch.grid import Grid
+from pathsearch.grid import Grid, device_of
 from pathsearch.path import Path
 from pathsearch.population import Plan
 
@@ -78,3 +78,20 @@ class Meter:
         """Forward multiply-adds of one pass over a population for one image: what paths share runs once."""
         calls = sum(self.modules[n][i] * times for n, layer in enumerate(plan.layers) for i, times in layer.calls)
         return calls + self.head * len(plan.layers[-1].starts)
+
+
+def training_work(grid: Grid, task: str, batch_size: int) -> float:
+    """Multiply-adds of a training step of the full grid, the largest network that a run trains.
+
+    A generation's step does about as many: its paths share what they have in common. Infinitely many for a grid that
+    is not on the processor.
+    """
+    network = grid.network(grid.space.full_path(), task)
+    if device_of(network).type != "cpu":
+        return math.inf
+    return PASSES * answering_work(network, grid.shapes[0], batch_size)
+
+
+def answering_work(network: nn.Module, shape: Sequence[int], batch_size: int) -> float:
+    """Multiply-adds of one pass of a network over a batch of maps of `shape`."""
+    return float(multiply_adds(network, shape) * batch_size)

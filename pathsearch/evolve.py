@@ -15,6 +15,7 @@ from data_prep.whole_files import write_json
 from pathsearch import baselines
 from pathsearch.choice import choose_path
 from pathsearch.config import RunSettings, TrainingSettings
+from pathsearch.cost import training_work
 from pathsearch.decision import fix_threshold
 from pathsearch.encoder import Encoder
 from pathsearch.expert import Expert, ExpertFacts
@@ -25,16 +26,16 @@ from pathsearch.folds import labels_scored
 from pathsearch.fresh import FreshWeights
 from pathsearch.grid import Grid, PathNetwork
 from pathsearch.heritage import Heritage
-from pathsearch.kept import Kept, forget_trainings
+from pathsearch.kept import Kept
 from pathsearch.path import Path
 from pathsearch.plugins import plugins_of
 from pathsearch.reporting import Outcome, report
 from pathsearch.router import Territory
-from pathsearch.runs import Run, write_table
+from pathsearch.runs import Run, forget_trainings, write_table
 from pathsearch.sealed import owner_of
 from pathsearch.search import SearchState, search
 from pathsearch.teller import Teller
-from pathsearch.threads import choose_threads, keeps_threads, training_work
+from pathsearch.threads import choose_threads, keeps_threads
 from pathsearch.training import Trained
 
 

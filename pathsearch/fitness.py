@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from statistics import fmean
 from typing import NamedTuple, Protocol, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from pathsearch import population
 from pathsearch.config import SearchSettings
 from pathsearch.cost import PASSES, Cost, Meter
 from pathsearch.features import Split
-from pathsearch.grid import Grid, dropout_masks, head_name
+from pathsearch.grid import Grid, device_of, dropout_masks, head_name
+from pathsearch.optimisers import adamw, running_average
 from pathsearch.path import Path
 from pathsearch.population import Plan
 from pathsearch.streams import torch_stream
@@ -27,9 +28,6 @@ __all__ = ["Fitness", "NonFiniteFitness", "fitnesses"]  # what is asked of them 
 
 SCORING_BYTES = 128 << 20  # activations of a scoring pass at most: what keeps memory flat on a laptop
 PATHS_AT_ONCE = 256  # paths scored in one pass; more gain nothing
-
-
-Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
 class Progress(NamedTuple):
@@ -222,34 +220,6 @@ def loss_weights(grid: Grid, task: str, train: Split, settings: SearchSettings) 
 def grid_classes(grid: Grid, task: str) -> int:
     """Number of classes of a task's head, K."""
     return len(list(grid.heads[task].parameters())[-1])
-
-
-def device_of(network: nn.Module) -> torch.device:
-    """Where a network's parameters are."""
-    return next(network.parameters()).device
-
-
-def adamw(parameters: Iterable[nn.Parameter], rate: float, decay: float) -> torch.optim.AdamW:
-    """The optimiser of searches and last trainings; fused: a loop over the tensors takes 7 to 10 times as long."""
-    return torch.optim.AdamW(parameters, lr=rate, weight_decay=decay, fused=True)
-
-
-def running_average(network: nn.Module, decay: float) -> AveragedModel:
-    """The running average of a network's weights along the steps of its training.
-
-    Args:
-        network: at its initial weights.
-        decay: a step, of what was averaged before. In the first steps it is (1 + t) / (10 + t) at most, so that a
-            training of a few dozen steps, as with few images, does not end near its initial weights.
-
-    Source: Polyak and Juditsky 1992; the first steps as in TensorFlow's `ExponentialMovingAverage`.
-    """
-
-    def average(means: Tensors, now: Tensors, step: Tensor | int) -> None:
-        t = float(step)
-        get_ema_multi_avg_fn(min(decay, (1 + t) / (10 + t)))(means, now, step)
-
-    return AveragedModel(network, multi_avg_fn=average)
 
 
 def class_weights(labels: Tensor, n_classes: int, strength: float = 1.0) -> Tensor:

@@ -13,12 +13,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pathsearch.config import SearchSettings
-from pathsearch.copies import Copies, CopiesAdamW
+from pathsearch.copies import Copies
 from pathsearch.cost import PASSES, Cost, Meter
 from pathsearch.features import Split
-from pathsearch.fitness import Progress, device_of, grid_classes, loss_weights, minibatches
+from pathsearch.fitness import Progress, grid_classes, loss_weights, minibatches
 from pathsearch.folds import folds
-from pathsearch.grid import Grid, dropout_masks
+from pathsearch.grid import Grid, device_of, dropout_masks
+from pathsearch.optimisers import CopiesAdamW
 from pathsearch.path import Path
 from pathsearch.recipe import CHOICES, followed
 from pathsearch.streams import derive, torch_stream

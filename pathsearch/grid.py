@@ -160,3 +160,8 @@ def dropout_masks(
     drawn = (torch.rand(batch, prod(shape), generator=generator) for shape in shapes)
     masks = [(one < keep) / keep for one in drawn]
     return [mask.unflatten(-1, shape) for mask, shape in zip(masks, shapes, strict=True)]
+
+
+def device_of(network: nn.Module) -> torch.device:
+    """Where a network's parameters are."""
+    return next(network.parameters()).device

@@ -16,6 +16,7 @@ from data_prep.whole_files import file_sha256, write_json
 from pathsearch import confusions
 from pathsearch.calibration import calibration
 from pathsearch.clusters import clusters
+from pathsearch.cost import answering_work
 from pathsearch.expert import Expert
 from pathsearch.features import Split, encode
 from pathsearch.intervals import WORDS, rate_interval
@@ -28,7 +29,7 @@ from pathsearch.router import FALSE_REJECTION
 from pathsearch.runs import Run, environment, read_json
 from pathsearch.sums import DUE, SUMS, check_sums, write_sums
 from pathsearch.teller import Teller
-from pathsearch.threads import answering_work, choose_threads, keeps_threads
+from pathsearch.threads import choose_threads, keeps_threads
 
 SAVED = ("env.json", "report.json")  # what the digests of a saved evaluation are of
 

@@ -11,11 +11,10 @@ from torch import Tensor
 
 from data_prep.errors import PathsearchError
 from pathsearch.grid import PathNetwork
+from pathsearch.runs import GENERATION, TRAININGS
 from pathsearch.sealed import load_sealed, save_sealed
 from pathsearch.training import Trained
 
-GENERATION = "generation.safetensors"
-TRAININGS = "training-*.safetensors"
 AGAIN = "start the run again with --overwrite"
 
 
@@ -68,9 +67,3 @@ class Kept:
         network.load_state_dict({name.removeprefix("network."): tensor for name, tensor in tensors.items()})
         network.eval()
         return Trained(network=network, log_p=log_p, **facts)
-
-
-def forget_trainings(folder: Path) -> None:
-    """Remove what a finished run needs no longer."""
-    for file in folder.glob(TRAININGS):
-        file.unlink()

@@ -9,9 +9,9 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from jinja2.exceptions import UndefinedError
 
+from data_prep import __version__
 from data_prep.errors import PathsearchError
 from data_prep.whole_files import write_text
-from pathsearch import __version__
 from pathsearch.album import keep_album
 from pathsearch.page_comparison import comparison_page
 from pathsearch.page_joint import joint_page

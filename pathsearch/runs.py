@@ -21,11 +21,11 @@ from data_prep.temporary import remove_litter
 from data_prep.whole_files import write_json, write_text
 from pathsearch.config import RunSettings
 from pathsearch.fields import check_fields
-from pathsearch.kept import GENERATION, TRAININGS, forget_trainings
 from pathsearch.sums import DUE, SUMS, check_sums, write_sums
 from pathsearch.threads import GIVEN
 
 LIBRARIES = ("torch", "torchvision", "deap", "numpy", "scikit-learn", "safetensors", "pandas", "pillow")
+GENERATION, TRAININGS = "generation.safetensors", "training-*.safetensors"  # of a checkpoint
 RESULTS = ("log.csv", "training.csv", "path.json", "expert.safetensors", "router.safetensors", "report.json")
 SUMMED = ("config.json", "env.json", *RESULTS)  # what a finished run's digests are of
 FIGURES = (
@@ -190,6 +190,12 @@ class Run:
         for file in (self.checkpoint_dir / GENERATION, *trainings, *(self.folder / name for name in names)):
             remove_litter(file.parent, file.name)
             file.unlink(missing_ok=True)
+
+
+def forget_trainings(folder: Path) -> None:
+    """Remove what a finished run needs no longer."""
+    for file in folder.glob(TRAININGS):
+        file.unlink()
 
 
 def write_table(file: Path, rows: Sequence[dict[str, Any]]) -> None:

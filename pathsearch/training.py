@@ -15,17 +15,10 @@ from torch import Tensor
 
 from pathsearch.config import TrainingSettings
 from pathsearch.features import Split
-from pathsearch.fitness import (
-    NonFiniteFitness,
-    adamw,
-    class_weights,
-    device_of,
-    log_probabilities,
-    minibatches,
-    running_average,
-)
-from pathsearch.grid import PathNetwork, dropout_masks
+from pathsearch.fitness import NonFiniteFitness, class_weights, log_probabilities, minibatches
+from pathsearch.grid import PathNetwork, device_of, dropout_masks
 from pathsearch.modules import Shape
+from pathsearch.optimisers import adamw, running_average
 from pathsearch.streams import derive, torch_stream
 
 ROWS = 1024  # images whose scaled probabilities are held at once

@@ -37,8 +37,7 @@ from pathsearch import evolve as evolving
 from pathsearch.config import EncoderSettings, GridSettings, RunSettings, SearchSettings, TrainingSettings
 from pathsearch.encoder import Encoder
 from pathsearch.heritage import Heritage
-from pathsearch.kept import GENERATION
-from pathsearch.runs import Run
+from pathsearch.runs import GENERATION, Run
 from pathsearch.sums import DUE
 from pathsearch.teller import Silent
 

@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 
 from pathsearch.config import GridSettings
-from pathsearch.copies import Copies, CopiesAdamW, Stack
-from pathsearch.fitness import adamw
+from pathsearch.copies import Copies, Stack
 from pathsearch.grid import Grid, dropout_masks
+from pathsearch.optimisers import CopiesAdamW, adamw
 from pathsearch.path import Path
 
 SHAPE, BATCH, CLASSES = (8, 3, 3), 5, 3

@@ -19,8 +19,9 @@ from torch import nn
 
 from pathsearch import bundle
 from pathsearch.encoder import frozen
-from pathsearch.explain import HeatFiles, explain, heat_map
+from pathsearch.explain import heat_map
 from pathsearch.figure_heat import draw
+from pathsearch.heat_files import HeatFiles, explain
 from pathsearch.model import Model
 from pathsearch.teller import Silent
 

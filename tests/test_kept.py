@@ -14,9 +14,9 @@ from pathsearch import baselines
 from pathsearch import evolve as evolving
 from pathsearch.features import encode
 from pathsearch.grid import Grid
-from pathsearch.kept import GENERATION, Kept, forget_trainings
+from pathsearch.kept import Kept
 from pathsearch.path import Path as ModulePath
-from pathsearch.runs import Run
+from pathsearch.runs import GENERATION, Run, forget_trainings
 from pathsearch.training import Trained
 
 PATH = ModulePath.parse("0+1|2|3")

@@ -13,15 +13,9 @@ from evaluators import PATHS, SETTINGS, equal, fresh, shared, snapshot
 from torch import Tensor
 
 from pathsearch import fitness as module
-from pathsearch.fitness import (
-    NonFiniteFitness,
-    SharedWeights,
-    grid_classes,
-    log_probabilities,
-    minibatches,
-    running_average,
-)
+from pathsearch.fitness import NonFiniteFitness, SharedWeights, grid_classes, log_probabilities, minibatches
 from pathsearch.fresh import FreshWeights
+from pathsearch.optimisers import running_average
 from pathsearch.path import Path
 from pathsearch.population import plan
 from pathsearch.streams import torch_stream

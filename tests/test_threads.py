@@ -11,9 +11,10 @@ from small_world import outcome, settings
 
 from pathsearch import threads
 from pathsearch.config import GridSettings
+from pathsearch.cost import answering_work, training_work
 from pathsearch.grid import Grid
 from pathsearch.teller import Silent
-from pathsearch.threads import LARGE, answering_work, choose_threads, keeps_threads, training_work
+from pathsearch.threads import LARGE, choose_threads, keeps_threads
 
 
 @pytest.fixture(autouse=True)

@@ -28,8 +28,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from pathsearch import population
 from pathsearch.config import GridSettings
-from pathsearch.fitness import adamw
 from pathsearch.grid import Grid
+from pathsearch.optimisers import adamw
 from pathsearch.path import Path, mutate
 from tests.benchmarks.table import device, publish
 
