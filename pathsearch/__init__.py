@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from data_prep import __version__ as __version__
 
 if TYPE_CHECKING:
-    from pathsearch.predict import Predictor
+    from pathsearch.experts.predict import Predictor
 
 
 def load(
@@ -27,9 +27,9 @@ def load(
     """
     from pathlib import Path
 
-    from pathsearch.bundle import load as load_bundle
-    from pathsearch.encoder import choose_device
-    from pathsearch.plugins import load_plugins
+    from pathsearch.encoders.encoder import choose_device
+    from pathsearch.experts.bundle import load as load_bundle
+    from pathsearch.grid.plugins import load_plugins
 
     load_plugins(os.fspath(one) for one in plugins)
     return load_bundle(Path(bundle), choose_device(device))

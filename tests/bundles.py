@@ -11,8 +11,8 @@ from small_world import (
     scratch,
 )
 
-from pathsearch import bundle
-from pathsearch.teller import Silent
+from pathsearch.experts import bundle
+from pathsearch.run.teller import Silent
 
 TASKS = ("stripes", "blobs")
 

@@ -11,11 +11,11 @@ from typing import Any
 from small_world import CPU, data_dir, encoder, scratch, settings, task
 from threadpoolctl import threadpool_limits
 
-from pathsearch.arena import Arena
-from pathsearch.compare import Comparison, compare
-from pathsearch.config import RunSettings
-from pathsearch.features import encode
-from pathsearch.teller import Silent, Teller
+from pathsearch.encoders.features import encode
+from pathsearch.run.settings import RunSettings
+from pathsearch.run.teller import Silent, Teller
+from pathsearch.search.arena import Arena
+from pathsearch.search.compare import Comparison, compare
 
 SEEDS = 2
 

@@ -11,11 +11,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from pathsearch.config import GridSettings
-from pathsearch.features import Split, Standardiser
-from pathsearch.fitness import Fitness, Progress
-from pathsearch.grid import Grid
-from pathsearch.path import Path
+from pathsearch.encoders.features import Split, Standardiser
+from pathsearch.grid.grid import Grid
+from pathsearch.grid.path import Path
+from pathsearch.run.settings import GridSettings
+from pathsearch.training.fitness import Fitness, Progress
 
 SHAPE = (8, 2, 2)  # of the planted feature maps: channels, height, width
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pathsearch.config import SearchSettings
-from pathsearch.fitness import SharedWeights
-from pathsearch.fresh import FreshWeights
-from pathsearch.path import Path
+from pathsearch.grid.path import Path
+from pathsearch.run.settings import SearchSettings
+from pathsearch.training.fitness import SharedWeights
+from pathsearch.training.fresh import FreshWeights
 
 SETTINGS = SearchSettings(population=8, steps=6, warmup=4, batch_size=32, balance=True)
 PATHS = [Path.parse(text) for text in ("0|1", "1+2|3", "0+3|1+2", "2|0")]

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from pathsearch.config import SearchSettings
-from pathsearch.fitness import Fitness
-from pathsearch.path import Path, Space
-from pathsearch.recipe import CHOICES, Recipe
-from pathsearch.search import SearchState
-from pathsearch.streams import derive
+from pathsearch.grid.path import Path, Space
+from pathsearch.grid.recipe import CHOICES, Recipe
+from pathsearch.run.settings import SearchSettings
+from pathsearch.run.streams import derive
+from pathsearch.search.search import SearchState
+from pathsearch.training.fitness import Fitness
 
 SPACE = Space(2, 4, 2)  # 100 paths
 WAYS: dict[str, dict[str, Any]] = {

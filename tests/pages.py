@@ -14,10 +14,11 @@ from small_world import (
 )
 
 from data_prep.whole_files import write_json
-from pathsearch import figures, joint
-from pathsearch.report_page import write_page
-from pathsearch.runs import Run, read_json
-from pathsearch.teller import Silent
+from pathsearch.experts import joint
+from pathsearch.reports import figures
+from pathsearch.reports.report_page import write_page
+from pathsearch.run.runs import Run, read_json
+from pathsearch.run.teller import Silent
 
 
 @functools.cache

@@ -9,9 +9,9 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
-from pathsearch.config import GridSettings
-from pathsearch.grid import Grid
-from pathsearch.path import Path, mutate
+from pathsearch.grid.grid import Grid
+from pathsearch.grid.path import Path, mutate
+from pathsearch.run.settings import GridSettings
 
 SHAPE, BATCH, CLASSES = (8, 2, 2), 5, 3
 VOCABULARIES = ["mixed", "paper"]

@@ -33,13 +33,13 @@ from torchvision import models
 from data_prep.errors import PathsearchError
 from data_prep.folder import prepare_folder
 from data_prep.manifest import Task, load_task, save_task
-from pathsearch import evolve as evolving
-from pathsearch.config import EncoderSettings, GridSettings, RunSettings, SearchSettings, TrainingSettings
-from pathsearch.encoder import Encoder
-from pathsearch.heritage import Heritage
-from pathsearch.runs import GENERATION, Run
-from pathsearch.sums import DUE
-from pathsearch.teller import Silent
+from pathsearch.encoders.encoder import Encoder
+from pathsearch.experts import evolve as evolving
+from pathsearch.experts.heritage import Heritage
+from pathsearch.run.runs import GENERATION, Run
+from pathsearch.run.settings import EncoderSettings, GridSettings, RunSettings, SearchSettings, TrainingSettings
+from pathsearch.run.sums import DUE
+from pathsearch.run.teller import Silent
 
 SIZE = 48  # pixels: SqueezeNet's maps are 2 × 2
 N_IMAGES = 120  # a task
@@ -279,7 +279,9 @@ class Finished:
 def _server() -> Any:
     """Forks processes from one that has the slow imports behind it."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["pathsearch.evolve", "pathsearch.joint", "pathsearch.figures", "small_world"])
+    context.set_forkserver_preload(
+        ["pathsearch.experts.evolve", "pathsearch.experts.joint", "pathsearch.reports.figures", "small_world"]
+    )
     return context
 
 
@@ -317,7 +319,7 @@ def command(arguments: Sequence[str], folder: Path, kill: tuple[str, int] | None
     threadpool_limits(1)
     if kill:
         plant_kill(*kill)
-    from pathsearch import cli
+    from pathsearch.cli import main as cli
 
     sys.argv = ["pathsearch", *arguments]
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,44 +11,32 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("data_prep", "pathsearch")
-# The flow, from left to right: nothing here imports what stands after it. Files that are not named may stand anywhere.
-FLOW = [
-    "tensor_file", "sealed", "streams", "sums", "fields", "setting_checks", "idle_settings", "config", "decision",
-    "clusters", "auc", "intervals", "confusions", "metrics", "mistakes", "statistics", "standing", "measure",
-    "paired", "one_error", "fronts", "reliability", "encoder_weights", "encoder", "ahead", "growing", "views",
-    "features", "modules", "vocabulary", "plugins", "recipe", "path", "grid", "threads", "population", "cost", "told",
-    "fitness", "sequential", "search", "finalists", "training", "baselines", "choice", "nearest", "arena", "drawing",
-    "rivals", "kept", "expert", "router", "calibration", "runs", "same_encoder", "heritage", "reuse", "run_verdict",
-    "reporting", "evolve", "tradeoff", "verdict", "compare", "model", "mixture", "joint", "pictures", "predict",
-    "answer_rows", "explain", "export", "markdown", "model_card", "bundle", "figures", "album", "again", "alt_texts",
-    "page_tables", "page_statistics", "page_source", "page_run", "page_joint", "page_comparison", "report_page",
-    "published", "evidence", "evidence_copy", "results_rows", "results_tasks", "results_joint", "results_paper",
-    "results_beats", "results_compare", "results_corrections", "results_page", "terminal", "demo", "doctor",
-    "interrupts", "cli_errors", "cli_prepare", "cli_use", "cli_compare", "cli_results", "cli",
-]  # fmt: skip
+# The rooms, in the order in which data flow: nothing in one imports from a room at its right.
+ROOMS = ["run", "measures", "targets", "encoders", "grid", "training", "search", "experts", "reports", "cli"]
+TOP = {*ROOMS, "__init__.py", "py.typed"}  # all that lies in `pathsearch/`
 # Libraries that stay behind one door, and who may open it.
 DOORS = {
-    "deap": {"search"},
-    "PIL": {"album", "pictures", "views"},
-    "torchvision": {"encoder", "encoder_weights", "doctor"},
-    "typer": {"cli", "cli_compare", "cli_prepare", "cli_results", "cli_settings", "cli_use"},
-    "rich": {"terminal"},
+    "deap": {"search.search"},
+    "PIL": {"reports.album", "experts.pictures", "encoders.views"},
+    "torchvision": {"encoders.encoder", "encoders.encoder_weights", "cli.doctor"},
+    "typer": {"cli.main", "cli.compare", "cli.prepare", "cli.results", "cli.given", "cli.use"},
+    "rich": {"cli.terminal"},
     "matplotlib": {
-        "figures",
-        "figure_calibration",
-        "figure_compare",
-        "figure_confusion",
-        "figure_confusions",
-        "figure_finalists",
-        "figure_fronts",
-        "figure_grid",
-        "figure_heat",
-        "figure_paths",
-        "figure_reliability",
-        "figure_style",
+        "reports.figures",
+        "reports.figure_calibration",
+        "reports.figure_compare",
+        "reports.figure_confusion",
+        "reports.figure_confusions",
+        "reports.figure_finalists",
+        "reports.figure_fronts",
+        "reports.figure_grid",
+        "reports.figure_heat",
+        "reports.figure_paths",
+        "reports.figure_reliability",
+        "reports.figure_style",
     },
-    "jinja2": {"report_page"},
-    "onnxscript": {"export"},
+    "jinja2": {"reports.report_page"},
+    "onnxscript": {"experts.export"},
     "onnxruntime": set(),
     "wfdb": set(),
 }
@@ -55,8 +44,10 @@ LONGEST = 350  # lines: above it, there is a second idea in the file
 
 
 def sources(package: str) -> dict[str, str]:
-    """The text of every file of a package, by module name."""
-    return {file.stem: file.read_text(encoding="utf-8") for file in sorted((ROOT / package).glob("*.py"))}
+    """The text of every file of a package, by its dotted name without the package's."""
+    folder = ROOT / package
+    files = {".".join(file.relative_to(folder).with_suffix("").parts): file for file in sorted(folder.rglob("*.py"))}
+    return {name: file.read_text(encoding="utf-8") for name, file in files.items()}
 
 
 def imports(text: str) -> set[str]:
@@ -72,8 +63,8 @@ def imports(text: str) -> set[str]:
 
 
 def own(text: str, package: str, modules: set[str]) -> set[str]:
-    """The modules of its own package that a file imports."""
-    return {name.split(".")[1] for name in imports(text) if name.startswith(f"{package}.")} & modules
+    """The modules of its own package, or of another, that a file imports."""
+    return {name.removeprefix(f"{package}.") for name in imports(text) if name.startswith(f"{package}.")} & modules
 
 
 def graph(package: str) -> dict[str, set[str]]:
@@ -112,23 +103,46 @@ def test_cycle_finds_one():
     assert cycle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
 
 
+def room(name: str) -> int:
+    """The place of a module's room from the left; what stands at the top belongs to none and sees all."""
+    return ROOMS.index(name.split(".")[0]) if "." in name else len(ROOMS)
+
+
 def backwards(edges: dict[str, set[str]]) -> list[tuple[str, str]]:
-    place = {name: number for number, name in enumerate(FLOW)}
-    return [(a, b) for a in edges for b in edges[a] if a in place and b in place and place[b] >= place[a]]
+    return [(a, b) for a in edges for b in edges[a] if room(b) > room(a)]
 
 
-def test_imports_follow_the_flow():
+def test_imports_follow_the_rooms():
     edges = graph("pathsearch")
     assert backwards(edges) == []
-    assert set(FLOW) <= set(edges), "the flow names files that are there"
-    assert backwards({"features": {"search"}, "search": set()}) == [("features", "search")]
+    assert {name.split(".")[0] for name in edges} == {*ROOMS, "__init__"}
+    assert backwards({"grid.path": {"search.search"}, "search.search": {"grid.path"}}) == [
+        ("grid.path", "search.search")
+    ]
 
 
-def test_nothing_imports_the_command_line():
-    for package in PACKAGES:
-        files = {"cli", "cli_compare", "cli_errors", "cli_prepare", "cli_results", "cli_settings", "cli_use"}
-        users = {name for name, targets in graph(package).items() if targets & files}
-        assert users <= {"cli", "cli_compare", "cli_results", "cli_use"}, "the command line has seven files"
+def test_a_newcomer_sees_ten_rooms():
+    there = {file.name for file in (ROOT / "pathsearch").iterdir() if file.name != "__pycache__"}
+    assert there == TOP
+
+
+@pytest.mark.parametrize("one", ROOMS)
+def test_a_room_says_what_lies_in_it(one):
+    """Its docstring lists every file with the file's own first sentence."""
+    texts = {name.split(".")[1]: text for name, text in sources("pathsearch").items() if name.startswith(f"{one}.")}
+    said = str(ast.get_docstring(ast.parse(texts.pop("__init__"))))
+    listed = dict(re.findall(r"^- `(\w+)`: (.*?)(?=^- |\Z)", said, flags=re.M | re.S))
+    first = {name: told(text).split("\n\n")[0] for name, text in texts.items() if name != "__main__"}
+    assert {name: words.split() for name, words in listed.items()} == {n: w.split() for n, w in first.items()}
+
+
+def told(text: str) -> str:
+    return str(ast.get_docstring(ast.parse(text))).replace("`", "")
+
+
+def test_tests_mirror_the_rooms():
+    rooms = {file.name for file in (ROOT / "tests").iterdir() if list(file.glob("test_*.py"))}
+    assert rooms <= {*ROOMS, "data_prep", "soak", "contracts"}
 
 
 def test_data_prep_knows_nothing_of_pathsearch():
@@ -138,8 +152,8 @@ def test_data_prep_knows_nothing_of_pathsearch():
 
 def test_pathsearch_takes_prepared_tasks_only():
     allowed = {"errors", "image_digests", "manifest", "safe_images", "temporary", "whole_files"}
-    preparing = {"cli_prepare", "demo"}  # they call the preparations by name
-    opening = {"pictures", "predict"}  # they prepare a new image as the tasks' own
+    preparing = {"cli.prepare", "cli.demo"}  # they call the preparations by name
+    opening = {"experts.pictures", "experts.predict"}  # they prepare a new image as the tasks' own
     for name, text in sources("pathsearch").items():
         taken = own(text, "data_prep", set(sources("data_prep")))
         own_allowed = allowed | ({"images"} if name in opening else set())
@@ -156,7 +170,8 @@ def test_libraries_stay_behind_their_door(library):
 
 def test_there_is_no_drawer_for_everything():
     for package in PACKAGES:
-        assert not {"utils", "util", "helpers", "misc", "common"} & set(sources(package))
+        names = {part for name in sources(package) for part in name.split(".")}
+        assert not {"utils", "util", "helpers", "misc", "common"} & names
 
 
 # --- what is never called -------------------------------------------------------------------------------------------

@@ -41,7 +41,7 @@ def world(tmp_path_factory) -> Path:
     (folder / "runs").mkdir()
     copied(run, folder / "runs")
     stopped = [*COMMANDS["evolve"][:-1], "stopped", *where(folder)]
-    killed = pathsearch(*stopped, kill=("pathsearch.kept:Kept.save_generation", 2))
+    killed = pathsearch(*stopped, kill=("pathsearch.training.kept:Kept.save_generation", 2))
     assert killed.code == -9, killed
     return folder
 

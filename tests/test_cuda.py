@@ -9,12 +9,12 @@ import torch
 from pretended_cuda import pretended_cuda
 from small_world import CPU, ENCODER, SIZE, evolve, finished, log_rows, noise, settings
 
-from pathsearch.copies import Copies
-from pathsearch.encoder import Encoder
-from pathsearch.explain import heat_map
-from pathsearch.grid import Grid
-from pathsearch.model import Model
-from pathsearch.path import Path
+from pathsearch.encoders.encoder import Encoder
+from pathsearch.experts.explain import heat_map
+from pathsearch.experts.model import Model
+from pathsearch.grid.copies import Copies
+from pathsearch.grid.grid import Grid
+from pathsearch.grid.path import Path
 
 # one of the mixed vocabulary's ten kinds has no parameter, which tells no device
 SMALL = {"n_modules": 10, "generations": 2, "population": 4, "steps": 2, "warmup": 1, "epochs": 2, "finalists": 1}

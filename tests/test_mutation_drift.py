@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pathsearch.path import Path, Space, mutate
+from pathsearch.grid.path import Path, Space, mutate
 
 Mutation = Callable[[Path, Space, Any], Path]
 

@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 from small_world import pathsearch
 
-from pathsearch.config import EncoderSettings
-from pathsearch.encoder import Encoder
-from pathsearch.views import load_images
+from pathsearch.encoders.encoder import Encoder
+from pathsearch.encoders.views import load_images
+from pathsearch.run.settings import EncoderSettings
 
 pytestmark = pytest.mark.real
 N_IMAGES = 100  # of each class

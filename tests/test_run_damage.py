@@ -13,10 +13,10 @@ import pytest
 from small_world import CPU, copied, data_dir, earlier, finished, options, pathsearch, refused, runs_dir, settings
 
 from data_prep.errors import PathsearchError
-from pathsearch.heritage import Heritage
-from pathsearch.model import Model
-from pathsearch.runs import RESULTS, Run, find_run, newest_finished, unsealed
-from pathsearch.sums import SUMS
+from pathsearch.experts.heritage import Heritage
+from pathsearch.experts.model import Model
+from pathsearch.run.runs import RESULTS, Run, find_run, newest_finished, unsealed
+from pathsearch.run.sums import SUMS
 
 FORMS = ("config.json", "env.json", *RESULTS, SUMS)
 MUTANTS = 60

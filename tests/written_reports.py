@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.whole_files import write_json
-from pathsearch.config import EncoderSettings, RunSettings, TrainingSettings
+from pathsearch.run.settings import EncoderSettings, RunSettings, TrainingSettings
 
 ENCODER = {"name": "vgg16", "weights": "random (He, seed 0)", "image_size": 64, "key": "aaaa", "map_size": 4}
 FILE = "file trunk.safetensors (sha256 0123456789ab)"

@@ -20,9 +20,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from data_prep.synthetic import write_synthetic_xrays
 from data_prep.xray import prepare_pneumonia
-from pathsearch.config import EncoderSettings
-from pathsearch.encoder import Encoder
-from pathsearch.features import batch_size, encode
+from pathsearch.encoders.encoder import Encoder
+from pathsearch.encoders.features import batch_size, encode
+from pathsearch.run.settings import EncoderSettings
 from tests.benchmarks.table import device, publish
 
 SIDE = 2048  # of the square matrices

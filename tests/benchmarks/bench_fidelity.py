@@ -49,18 +49,18 @@ import numpy as np
 from data_prep.errors import PathsearchError
 from data_prep.manifest import load_task
 from data_prep.whole_files import write_json
-from pathsearch import baselines
-from pathsearch.arena import Arena
-from pathsearch.config import EncoderSettings, RunSettings, SearchSettings, with_settings
-from pathsearch.encoder import Encoder
-from pathsearch.features import Features, Split, encode, split_in_words
-from pathsearch.fitness import Evaluator, SharedWeights, fitnesses, log_probabilities
-from pathsearch.folds import folds
-from pathsearch.fresh import FreshWeights
-from pathsearch.path import Path, Space
-from pathsearch.search import search
-from pathsearch.streams import derive, python_stream
-from pathsearch.teller import Silent
+from pathsearch.encoders.encoder import Encoder
+from pathsearch.encoders.features import Features, Split, encode, split_in_words
+from pathsearch.grid.path import Path, Space
+from pathsearch.run.settings import EncoderSettings, RunSettings, SearchSettings, with_settings
+from pathsearch.run.streams import derive, python_stream
+from pathsearch.run.teller import Silent
+from pathsearch.search.arena import Arena
+from pathsearch.search.search import search
+from pathsearch.training import baselines
+from pathsearch.training.fitness import Evaluator, SharedWeights, fitnesses, log_probabilities
+from pathsearch.training.folds import folds
+from pathsearch.training.fresh import FreshWeights
 from tests.benchmarks.fidelity_table import DEFAULT, compare_with_default, row, show
 from tests.benchmarks.table import OUT, device, machine
 

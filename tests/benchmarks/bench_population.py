@@ -26,11 +26,11 @@ import torch
 import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from pathsearch import population
-from pathsearch.config import GridSettings
-from pathsearch.grid import Grid
-from pathsearch.optimisers import adamw
-from pathsearch.path import Path, mutate
+from pathsearch.grid import population
+from pathsearch.grid.grid import Grid
+from pathsearch.grid.path import Path, mutate
+from pathsearch.run.settings import GridSettings
+from pathsearch.training.optimisers import adamw
 from tests.benchmarks.table import device, publish
 
 BATCH, CLASSES, TASK, RATE = 64, 3, "bench", 1e-3

@@ -23,15 +23,15 @@ import numpy as np
 import torch
 from PIL import Image
 
-from pathsearch.config import EncoderSettings, GridSettings
-from pathsearch.encoder import Encoder
-from pathsearch.expert import Expert, ExpertFacts
-from pathsearch.features import Standardiser, batch_size
-from pathsearch.grid import Grid
-from pathsearch.model import Model
-from pathsearch.pictures import Preparation, image_files
-from pathsearch.predict import Predictor
-from pathsearch.router import Router, Territory, pooled
+from pathsearch.encoders.encoder import Encoder
+from pathsearch.encoders.features import Standardiser, batch_size
+from pathsearch.experts.expert import Expert, ExpertFacts
+from pathsearch.experts.model import Model
+from pathsearch.experts.pictures import Preparation, image_files
+from pathsearch.experts.predict import Predictor
+from pathsearch.experts.router import Router, Territory, pooled
+from pathsearch.grid.grid import Grid
+from pathsearch.run.settings import EncoderSettings, GridSettings
 from tests.benchmarks.table import device, publish
 
 TASKS = ("first", "second")

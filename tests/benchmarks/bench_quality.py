@@ -34,17 +34,17 @@ import torch
 from data_prep.ecg import prepare_ecg
 from data_prep.manifest import Task, load_task
 from data_prep.synthetic import write_synthetic_ecg
-from pathsearch.config import EncoderSettings, GridSettings, SearchSettings
-from pathsearch.encoder import Encoder
-from pathsearch.features import Split, encode
-from pathsearch.fitness import SharedWeights
-from pathsearch.fresh import FreshWeights
-from pathsearch.grid import Grid
-from pathsearch.path import Path, mutate
-from pathsearch.search import SearchState, search
-from pathsearch.sequential import SequentialWeights
-from pathsearch.streams import python_stream
-from pathsearch.views import load_images
+from pathsearch.encoders.encoder import Encoder
+from pathsearch.encoders.features import Split, encode
+from pathsearch.encoders.views import load_images
+from pathsearch.grid.grid import Grid
+from pathsearch.grid.path import Path, mutate
+from pathsearch.run.settings import EncoderSettings, GridSettings, SearchSettings
+from pathsearch.run.streams import python_stream
+from pathsearch.search.search import SearchState, search
+from pathsearch.training.fitness import SharedWeights
+from pathsearch.training.fresh import FreshWeights
+from pathsearch.training.sequential import SequentialWeights
 from tests.benchmarks.table import device, publish
 
 Curve = list[tuple[float, int, float, float]]  # (seconds, path-steps, validation accuracy: best so far, the median's)

@@ -30,14 +30,14 @@ import numpy as np
 from scipy.stats import ttest_1samp
 
 from data_prep.manifest import load_task
-from pathsearch import baselines
-from pathsearch.config import EncoderSettings, GridSettings, SearchSettings, TrainingSettings
-from pathsearch.encoder import Encoder
-from pathsearch.features import Split, encode
-from pathsearch.fitness import SharedWeights
-from pathsearch.grid import Grid, PathNetwork
-from pathsearch.path import Path
-from pathsearch.search import search
+from pathsearch.encoders.encoder import Encoder
+from pathsearch.encoders.features import Split, encode
+from pathsearch.grid.grid import Grid, PathNetwork
+from pathsearch.grid.path import Path
+from pathsearch.run.settings import EncoderSettings, GridSettings, SearchSettings, TrainingSettings
+from pathsearch.search.search import search
+from pathsearch.training import baselines
+from pathsearch.training.fitness import SharedWeights
 from tests.benchmarks.table import OUT, device, publish
 
 STEPS = 10  # minibatches a generation

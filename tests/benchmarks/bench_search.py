@@ -23,11 +23,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from pathsearch.config import GridSettings, SearchSettings
-from pathsearch.features import Split, Standardiser
-from pathsearch.fitness import SharedWeights
-from pathsearch.grid import Grid
-from pathsearch.search import search
+from pathsearch.encoders.features import Split, Standardiser
+from pathsearch.grid.grid import Grid
+from pathsearch.run.settings import GridSettings, SearchSettings
+from pathsearch.search.search import search
+from pathsearch.training.fitness import SharedWeights
 from tests.benchmarks.table import device, publish
 
 SHAPE, TRAINING, VALIDATION, CLASSES = (512, 2, 2), 10_725, 3_574, 3

@@ -16,11 +16,11 @@ import numpy as np
 import torch
 
 from data_prep.manifest import load_task
-from pathsearch.encoder import Encoder
-from pathsearch.features import batch_size
-from pathsearch.router import UNKNOWN, Router, Territory
-from pathsearch.runs import Run
-from pathsearch.views import load_images
+from pathsearch.encoders.encoder import Encoder
+from pathsearch.encoders.features import batch_size
+from pathsearch.encoders.views import load_images
+from pathsearch.experts.router import UNKNOWN, Router, Territory
+from pathsearch.run.runs import Run
 from tests.benchmarks.foreign import CHANGED, FOREIGN
 from tests.benchmarks.table import publish
 

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from pathsearch.statistics import holm, over_seeds, rank_agreement, spread
+from pathsearch.measures.statistics import holm, over_seeds, rank_agreement, spread
 
 DEFAULT = "default"
 HALVES = ("random", "visited", "both")

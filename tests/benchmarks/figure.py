@@ -12,7 +12,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter
 
-from pathsearch.figure_style import BLUE, GREEN, GREY, ORANGE, PAGE, VERMILLION, canvas, caption, save, styled
+from pathsearch.reports.figure_style import BLUE, GREEN, GREY, ORANGE, PAGE, VERMILLION, canvas, caption, save, styled
 from tests.benchmarks.table import OUT
 
 KINDS = (("random", BLUE, "o"), ("three active", ORANGE, "s"), ("converged", VERMILLION, "^"))

@@ -175,7 +175,7 @@ def test_missing_images_are_left_out_too(table, tmp_path):
 def test_the_options_reach_the_preparation_and_the_notes_the_terminal(table, tmp_path):
     from typer.testing import CliRunner
 
-    from pathsearch.cli import app
+    from pathsearch.cli.main import app
 
     file = table(split=PARTS, age=["7"] * 20)
     (file.parent / "cat1.png").write_bytes(b"no picture")

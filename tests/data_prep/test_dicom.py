@@ -9,7 +9,7 @@ from PIL import Image
 from data_prep.errors import BadData, PathsearchError
 from data_prep.folder import prepare_folder
 from data_prep.images import read_image
-from pathsearch.pictures import image_files
+from pathsearch.experts.pictures import image_files
 
 pydicom = pytest.importorskip("pydicom")
 DEEP = np.array([[1000, 2000], [3000, 2000]], dtype=np.uint16)

@@ -263,7 +263,7 @@ def test_looking_for_look_alikes_can_be_left_out(pictures, tmp_path, monkeypatch
 
 
 def test_actions_are_those_of_the_help():
-    from pathsearch.cli_prepare import Duplicates
+    from pathsearch.cli.prepare import Duplicates
 
     words = Duplicates.__metadata__[0].help  # type: ignore[attr-defined]
     assert all(action in words for action in leakage.ACTIONS)

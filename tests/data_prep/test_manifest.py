@@ -12,7 +12,7 @@ from PIL import Image
 
 from data_prep.errors import BadData, DataNotPrepared, PathsearchError
 from data_prep.manifest import COLUMNS, SPLITS, check_table, load_task, prepared_tasks, save_task
-from pathsearch.terminal import Terminal
+from pathsearch.cli.terminal import Terminal
 
 CLASSES = ("cat", "dog")
 SPLIT = {"name": "official", "words": "official split of the source", "seed": 0, "fractions": None}

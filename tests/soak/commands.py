@@ -41,7 +41,7 @@ class Answer:
 
 def run_here(arguments: list[str]) -> Answer:
     """Be `pathsearch ARGUMENTS` within this process."""
-    from pathsearch import cli
+    from pathsearch.cli import main as cli
 
     out, err, argv = io.StringIO(), io.StringIO(), sys.argv
     sys.argv = ["pathsearch", *arguments]
@@ -72,7 +72,8 @@ def stand_ins() -> None:
     """What would take long and is not read from files: few replicates, undrawn figures, small batches, one thread."""
     from matplotlib.figure import Figure
 
-    from pathsearch import features, metrics
+    from pathsearch.encoders import features
+    from pathsearch.measures import metrics
 
     torch.set_num_threads(1)
     for name in ("AUC_REPLICATES", "RATE_REPLICATES", "REPLICATES"):

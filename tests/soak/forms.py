@@ -76,8 +76,13 @@ class Function:
 @contextmanager
 def _undrawn() -> Any:
     nothing = mock.Mock(return_value=[])
-    page = mock.patch("pathsearch.report_page.write_page", return_value=Path("report.html"))
-    with mock.patch.multiple("pathsearch.figures", plot_run=nothing, plot_joint=nothing, plot_comparison=nothing), page:
+    page = mock.patch("pathsearch.reports.report_page.write_page", return_value=Path("report.html"))
+    with (
+        mock.patch.multiple(
+            "pathsearch.reports.figures", plot_run=nothing, plot_joint=nothing, plot_comparison=nothing
+        ),
+        page,
+    ):
         yield
 
 
@@ -93,9 +98,9 @@ def resumed_features() -> bytes:
 
 def _features(data_dir: str) -> bytes:
     from data_prep.manifest import load_task
-    from pathsearch.config import EncoderSettings
-    from pathsearch.encoder import Encoder
-    from pathsearch.features import encode
+    from pathsearch.encoders.encoder import Encoder
+    from pathsearch.encoders.features import encode
+    from pathsearch.run.settings import EncoderSettings
 
     encoder = Encoder(EncoderSettings("squeezenet1_1", "random", SIZE, map_size=2))
     found = encode(load_task(Path(data_dir), "blobs"), encoder, Path(data_dir) / "features")
@@ -107,7 +112,7 @@ def settings() -> bytes:
     """Settings as `--set` takes them, one a line."""
     from dataclasses import replace
 
-    from pathsearch.config import EncoderSettings, RunSettings, with_settings
+    from pathsearch.run.settings import EncoderSettings, RunSettings, with_settings
 
     lines = Path("sources/settings.txt").read_bytes().decode("utf-8", errors="surrogateescape").splitlines()
     plain = RunSettings("blobs", "random", encoder=EncoderSettings("squeezenet1_1", "random", SIZE))

@@ -91,7 +91,7 @@ def bundle_of(folder: Path) -> str:
     """The bundle's tasks: it is there, and whole."""
     import torch
 
-    from pathsearch.bundle import load
+    from pathsearch.experts.bundle import load
 
     return ",".join(load(folder / "bundle", torch.device("cpu")).model.experts)
 

@@ -161,8 +161,8 @@ def _prepared_and_run() -> None:
         raw = draw(Path("raw") / task, N, task=task)
         must("prepare", "folder", "--source", str(raw), "--name", task, "--image-size", str(SIZE), *DATA)
         must(*evolve(task, task))
-    from pathsearch.config import EncoderSettings
-    from pathsearch.encoder import Encoder
+    from pathsearch.encoders.encoder import Encoder
+    from pathsearch.run.settings import EncoderSettings
 
     state = Encoder(EncoderSettings("squeezenet1_1", "random", SIZE, map_size=2)).state()
     import torch

@@ -1,0 +1,15 @@
+"""The command line: what is typed, said and asked back.
+
+- `compare`: pathsearch compare: the evolved path beside its controls over several seeds.
+- `demo`: The whole flow on generated data: true WFDB records and JPEG folders, through the same code as real ones.
+- `doctor`: What is installed, which device, weights and data are in reach, and what to do about the rest.
+- `errors`: What a person is told when a command fails: one line, and an exit code that says whose mistake it was.
+- `given`: Which settings a command line gives by options of their own.
+- `interrupts`: Ctrl-C, kill and a closed terminal: the command unwinds, says in one line what is true, exits as a shell
+  expects.
+- `main`: The command line: parse, call, print; nothing else.
+- `prepare`: pathsearch prepare …: raw data to a prepared task, one command a source.
+- `results`: pathsearch results: the page of all results, from the run files kept as evidence.
+- `terminal`: What a person sees: progress bars with time left, tables of results, one line for an error.
+- `use`: pathsearch bundle and pathsearch predict: finished runs to a portable folder, and images to answers.
+"""

@@ -1,0 +1,5 @@
+"""`python -m pathsearch.cli`."""
+
+from pathsearch.cli.main import main
+
+main()

@@ -1,0 +1,88 @@
+"""`pathsearch compare`: the evolved path beside its controls over several seeds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pathsearch.cli.given import given
+from pathsearch.cli.prepare import DataDir, Json
+from pathsearch.cli.terminal import Terminal
+from pathsearch.cli.use import Plugins, run_plugins
+
+compare_app = typer.Typer()  # its command stands among the others, see cli.py
+
+
+@compare_app.command()
+def compare(
+    context: typer.Context,
+    task: Annotated[str, typer.Option(help="Name of a prepared task.")],
+    seeds: Annotated[int, typer.Option(help="How many seeds, K; five or more allow a test over seeds.")] = 5,
+    seed: Annotated[int, typer.Option(help="The first of them; the others follow it.")] = 0,
+    encoder: Annotated[str, typer.Option(help="A torchvision trunk, as for evolve.")] = "vgg16",
+    encoder_weights: Annotated[str, typer.Option(help="imagenet, random, or a file, as for evolve.")] = "imagenet",
+    image_size: Annotated[
+        int | None, typer.Option(help="Pixels a side for the encoder; the task's own by default.")
+    ] = None,
+    threshold: Annotated[
+        str, typer.Option(help="Two classes: argmax, balanced, or sensitivity:0.95; fixed on validation.")
+    ] = "argmax",
+    views: Annotated[int, typer.Option(help="Views of each training image.")] = 1,
+    setting: Annotated[
+        list[str] | None, typer.Option("--set", help="Any other setting of evolve, as search.generations=10.")
+    ] = None,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(help="A control to leave out, as full_grid, which takes most of the time; may be repeated."),
+    ] = None,
+    plugin: Plugins = None,
+    data_dir: DataDir = Path("data"),
+    runs_dir: Annotated[Path, typer.Option(help="Where runs are kept.")] = Path("runs"),
+    device: Annotated[str, typer.Option(help="cpu, cuda, or auto: cuda where there is one.")] = "auto",
+    as_json: Json = False,
+) -> None:
+    """Does search pay? The evolved path beside its controls at equal budget, over several seeds.
+
+    The controls: random search, sequential PathNet, random paths, a ladder of single modules, full grid, linear probe,
+    nearest neighbours. Killed, the same command goes on; in a second terminal it takes a share of the work. Test
+    images are read once, when all seeds are done.
+    """
+    from data_prep.manifest import load_task
+    from pathsearch.run import settings as config
+
+    terminal = Terminal(as_json)
+    prepared = load_task(data_dir, task)
+    size = max(prepared.info.get("image_size") or config.EncoderSettings.image_size, 32)
+    settings = config.RunSettings(
+        task=task,
+        split=prepared.split_name,
+        seed=seed,
+        encoder=config.EncoderSettings(image_size=size),
+        grid=config.GridSettings(plugins=run_plugins(plugin)),
+        data=prepared.fingerprint,
+    )
+    settings = config.with_settings(settings, setting or [], given(context))
+    # what is slow to import comes after what a typing error could spoil
+    from pathsearch.encoders.encoder import Encoder, choose_device
+    from pathsearch.grid.vocabulary import check_vocabulary
+    from pathsearch.reports import figures
+    from pathsearch.reports.report_page import write_page
+    from pathsearch.search.compare import Comparison
+    from pathsearch.search.compare import compare as compare_methods
+    from pathsearch.targets.decision import check_rule
+
+    check_vocabulary(settings.grid.modules)
+    check_rule(settings.training.threshold, len(prepared.classes))
+    where = choose_device(device)
+    trunk = Encoder(settings.encoder, where)
+    comparison = Comparison.of(runs_dir, settings, seeds, trunk, without or ())
+    with terminal.progress():
+        report = compare_methods(prepared, trunk, settings, seeds, comparison, data_dir / "features", where, terminal)
+    drawn = figures.plot_comparison(comparison.folder)
+    page = write_page(comparison.folder, data_dir)
+    terminal.comparison_table(report)
+    terminal.say(f"report  {comparison.report_file}\npage    {page}")
+    terminal.figures(drawn)
+    terminal.emit({**report, "folder": str(comparison.folder)})

@@ -1,0 +1,300 @@
+"""The command line: parse, call, print; nothing else."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from data_prep import __version__
+from pathsearch.cli.compare import compare_app
+from pathsearch.cli.errors import explain
+from pathsearch.cli.given import given
+from pathsearch.cli.interrupts import Interrupts
+from pathsearch.cli.prepare import DataDir, Json, Seed, prepare_app
+from pathsearch.cli.results import results_app
+from pathsearch.cli.terminal import Terminal, errors
+from pathsearch.cli.use import Plugins, run_plugins, use_app
+
+# Torch takes seconds to import: each command imports what it needs, so that --help answers at once.
+
+app = typer.Typer(
+    name="pathsearch",
+    help="Evolve a small path of modules for each image task, on one frozen encoder, and route images to them.\n\n"
+    "Start with: pathsearch demo. With your own data: pathsearch prepare folder --source DIR --name NAME, then "
+    "pathsearch evolve --task NAME, then pathsearch joint-eval.\n\n"
+    "An error is one line; --traceback anywhere shows the rest.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(prepare_app, name="prepare")
+app.add_typer(use_app)
+app.add_typer(compare_app)
+app.add_typer(results_app)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"pathsearch {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def pathsearch(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """What stands before all commands; its help is the app's own."""
+
+
+RunsDir = Annotated[Path, typer.Option(help="Where runs are kept.")]
+Device = Annotated[str, typer.Option(help="cpu, cuda, or auto: cuda where there is one.")]
+
+
+@app.command()
+def evolve(
+    context: typer.Context,
+    task: Annotated[str, typer.Option(help="Name of a prepared task.")],
+    encoder: Annotated[str, typer.Option(help="A torchvision trunk: vgg16, resnet18, squeezenet1_1 …")] = "vgg16",
+    encoder_weights: Annotated[
+        str, typer.Option(help="imagenet (downloaded once), random, or a .safetensors or .pth file.")
+    ] = "imagenet",
+    image_size: Annotated[
+        int | None, typer.Option(help="Pixels a side for the encoder; the task's own by default.")
+    ] = None,
+    population: Annotated[int, typer.Option(help="Paths in a generation.")] = 64,
+    generations: Annotated[int, typer.Option(help="Generations at most.")] = 30,
+    preset: Annotated[
+        str, typer.Option(help="generational, pathnet (pairs compete), or random (no selection).")
+    ] = "generational",
+    modules: Annotated[
+        str, typer.Option(help="mixed kinds and sizes, paper: identical modules, or a vocabulary of a --plugin.")
+    ] = "mixed",
+    plugin: Plugins = None,
+    weights: Annotated[str, typer.Option(help="shared between paths, or fresh for each.")] = "shared",
+    fitness: Annotated[str, typer.Option(help="accuracy, balanced_accuracy or auc (validation).")] = "accuracy",
+    pareto: Annotated[bool, typer.Option(help="Size as a second objective (NSGA-II).")] = False,
+    threshold: Annotated[
+        str, typer.Option(help="Two classes: argmax, balanced, or sensitivity:0.95; fixed on validation.")
+    ] = "argmax",
+    views: Annotated[int, typer.Option(help="Views of each training image; above 1: flips, scales, turns.")] = 1,
+    target: Annotated[float | None, typer.Option(help="Stop when the best fitness reaches this.")] = None,
+    plateau: Annotated[
+        int, typer.Option(help="Stop after so many generations without gain; --set search.plateau=null: never.")
+    ] = 12,
+    grid: Annotated[str | None, typer.Option(help="Start on this finished run's grid; its experts stay fixed.")] = None,
+    setting: Annotated[
+        list[str] | None, typer.Option("--set", help="Any other setting of config.json, as training.epochs=20.")
+    ] = None,
+    run_name: Annotated[str | None, typer.Option(help="Directory of the run; TASK-SPLIT-sSEED by default.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run of the same name.")] = False,
+    data_dir: DataDir = Path("data"),
+    runs_dir: RunsDir = Path("runs"),
+    seed: Seed = 0,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Search a path for a task, train it, test it once, and fix it as an expert."""
+    from data_prep.manifest import load_task
+    from pathsearch.run import settings as config
+
+    terminal = Terminal(as_json)
+    prepared = load_task(data_dir, task)
+    size = max(prepared.info.get("image_size") or config.EncoderSettings.image_size, 32)
+    settings = config.RunSettings(
+        task=task,
+        split=prepared.split_name,
+        seed=seed,
+        encoder=config.EncoderSettings(image_size=size),
+        grid=config.GridSettings(plugins=run_plugins(plugin)),
+        grown_from=grid,
+        data=prepared.fingerprint,
+    )
+    settings = config.with_settings(settings, setting or [], given(context))
+    # what is slow to import comes after what a typing error could spoil
+    from pathsearch.encoders.encoder import Encoder, choose_device
+    from pathsearch.experts.evolve import evolve as evolve_task
+    from pathsearch.experts.heritage import Heritage
+    from pathsearch.grid.vocabulary import check_vocabulary
+    from pathsearch.reports import figures
+    from pathsearch.reports.report_page import write_page
+    from pathsearch.run.runs import named_run, unsealed
+    from pathsearch.targets.decision import check_rule
+
+    check_vocabulary(settings.grid.modules)
+    check_rule(settings.training.threshold, len(prepared.classes))
+    run = named_run(runs_dir, run_name or f"{task}-{prepared.split_name}-s{seed}")
+    where = choose_device(device)
+    heritage = Heritage.of(runs_dir, grid)
+    trunk = Encoder(settings.encoder, where)
+    heritage.check(task, trunk, settings.grid)
+    earlier = [ancestor.run for ancestor in heritage.ancestors]
+    settings = replace(settings, encoder_key=trunk.key)
+    with run.alone():
+        run.open(settings, resume=resume, overwrite=overwrite)
+        if run.finished:
+            terminal.say(f"run {run.name} is finished already; its report:")
+            report, earlier = run.report(), [run, *earlier]
+        else:
+            with terminal.progress():
+                report = evolve_task(prepared, trunk, settings, run, data_dir / "features", heritage, where, terminal)
+        drawn = figures.plot_run(run.folder)
+        page = write_page(run.folder, data_dir)
+    for line in unsealed(earlier):
+        terminal.say(line)
+    terminal.run_table(report)
+    for row in report["earlier_experts"]:
+        about = f"{row['task']} ({row['run']}, {row['file_sha256_after'][:12]})"
+        terminal.say(f"earlier expert {about}: file and logits bit-identical")
+    terminal.say(f"expert  {run.expert_file}\nreport  {run.report_file}")
+    terminal.figures(drawn)
+    terminal.say(f"page    {page}")
+    terminal.say(f"next: pathsearch joint-eval{_elsewhere(data_dir, runs_dir)}")
+    terminal.say(f"      pathsearch bundle {run.name} --out DIR{_elsewhere(data_dir, runs_dir)}")
+    terminal.emit(report)
+
+
+@app.command("joint-eval")
+def joint_eval(
+    runs: Annotated[
+        list[str] | None, typer.Argument(help="Finished runs; by default the newest of each task on one encoder.")
+    ] = None,
+    false_rejection: Annotated[
+        float, typer.Option(help="Share of each task's validation images that may be answered unknown.")
+    ] = 0.01,
+    plugin: Plugins = None,
+    data_dir: DataDir = Path("data"),
+    runs_dir: RunsDir = Path("runs"),
+    seed: Seed = 0,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Mix all tasks' test images, route them without their labels, and report accuracy, recall and confusion."""
+    from pathsearch.encoders.encoder import choose_device
+    from pathsearch.experts import joint
+    from pathsearch.reports import figures
+    from pathsearch.reports.report_page import write_page
+    from pathsearch.run.runs import find_run, newest_finished, unsealed
+
+    terminal = Terminal(as_json)
+    run_plugins(plugin)
+    chosen, left_out = ([find_run(runs_dir, name) for name in runs], {}) if runs else newest_finished(runs_dir)
+    for name, why in left_out.items():
+        terminal.say(f"left out  {name}: {why}")
+    for line in unsealed(chosen):
+        terminal.say(line)
+    with terminal.progress():
+        where, cache = choose_device(device), data_dir / "features"
+        report = joint.joint_evaluate(chosen, data_dir, cache, where, seed, terminal, false_rejection, left_out)
+    folder = joint.save(report, runs_dir)
+    drawn = figures.plot_joint(folder)
+    page = write_page(folder, data_dir)
+    terminal.joint_table(report)
+    terminal.say(f"report  {folder / 'report.json'}")
+    terminal.figures(drawn)
+    terminal.say(f"page    {page}")
+    terminal.say(
+        f"next: pathsearch bundle {' '.join(run.name for run in chosen)} --out DIR{_elsewhere(data_dir, runs_dir)}"
+    )
+    terminal.emit({**report, "folder": str(folder)})
+
+
+@app.command()
+def plot(
+    run: Annotated[str, typer.Argument(help="A run, a joint evaluation or a comparison, by name or directory.")],
+    images: Annotated[bool, typer.Option(help="Show small copies of images on the page.")] = True,
+    data_dir: DataDir = Path("data"),
+    runs_dir: RunsDir = Path("runs"),
+    as_json: Json = False,
+) -> None:
+    """Draw a run's figures and write its page, report.html, again, from its files."""
+    from pathsearch.experts import joint
+    from pathsearch.reports import figures
+    from pathsearch.reports.report_page import has_report, write_page
+    from pathsearch.run.runs import find_run, is_comparison, is_joint, unsealed
+
+    terminal = Terminal(as_json)
+    folders = [folder for folder in (runs_dir / run, Path(run)) if folder.is_dir()]
+    if compared := next(filter(is_comparison, folders), None):
+        folder, drawn = compared, figures.plot_comparison(compared)
+    elif joint_dir := next(filter(is_joint, folders), None):
+        joint.read(joint_dir)  # refuses a damaged one
+        folder, drawn = joint_dir, figures.plot_joint(joint_dir)
+    else:
+        found = find_run(runs_dir, run)
+        if found.finished or found.report_file.is_file():  # else the search still goes on
+            found.report()  # refuses a damaged one
+            for line in unsealed([found]):
+                terminal.say(line)
+        folder, drawn = found.folder, figures.plot_run(found.folder)
+    terminal.figures(drawn)
+    page = write_page(folder, data_dir, images=images) if has_report(folder) else None
+    terminal.say(f"page    {page or 'none: report.json comes at the end of the run'}")
+    terminal.emit({"figures": [str(file) for file in drawn], "page": str(page) if page else None})
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Where the demo's data and runs go.")] = Path("demo"),
+    seed: Seed = 0,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Generate small ECG records and X-ray-like images, and run the whole flow on them: a few minutes."""
+    from pathsearch.cli.demo import run_demo
+    from pathsearch.encoders.encoder import choose_device
+
+    terminal = Terminal(as_json)
+    terminal.emit(run_demo(out, seed, choose_device(device), terminal))
+
+
+@app.command()
+def doctor(data_dir: DataDir = Path("data"), runs_dir: RunsDir = Path("runs"), as_json: Json = False) -> None:
+    """Say what is installed, which device, weights and data are in reach, and what to do about the rest."""
+    from pathsearch.cli.doctor import examine
+
+    terminal = Terminal(as_json)
+    findings = examine(data_dir, runs_dir)
+    for finding in findings:
+        terminal.say(f"{'ok  ' if finding.ok else 'look'}  {finding.what:<16}  {finding.found}")
+        if finding.advice:
+            terminal.say(f"      {'':<16}  → {finding.advice}")
+    terminal.emit({finding.what: finding._asdict() for finding in findings})
+    if any(finding.fatal for finding in findings):
+        raise typer.Exit(1)
+
+
+def _elsewhere(data_dir: Path, runs_dir: Path) -> str:
+    """The options that a next command needs to find the same folders."""
+    given = {"--data-dir": (data_dir, Path("data")), "--runs-dir": (runs_dir, Path("runs"))}
+    words = [[option, str(here)] for option, (here, usual) in given.items() if here != usual]
+    return "".join(f" {shlex.join(pair)}" for pair in words)
+
+
+def main() -> None:
+    """Run the command line: 0 when all went well, 2 and one line for a mistake, 1 for a fault of ours."""
+    show_all = "--traceback" in sys.argv
+    if show_all:
+        sys.argv.remove("--traceback")
+    command = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
+    with Interrupts() as interrupts:
+        try:
+            app()
+        except BaseException as error:
+            if interrupts.received or getattr(error, "code", None) == 130:  # Typer's answer to KeyboardInterrupt
+                with suppress(OSError):  # the terminal may be gone
+                    errors.print(interrupts.line(command), markup=False)
+                sys.exit(128 + (interrupts.received or 2))
+            if show_all or not isinstance(error, Exception):
+                raise
+            line, code = explain(error)
+            errors.print(f"error: {line}", markup=False)
+            sys.exit(code)

@@ -1,0 +1,166 @@
+"""`pathsearch prepare …`: raw data to a prepared task, one command a source."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pathsearch.cli.terminal import Terminal
+
+prepare_app = typer.Typer(
+    help="Turn raw data into a prepared task: ordinary images, manifest.csv and task.json.", no_args_is_help=True
+)
+
+DataDir = Annotated[Path, typer.Option(help="Where prepared tasks and encoded features are kept.")]
+Seed = Annotated[int, typer.Option(help="Seed of all random choices.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object on standard output.")]
+Name = Annotated[str, typer.Option(help="Name of the task.")]
+ImageSize = Annotated[int, typer.Option(help="Pixels a side of the prepared images; 64 is fast, 224 is ImageNet's.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a prepared task of this name.")]
+Duplicates = Annotated[
+    str, typer.Option(help="Images in two splits, pixel for pixel: refuse, move into one split, or report.")
+]
+LookAlikes = Annotated[
+    bool, typer.Option("--look-alikes/--no-look-alikes", help="Count near copies of images across splits.")
+]
+SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out images that cannot be used, and say so.")]
+Classes = Annotated[str | None, typer.Option(help="Class names in order, with commas.")]
+
+
+def _prepare(as_json: bool, prepare: Callable[..., Any], *arguments: Any, **options: Any) -> None:
+    """Run one preparation with a progress bar and print what it made."""
+    terminal = Terminal(as_json)
+    with terminal.progress():
+        terminal.stage("prepare", 0)
+        task = prepare(*arguments, **options, progress=terminal.count)
+    terminal.say(f"task {task.name}: {len(task.table)} images in {task.task_dir}")
+    terminal.task_lines(task)
+    terminal.say(f"next: pathsearch evolve --task {task.name}")
+    terminal.emit(task.info)
+
+
+@prepare_app.command()
+def ecg(
+    source: Annotated[str, typer.Option(help="A folder of WFDB records, or physionet to download MIT-BIH.")],
+    name: Name = "ecg",
+    split: Annotated[str, typer.Option(help="random (beats), patient, or ds1-ds2 (de Chazal 2004).")] = "random",
+    classes: Annotated[str, typer.Option(help="Annotation symbols with commas, aami, or n-v-a-l-r.")] = "A,L,R",
+    half_window: Annotated[int, typer.Option(help="Samples before and after the R peak.")] = 128,
+    context: Annotated[
+        str,
+        typer.Option(
+            help="Drawn beside the beat: none; strip (2 s on each side below it); relative (its difference from the "
+            "record's median beat, above bars for the R-R intervals around it); rhythm (as relative, but against the "
+            "record's slowest steady rhythm: where most of its beats are ectopic, they still look so)."
+        ),
+    ] = "none",
+    image_size: ImageSize = 128,
+    duplicates: Duplicates = "report",
+    look_alikes: LookAlikes = True,
+    overwrite: Overwrite = False,
+    data_dir: DataDir = Path("data"),
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Draw the beats of WFDB records, channel MLII, as images."""
+    from data_prep.ecg import prepare_ecg
+
+    options = {"name": name, "duplicates": duplicates, "split": split, "classes": classes, "half_window": half_window}
+    more = {"context": context, "image_size": image_size, "seed": seed, "overwrite": overwrite}
+    kept = {"look_alikes": look_alikes}
+    _prepare(as_json, prepare_ecg, source, data_dir, **options, **kept, **more)
+
+
+@prepare_app.command()
+def pneumonia(
+    source: Annotated[Path, typer.Option(help="The Kaggle folder chest_xray.")],
+    name: Name = "pneumonia",
+    split: Annotated[str, typer.Option(help="official, patient or random.")] = "official",
+    image_size: ImageSize = 128,
+    duplicates: Duplicates = "refuse",
+    look_alikes: LookAlikes = True,
+    skip_bad: SkipBad = False,
+    overwrite: Overwrite = False,
+    data_dir: DataDir = Path("data"),
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Chest X-rays in Kaggle's layout; the official test split is never touched."""
+    from data_prep.xray import prepare_pneumonia
+
+    options = {"name": name, "duplicates": duplicates, "split": split, "image_size": image_size}
+    kept = {"look_alikes": look_alikes, "skip_bad": skip_bad}
+    _prepare(as_json, prepare_pneumonia, source, data_dir, **options, **kept, seed=seed, overwrite=overwrite)
+
+
+@prepare_app.command()
+def folder(
+    source: Annotated[Path, typer.Option(help="A folder of class folders, with or without train, val, test above.")],
+    name: Name,
+    split: Annotated[str | None, typer.Option(help="official, patient or random; what the tree allows.")] = None,
+    groups: Annotated[
+        str | None, typer.Option(help="Regular expression whose one group finds the patient in a file name.")
+    ] = None,
+    image_size: ImageSize = 128,
+    duplicates: Duplicates = "refuse",
+    look_alikes: LookAlikes = True,
+    skip_bad: SkipBad = False,
+    overwrite: Overwrite = False,
+    data_dir: DataDir = Path("data"),
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Any folder of images sorted into one folder a class."""
+    from data_prep.folder import prepare_folder
+
+    options = {"name": name, "duplicates": duplicates, "split": split, "groups": groups, "image_size": image_size}
+    kept = {"look_alikes": look_alikes, "skip_bad": skip_bad}
+    _prepare(as_json, prepare_folder, source, data_dir, **options, **kept, seed=seed, overwrite=overwrite)
+
+
+@prepare_app.command()
+def csv(
+    source: Annotated[Path, typer.Option(help="A table with columns file, label and, if known, split and group.")],
+    name: Name,
+    split: Annotated[str | None, typer.Option(help="official, patient or random; what the columns allow.")] = None,
+    classes: Classes = None,
+    image_size: ImageSize = 128,
+    duplicates: Duplicates = "refuse",
+    look_alikes: LookAlikes = True,
+    skip_bad: SkipBad = False,
+    overwrite: Overwrite = False,
+    data_dir: DataDir = Path("data"),
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """A table of image files and labels: the manifest's own columns."""
+    from data_prep.csv_table import prepare_csv
+
+    options = {"name": name, "duplicates": duplicates, "split": split, "classes": classes, "image_size": image_size}
+    kept = {"look_alikes": look_alikes, "skip_bad": skip_bad}
+    _prepare(as_json, prepare_csv, source, data_dir, **options, **kept, seed=seed, overwrite=overwrite)
+
+
+@prepare_app.command()
+def npz(
+    source: Annotated[Path, typer.Option(help="A MedMNIST .npz file.")],
+    name: Annotated[str | None, typer.Option(help="Name of the task; the file's by default.")] = None,
+    split: Annotated[str | None, typer.Option(help="official or random.")] = None,
+    classes: Classes = None,
+    image_size: Annotated[int | None, typer.Option(help="Pixels a side; the file's own by default.")] = None,
+    duplicates: Duplicates = "report",
+    look_alikes: LookAlikes = True,
+    overwrite: Overwrite = False,
+    data_dir: DataDir = Path("data"),
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """An array file in MedMNIST's layout."""
+    from data_prep.npz import prepare_npz
+
+    options = {"name": name, "duplicates": duplicates, "split": split, "classes": classes, "image_size": image_size}
+    kept = {"look_alikes": look_alikes}
+    _prepare(as_json, prepare_npz, source, data_dir, **options, **kept, seed=seed, overwrite=overwrite)

@@ -1,0 +1,159 @@
+"""`pathsearch bundle` and `pathsearch predict`: finished runs to a portable folder, and images to answers."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, TextIO
+
+import typer
+
+from data_prep.errors import PathsearchError
+from pathsearch.cli.prepare import DataDir, Json
+from pathsearch.cli.terminal import Terminal, errors
+
+Plugins = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--plugin",
+        help="A Python file with module kinds of your own, which is run; or an installed plug-in. Repeatable.",
+    ),
+]
+
+
+def run_plugins(named: list[str] | None) -> tuple[str, ...]:
+    """Run the plug-ins that a command names and return how they are known; without any, torch is not imported yet."""
+    if not named:
+        return ()
+    from pathsearch.grid.plugins import load_plugins
+
+    return load_plugins(named)
+
+
+use_app = typer.Typer()  # its commands stand among the others, see cli.py
+
+
+@use_app.command()
+def bundle(
+    runs: Annotated[list[str], typer.Argument(help="Finished runs on one encoder, one a task.")],
+    out: Annotated[Path, typer.Option(help="The folder to make.")],
+    with_encoder: Annotated[
+        bool, typer.Option("--with-encoder", help="Put the encoder's weights inside; those of a file always are.")
+    ] = False,
+    onnx: Annotated[bool, typer.Option("--onnx", help="Write model.onnx too, for other runtimes.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the bundle at --out.")] = False,
+    plugin: Plugins = None,
+    data_dir: DataDir = Path("data"),
+    runs_dir: Annotated[Path, typer.Option(help="Where runs are kept.")] = Path("runs"),
+    as_json: Json = False,
+) -> None:
+    """Put encoder, router, experts and a model card into one folder that answers images anywhere."""
+    from pathsearch.experts import bundle as bundles
+    from pathsearch.run.runs import find_run, unsealed
+
+    terminal = Terminal(as_json)
+    run_plugins(plugin)
+    chosen = [find_run(runs_dir, name) for name in runs]
+    for line in unsealed(chosen):
+        terminal.say(line)
+    with terminal.progress():
+        index = bundles.write(
+            chosen, data_dir, out, terminal, with_encoder=with_encoder, onnx=onnx, overwrite=overwrite
+        )
+    for task, entry in index["tasks"].items():
+        terminal.say(f"task {task}: {', '.join(entry['classes'])} (run {entry['run']})")
+    inside = index["encoder_weights"] == bundles.TRUNK
+    where = "inside" if inside else f"{index['encoder_weights']}, not inside: made or downloaded where it is loaded"
+    terminal.say(f"encoder {index['encoder']['name']}, {index['encoder']['weights']}; weights {where}")
+    terminal.say(f"bundle  {out}\ncard    {out / bundles.CARD}")
+    terminal.say(f"next: pathsearch predict {out} IMAGES")
+    terminal.emit({**index, "folder": str(out)})
+
+
+@use_app.command()
+def predict(
+    bundle: Annotated[Path, typer.Argument(help="A folder that `pathsearch bundle` made.")],
+    files: Annotated[list[str], typer.Argument(help="Images, folders of images, or - for names on standard input.")],
+    kind: Annotated[str, typer.Option("--format", help="csv, or jsonl: with every class's probability.")] = "csv",
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Write the rows here, whole at the end; by default to standard output, each at once."),
+    ] = None,
+    explain: Annotated[
+        Path | None, typer.Option(help="Write each answered image's heat map (Grad-CAM) into this folder, as PNG.")
+    ] = None,
+    explain_beside: Annotated[
+        bool, typer.Option("--explain-beside", help="Write heat maps beside the images, as IMAGE.heat.png.")
+    ] = False,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Images in a batch; by default what suits the encoder.")
+    ] = None,
+    plugin: Plugins = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, or auto: cuda where there is one.")] = "auto",
+) -> None:
+    """Answer images: one row each, with task, class, probability, distance, and whether it is unknown.
+
+    An image that does not decode gets a row with the error, and the exit code is 2. Distance is that to the task's
+    own images over the task's threshold: above 1, the image is unknown and gets no class. In CSV an apostrophe stands
+    before a name that a spreadsheet would run as a formula (=, +, -, @ first); jsonl has all names as they are.
+    """
+    from pathsearch.encoders.encoder import choose_device
+    from pathsearch.experts.answer_rows import Rows, check_format
+    from pathsearch.experts.bundle import load
+    from pathsearch.experts.model import Answer
+    from pathsearch.experts.pictures import image_files
+    from pathsearch.reports.heat_files import HeatFiles, explained
+
+    check_format(kind)
+    run_plugins(plugin)
+    if explain and explain_beside:
+        raise PathsearchError("--explain: expected one place for heat maps, got two; drop --explain-beside")
+    heat = HeatFiles(explain) if explain or explain_beside else None
+    predictor = load(bundle, choose_device(device))
+    named = image_files(files, sys.stdin.buffer)
+    total = 0
+    if "-" not in files:  # a list on standard input may have no end
+        known = list(named)
+        named, total = iter(known), len(known)
+    said: Counter[str] = Counter()
+    undrawn = 0
+    terminal, started = Terminal(as_json=True), time.perf_counter()
+    with terminal.progress(), _opened(out) as stream:
+        terminal.stage("predict", total)
+        rows = Rows(stream, kind, heat is not None)
+        for done, answer in enumerate(predictor.stream(named, batch_size), 1):
+            file, trouble = None, None
+            if not isinstance(answer, Answer):
+                said["failed"] += 1
+            else:
+                said[answer.task or "unknown"] += 1
+                if heat is not None and not answer.unknown:
+                    file = heat.file(Path(str(answer.source)))
+                    if trouble := explained(predictor, answer, file):
+                        file, undrawn = None, undrawn + 1
+            rows.write(answer, file, trouble)
+            terminal.count(done, total, f"{done / (time.perf_counter() - started):.0f} images/s")
+    n, seconds = said.total(), time.perf_counter() - started
+    counts = ", ".join(f"{said[name]} {name}" for name in (*predictor.model.experts, "unknown", "failed"))
+    counts += f", {undrawn} without a heat map" if undrawn else ""
+    errors.print(f"{n} images: {counts}; {n / seconds:.0f} a second", markup=False)
+    if said["failed"] or undrawn:
+        raise typer.Exit(2)
+
+
+@contextmanager
+def _opened(out: Path | None) -> Iterator[TextIO]:
+    """Standard output, or a file that appears whole; file names that are not UTF-8 pass through as they are."""
+    from data_prep.whole_files import appears_whole
+
+    if out is None:
+        if hasattr(sys.stdout, "reconfigure"):
+            sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
+        yield sys.stdout
+        return
+    with appears_whole(out) as part, part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
+        yield stream

@@ -1,0 +1,9 @@
+"""Frozen trunks and their features, each image encoded once.
+
+- `encoder`: The frozen trunk: images to feature maps. It never learns, so every image needs it once.
+- `encoder_weights`: The weights of a trunk: random from a seed, torchvision's own, or from a file that holds tensors
+  and nothing else.
+- `features`: Encode once, keep, verify: feature maps on disk, one array a view, memory-mapped; the search sees no
+  image.
+- `views`: Images as the encoder takes them: decoded, square, and the augmented views of training images.
+"""

@@ -1,0 +1,244 @@
+"""The frozen trunk: images to feature maps. It never learns, so every image needs it once."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from data_prep.errors import PathsearchError
+from pathsearch.encoders.encoder_weights import load_weights
+from pathsearch.run.settings import EncoderSettings
+
+try:
+    from torchvision import models
+except RuntimeError as error:  # a torch and a torchvision that were not built for each other
+    raise ImportError(
+        f"torchvision does not fit the installed torch ({error}); in a fresh virtual environment run "
+        "`pip install torch torchvision` so that pip chooses both together"
+    ) from error
+
+MEAN, STD = (
+    (0.485, 0.456, 0.406),
+    (0.229, 0.224, 0.225),
+)  # ImageNet's, torchvision's convention for all its trunks
+FAMILIES = (  # whose trunk is convolutional and can be cut off
+    "alexnet", "convnext", "densenet", "efficientnet", "mobilenet", "resnet", "resnext", "squeezenet", "vgg",
+    "wide_resnet",
+)  # fmt: skip
+
+
+class Encoder:
+    """A frozen torchvision trunk: uint8 images in, float16 feature maps out.
+
+    Attributes:
+        settings: what it was made from.
+        weights_label: the weights in words, for reports ("random (He, seed 0)", never a bare "vgg16").
+        weights_sha256: digest of all parameters and buffers, so that equal names cannot hide other weights.
+        taps: channels of each map that modules may read, the trunk's last map first; they add up to C.
+        feature_shape: (C, H, W) of one image's features: the maps of all taps, one after another along the channels.
+    """
+
+    def __init__(self, settings: EncoderSettings, device: torch.device | str = "cpu") -> None:
+        self.settings = settings
+        model = _architecture(settings.name)
+        self.weights_label = load_weights(model, settings)
+        self.trunk = frozen(_trunk(model, settings.name).to(device, memory_format=torch.channels_last))
+        self.device = torch.device(device)
+        self.weights_sha256 = digest(self.trunk)
+        mean, std = torch.tensor(MEAN), torch.tensor(STD)
+        self._mean, self._std = (255 * mean).view(3, 1, 1).to(device), (255 * std).view(3, 1, 1).to(device)
+        self._steps = _steps(self.trunk.network)
+        blank = torch.zeros(1, 3, settings.image_size, settings.image_size, dtype=torch.uint8)
+        ends = self._stage_ends(blank)
+        self._ends = frozenset(ends)
+        self.taps = tuple(ends.values())
+        self.feature_shape: tuple[int, int, int] = tuple(self(blank).shape[1:])  # type: ignore[assignment]
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What decides the features of an image; runs whose identities are equal share an encoder."""
+        about = {
+            "name": self.settings.name,
+            "weights": self.weights_label,
+            "weights_sha256": self.weights_sha256,
+            "image_size": self.settings.image_size,
+            "map_size": self.settings.map_size,
+            "preprocessing": "RGB / 255, bilinear resize, ImageNet mean and standard deviation",
+            "feature_shape": list(self.feature_shape),
+        }
+        if self.settings.precision != "float32":
+            about["precision"] = self.settings.precision
+        if self.settings.taps > 1:
+            about["taps"] = list(self.taps)
+        return about
+
+    @property
+    def key(self) -> str:
+        """Digest of the identity; the weights' description, which may name a file, does not count."""
+        deciding = {name: value for name, value in self.identity.items() if name != "weights"}
+        return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()[:16]
+
+    @torch.inference_mode()
+    def __call__(self, images: Tensor) -> Tensor:
+        """Encode a batch.
+
+        Args:
+            images: (B, 3, S, S) uint8, S the image size of the settings.
+
+        Returns:
+            (B, C, H, W) float16 on the CPU, averaged down to at most `map_size` positions a side.
+
+        Raises:
+            PathsearchError: a feature is not finite in float16.
+        """
+        half = self.averaged(self.maps(images)).half()
+        if not torch.isfinite(half).all():
+            raise PathsearchError(
+                f"encoder {self.settings.name} ({self.weights_label}): features are not finite in float16; "
+                "are the weights those of this architecture?"
+            )
+        return half.contiguous().cpu()
+
+    @torch.no_grad()
+    def maps(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Maps (B, c, h, w) of every tap, float32 on the encoder's device, before they are averaged."""
+        x = self.normalised(images.to(self.device, memory_format=torch.channels_last, non_blocking=True).float())
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bfloat16"):
+            return tuple(one.float() for one in self.stages(x))
+
+    def stages(self, x: Tensor) -> tuple[Tensor, ...]:
+        """The trunk's last map and those at the ends of the stages before it, as many as there are taps."""
+        kept = []
+        for place, step in enumerate(self._steps):
+            x = step(x)
+            if place in self._ends:
+                kept.append(x)
+        return tuple(reversed(kept))
+
+    @torch.no_grad()
+    def _stage_ends(self, blank: Tensor) -> dict[int, int]:
+        """The last step and, backwards, those after which the map changes its size, one a tap: place and channels.
+
+        A pooling that ends the trunk (VGG's) opens no stage of its own.
+        """
+        x, shapes = self.normalised(blank.to(self.device).float()), []
+        for step in self._steps:
+            x = step(x)
+            shapes.append(x.shape)
+        last = len(shapes) - 1
+        ends = [last, *(i for i in reversed(range(last - 1)) if shapes[i][-1] != shapes[i + 1][-1])]
+        if self.settings.taps > len(ends):
+            raise PathsearchError(
+                f"encoder.taps: expected at most {len(ends)}, the stages of {self.settings.name} at "
+                f"{self.settings.image_size} px, got {self.settings.taps}; choose fewer"
+            )
+        return {place: shapes[place][1] for place in ends[: self.settings.taps]}
+
+    def normalised(self, images: Tensor) -> Tensor:
+        """Pixels of 0…255, float32, as the trunk wants them: of ImageNet's mean and spread."""
+        return (images - self._mean) / self._std
+
+    def averaged(self, maps: Sequence[Tensor]) -> Tensor:
+        """Maps of all taps, the last map first, as one (B, C, H, W); differentiable.
+
+        Each is averaged down to at most `map_size` positions a side, and to no more than the last map has.
+        """
+        side = min(self.settings.map_size, maps[0].shape[-1])
+        same = [F.adaptive_avg_pool2d(one, side) if one.shape[-1] > side else one for one in maps]
+        return torch.cat(same, dim=1) if len(same) > 1 else same[0]
+
+    def state(self) -> dict[str, Tensor]:
+        """The trunk's tensors under torchvision's names, as the settings' `weights` read them from a file."""
+        model = _architecture(self.settings.name)
+        names = {id(tensor): name for name, tensor in model.state_dict(keep_vars=True).items()}
+        own = self.trunk.network.state_dict()
+        trunk = _trunk(model, self.settings.name).state_dict(keep_vars=True)
+        return {names[id(tensor)]: own[key].cpu().contiguous() for key, tensor in trunk.items()}
+
+
+class Frozen(nn.Module):
+    """A network fixed for good: no gradients, and evaluation mode that no parent's `train()` can leave."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> Frozen:
+        """Stay in evaluation mode: batch normalisation would otherwise keep learning."""
+        return super().train(False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Run it; see the class."""
+        return self.network(x)
+
+
+def frozen(network: nn.Module) -> Frozen:
+    """Freeze parameters, buffers and mode of a network; the one place where that is done."""
+    return Frozen(network).eval()
+
+
+def digest(network: nn.Module) -> str:
+    """SHA-256 over names and bytes of all parameters and buffers."""
+    sha = hashlib.sha256()
+    for name, tensor in sorted(network.state_dict().items()):
+        sha.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}".encode())
+        sha.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return sha.hexdigest()
+
+
+def choose_device(name: str) -> torch.device:
+    """The torch device called `name`; `auto` takes CUDA where there is one.
+
+    CUDA is told, for the whole process, to compute float32 as float32 (convolutions would otherwise keep 10 of 23
+    bits, TF32) and to take operations that give the same bits every time; torch warns of one that has no such form.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name not in ("cpu", "cuda") or (name == "cuda" and not torch.cuda.is_available()):
+        raise PathsearchError(
+            f"--device: expected cpu, auto, or cuda where present; got {name!r}; see pathsearch doctor"
+        )
+    if name == "cuda":
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cudnn.benchmark = False  # its choice of an algorithm is a matter of timing
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read once, when cuBLAS starts
+        torch.use_deterministic_algorithms(True, warn_only=True)
+    return torch.device(name)
+
+
+def _architecture(name: str) -> Any:
+    known = models.list_models(module=models)
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else "see torchvision.models for the names"
+        raise PathsearchError(f"encoder: expected a torchvision classification model, got {name!r}; {hint}")
+    if not name.startswith(FAMILIES):
+        raise PathsearchError(
+            f"encoder: {name!r} has no convolutional trunk that can be cut off; choose one of {', '.join(FAMILIES)}"
+        )
+    with torch.device("meta"):  # no weights yet, and no reading of the global generator
+        return models.get_model(name, weights=None)
+
+
+def _trunk(model: Any, name: str) -> Any:
+    """The part of a classification model that yields feature maps."""
+    if hasattr(model, "features"):
+        # DenseNet applies its last ReLU outside `features`
+        return nn.Sequential(model.features, nn.ReLU()) if name.startswith("densenet") else model.features
+    # the ResNet family: all but pooling and classifier
+    return nn.Sequential(*[part for key, part in model.named_children() if key not in ("avgpool", "fc")])
+
+
+def _steps(network: nn.Module) -> list[nn.Module]:
+    """A trunk as the plain sequence of layers and blocks that it is."""
+    if type(network).forward is not nn.Sequential.forward:
+        return [network]
+    return [step for part in network.children() for step in _steps(part)]

@@ -1,0 +1,301 @@
+"""Encode once, keep, verify: feature maps on disk, one array a view, memory-mapped; the search sees no image."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from filelock import FileLock
+from torch import Tensor
+
+from data_prep.errors import PathsearchError
+from data_prep.image_digests import check_images, whole_digest
+from data_prep.manifest import Task
+from data_prep.whole_files import file_sha256, write_json, write_text
+from pathsearch.encoders.encoder import Encoder
+from pathsearch.encoders.views import augmentation, load_image, stacked
+from pathsearch.run.ahead import ahead
+from pathsearch.run.growing import growing
+from pathsearch.run.streams import derive
+from pathsearch.run.tensor_file import load_tensors, save_tensors
+
+Progress = Callable[[int, int], None]
+CHUNK_BATCHES = 8  # batches between two saves of a growing array: what a kill can cost
+PARTS = 8  # of a batch, that threads decode: handing over single images would cost as much as decoding small ones
+AHEAD = 2  # batches that are being decoded, or are decoded and wait
+
+
+@dataclass(frozen=True)
+class Standardiser:
+    """Mean and spread of every feature over a task's training images; part of its expert."""
+
+    mean: Tensor  # (C, H, W)
+    std: Tensor  # (C, H, W), floored so that a dead feature is not blown up
+
+    def __call__(self, maps: Tensor) -> Tensor:
+        """Return (B, C, H, W) float32 features of mean 0 and spread 1 over the training images."""
+        return (maps.float() - self.mean) / self.std
+
+    @classmethod
+    def fit(cls, maps: np.ndarray, rows: np.ndarray, taps: Sequence[int] = ()) -> Standardiser:
+        """Fit on `maps[rows]`, in chunks; a spread under a twentieth of its tap's mean spread counts as that."""
+        total = np.zeros(maps.shape[1:])
+        squares = np.zeros(maps.shape[1:])
+        for chunk in np.array_split(rows, math.ceil(len(rows) / 1024)):
+            block = maps[chunk].astype(np.float64)
+            total += block.sum(0)
+            squares += (block**2).sum(0)
+        mean = total / len(rows)
+        std = np.sqrt(np.maximum(squares / len(rows) - mean**2, 0))
+        parts = np.split(std, np.cumsum(taps)[:-1]) if len(taps) > 1 else [std]  # maps of different scale
+        std = np.concatenate([np.maximum(part, max(0.05 * part.mean(), 1e-6)) for part in parts])
+        return cls(torch.tensor(mean).float(), torch.tensor(std).float())
+
+
+@dataclass(frozen=True)
+class Split:
+    """The features and labels of one split of a task.
+
+    Attributes:
+        name: train, val or test.
+        labels: (n,) class indices.
+        views: arrays (rows, C, H, W) float16, the unchanged images first.
+        rows: for each view, (n,) where this split's images stand in it; -1 for one that has no such view and
+            shows its unchanged one instead.
+        standardise: fitted on the training images.
+        groups: (n,) names, such as patients, "" where unknown; None where the split does not come from a manifest.
+    """
+
+    name: str
+    labels: Tensor
+    views: tuple[np.ndarray, ...]
+    rows: tuple[np.ndarray, ...]
+    standardise: Standardiser
+    groups: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def batch(self, positions: Tensor, views: Tensor | None = None) -> Tensor:
+        """Standardised features (B, C, H, W) of images `positions`, of the unchanged view unless told."""
+        if views is None or len(self.views) == 1:
+            return self.standardise(self.raw(positions))
+        chosen = [v if self.rows[v][i] >= 0 else 0 for v, i in zip(views.tolist(), positions.tolist(), strict=True)]
+        maps = np.stack([self.views[v][self.rows[v][i]] for v, i in zip(chosen, positions.tolist(), strict=True)])
+        return self.standardise(torch.from_numpy(maps))
+
+    def raw(self, positions: Tensor) -> Tensor:
+        """Raw features (B, C, H, W) float16 of the unchanged images `positions`."""
+        return torch.from_numpy(self.views[0][self.rows[0][positions.numpy()]])
+
+    def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Features and labels of all images in order, `size` at a time."""
+        for positions in torch.arange(len(self)).split(size):
+            yield self.batch(positions), self.labels[positions]
+
+    def joined(self, other: Split) -> Split:
+        """This split's images followed by those of `other`, a split of the same task."""
+        nowhere = np.full(len(other), -1)
+        rows = [
+            np.concatenate([own, other.rows[view] if view < len(other.rows) else nowhere])
+            for view, own in enumerate(self.rows)
+        ]
+        labels, known = (
+            torch.cat([self.labels, other.labels]),
+            [s.groups for s in (self, other) if s.groups is not None],
+        )
+        groups = np.concatenate(known) if len(known) == 2 else None
+        return Split(f"{self.name}+{other.name}", labels, self.views, tuple(rows), self.standardise, groups)
+
+    def only(self, positions: np.ndarray) -> Split:
+        """The images at `positions`, in that order, with all their views."""
+        rows = tuple(own[positions] for own in self.rows)
+        groups = None if self.groups is None else self.groups[positions]
+        return replace(self, labels=self.labels[torch.from_numpy(positions)], rows=rows, groups=groups)
+
+    def pooled(self) -> Tensor:
+        """(n, C) float32 mean over positions of the raw maps of the unchanged images: the router's input."""
+        parts = np.array_split(self.rows[0], max(1, math.ceil(len(self) / 1024)))
+        return torch.cat([torch.from_numpy(self.views[0][part]).float().mean((2, 3)) for part in parts])
+
+
+@dataclass(frozen=True)
+class Features:
+    """All encoded views of a task. Training and validation data are at hand; test data must be asked for."""
+
+    task: Task
+    views: tuple[np.ndarray, ...]
+    standardise: Standardiser
+    encoded: int  # images that the encoder had to run for now; 0 when all came from the cache
+    taps: tuple[int, ...] = ()  # channels of each of the encoder's
+    few: dict[str, np.ndarray] = field(default_factory=dict)  # by split, the only images of it that are used
+
+    def limited(self, images_per_class: int | None, seed: int) -> Features:
+        """The same with few training and validation images, drawn by `seed`, whatever their groups; None: with all.
+
+        As many of each class for training, and for validation as many or all that there are: who has few labels for
+        training has few for validation too. The standardiser is fitted on what is drawn; test images stay all.
+
+        Raises:
+            PathsearchError: a class has too few training images.
+        """
+        if images_per_class is None:
+            return self
+        labels = self.task.labels("train")
+        for k, name in enumerate(self.task.classes):
+            if (there := int((labels == k).sum())) < images_per_class:
+                raise PathsearchError(
+                    f"training.images_per_class: expected at most {there}, the training images of class {name!r}, "
+                    f"got {images_per_class}; choose fewer"
+                )
+        few = {split: _draw(self.task.labels(split), images_per_class, seed, split) for split in ("train", "val")}
+        standardise = Standardiser.fit(self.views[0], self.task.rows("train")[few["train"]], self.taps)
+        return replace(self, standardise=standardise, few=few)
+
+    def train(self) -> Split:
+        """The training images, with all their views."""
+        return self._split("train", self.views)
+
+    def validation(self) -> Split:
+        """The validation images."""
+        return self._split("val", self.views[:1])
+
+    def test(self) -> Split:
+        """The test images: called once a run, after its path, weights and threshold are fixed."""
+        return self._split("test", self.views[:1])
+
+    def _split(self, name: str, views: tuple[np.ndarray, ...]) -> Split:
+        rows, labels = self.task.rows(name), self.task.labels(name)
+        used = self.few.get(name, np.arange(len(rows)))
+        places = (rows[used], *[used] * (len(views) - 1))
+        groups = self.task.groups(name)[used]
+        return Split(name, torch.from_numpy(labels[used]), views, places, self.standardise, groups)
+
+
+def split_in_words(task: Task, images_per_class: int | None) -> str:
+    """How the split was made and how many of its images are used: a phrase to print next to every number."""
+    if images_per_class is None:
+        return task.split_in_words
+    return (
+        f"{task.split_in_words}; of these only {images_per_class} training images and at most {images_per_class} "
+        "validation images of each class, drawn by the seed"
+    )
+
+
+def _draw(labels: np.ndarray, number: int, seed: int, split: str) -> np.ndarray:
+    """Positions, ascending, of `number` images of each class, or of all of a class that has fewer."""
+    rng = np.random.default_rng(derive(seed, "few", split))
+    drawn = [rng.permutation(np.flatnonzero(labels == k))[:number] for k in np.unique(labels)]
+    return np.sort(np.concatenate(drawn))
+
+
+def encode(
+    task: Task, encoder: Encoder, cache_dir: Path, n_views: int = 1, progress: Progress | None = None
+) -> Features:
+    """Features of every image of a task, from the cache where it holds them.
+
+    Args:
+        task: a prepared task.
+        encoder: frozen; its weights, sizes and preprocessing are part of the cache's key, as are the manifest
+            and the bytes of the images.
+        cache_dir: where arrays are kept.
+        n_views: 1 for the images as they are; each further one is an augmented view of every training image.
+        progress: called with images done and images to do, if any must be encoded.
+
+    Returns:
+        The features, memory-mapped. An interrupted call goes on where it stopped; a file whose digest is wrong
+        is made again.
+
+    Raises:
+        PathsearchError: an image is no longer the one that was prepared or does not decode, or the disk is full.
+    """
+    verify(task, cache_dir)
+    files = task.files()
+    own = {"encoder": encoder.key, "manifest": task.digest, "images": task.images_digest}
+    own["augmentation"] = augmentation(task)
+    key = hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()
+    folder = cache_dir / f"{task.name}-{key[:16]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    wanted = [files if view == 0 else [files[row] for row in task.rows("train")] for view in range(n_views)]
+    with FileLock(folder / ".lock"):  # of two processes that want the same features one encodes, the other waits
+        missing = [view for view in range(n_views) if not _is_whole(folder / f"view{view}.npy")]
+        to_do, done = sum(len(wanted[view]) for view in missing), 0
+        for view in missing:
+            for rows in _encode_view(folder / f"view{view}.npy", wanted[view], view, encoder, task.mirror):
+                done += rows
+                if progress:
+                    progress(done, to_do)
+        write_json(folder / "key.json", own)
+        arrays = tuple(np.load(folder / f"view{view}.npy", mmap_mode="r") for view in range(n_views))
+        standardise = _standardiser(folder, arrays[0], task, encoder.taps)
+    return Features(task, arrays, standardise, to_do, encoder.taps)
+
+
+def verify(task: Task, cache_dir: Path) -> None:
+    """Refuse a task whose images are not those that were prepared; what was found right before is not read again.
+
+    Raises:
+        BadData: an image is missing or changed; names the first.
+    """
+    task.verify_images(cache_dir / f"{task.name}.verified.json")
+
+
+def _is_whole(file: Path) -> bool:
+    """Whether a file is the one whose digest stands beside it; read only if it is not known to be so."""
+    try:
+        whole = whole_digest([file.with_suffix(".sha256").read_text().strip()])
+        check_images(file.parent, [file.name], whole, file.with_suffix(".verified.json"))
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _encode_view(file: Path, images: list[Path], view: int, encoder: Encoder, mirror: bool) -> Iterator[int]:
+    """Fill `file` with one view of `images`, yielding the number of rows as they are done."""
+    size, image_size = batch_size(encoder.settings.image_size), encoder.settings.image_size
+
+    def load(part: range) -> Tensor:
+        return stacked([load_image(images[row], image_size, view, row, mirror) for row in part])
+
+    with growing(file, (len(images), *encoder.feature_shape)) as array:
+        if array.rows:
+            yield array.rows
+        rows = range(array.rows, len(images))
+        batches = [_parts(rows[start : start + size], PARTS) for start in range(0, len(rows), size)]
+        decoded = ahead(load, itertools.chain.from_iterable(batches), AHEAD * PARTS)
+        for count, parts in enumerate(batches, 1):
+            array.append(encoder(torch.cat(list(itertools.islice(decoded, len(parts))))).numpy())
+            if count % CHUNK_BATCHES == 0:
+                array.save()
+            yield sum(map(len, parts))
+
+
+def _parts(rows: range, number: int) -> list[range]:
+    """`rows` in at most `number` parts, in order: what one thread decodes at a time."""
+    step = math.ceil(len(rows) / number)
+    return [rows[start : start + step] for start in range(0, len(rows), step)]
+
+
+def _standardiser(folder: Path, maps: np.ndarray, task: Task, taps: Sequence[int]) -> Standardiser:
+    """The fitted standardiser of `maps`, view 0 of the features in `folder`; kept beside them once it is fitted."""
+    file, view = folder / "standardise.safetensors", (folder / "view0.sha256").read_text().strip()
+    if _is_whole(file):
+        tensors, about = load_tensors(file, "standardiser")
+        if about == {"view0": view}:
+            return Standardiser(tensors["mean"], tensors["std"])
+    fitted = Standardiser.fit(maps, task.rows("train"), taps)
+    save_tensors(file, {"mean": fitted.mean, "std": fitted.std}, {"view0": view})
+    write_text(file.with_suffix(".sha256"), file_sha256(file) + "\n")
+    return fitted
+
+
+def batch_size(image_size: int) -> int:
+    """Images in an encoder batch: as many as keep the first layers' maps in reach of the caches."""
+    return max(8, min(128, 128 * 64**2 // image_size**2))

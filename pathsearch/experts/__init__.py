@@ -1,0 +1,29 @@
+"""The story of a run; the fixed expert, the router, and the model that answers images.
+
+- `answer_rows`: Answers as rows of CSV or JSON lines, each written as soon as it is known.
+- `bundle`: A bundle: one portable folder with everything that answers images, every file of it under a digest.
+- `calibration`: Is the share of rejected images what was promised? Asked of test images that nothing was fixed on.
+- `evolve`: From a prepared task to a fixed expert and its report: the steps of pathsearch evolve, in order.
+- `expert`: An expert: a fixed path with its fixed weights, in one safetensors file that rebuilds it anywhere.
+- `explain`: Why an answer: which places of an image speak for its class (Grad-CAM), through the encoder and the
+  expert's path.
+- `export`: The whole model as one ONNX graph: encoder, router, experts and thresholds, for any runtime without torch.
+- `heritage`: Earlier experts on a grid: put them in their places, fix them there, and prove that nothing moved.
+- `joint`: The joint evaluation: all tasks' test images mixed, routed without their labels, answered by the experts.
+- `markdown`: Markdown: tables, links and commands, from plain text that may hold anything.
+- `mixture`: The mixed stream: images of all tasks without their labels, each routed and answered, and sorted back by
+  task.
+- `model`: One model of several finished runs: their encoder, router and experts, and what it says to images.
+- `model_card`: The model card of a bundle: what it answers, on which data it was made, its numbers and its limits, in
+  Markdown.
+- `pictures`: Whatever a user calls an image, files by the folder included, prepared as the tasks' own images were.
+- `predict`: Answers for a stream of images: threads decode the next ones while the encoder computes, at constant
+  memory.
+- `reporting`: What a finished run says of itself: every number with its split, encoder, baselines and interval.
+- `reuse`: Who uses whose modules on one grid: parameters of a task's own, and those reused from earlier tasks.
+- `router`: The router: encoder features to a task, or unknown. Closed form, so adding a task needs no other task's
+  images.
+- `run_verdict`: What a run's report says of the evolved path beside each baseline: one of three answers, by the paired
+  test.
+- `same_encoder`: Do several experts stand on one encoder? If not, what differs, in words.
+"""

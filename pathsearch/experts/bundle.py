@@ -1,0 +1,220 @@
+"""A bundle: one portable folder with everything that answers images, every file of it under a digest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import torch
+
+from data_prep import __version__
+from data_prep.errors import PathsearchError
+from data_prep.manifest import load_task
+from data_prep.whole_files import file_sha256, folder_appears_whole, write_json, write_text
+from pathsearch.encoders.encoder import Encoder
+from pathsearch.encoders.features import verify
+from pathsearch.experts.expert import Expert
+from pathsearch.experts.export import export
+from pathsearch.experts.model import Model, check_unchanged
+from pathsearch.experts.model_card import card
+from pathsearch.experts.pictures import Preparation
+from pathsearch.experts.predict import Predictor
+from pathsearch.experts.router import Router, Territory
+from pathsearch.grid.plugins import check_plugins
+from pathsearch.run.runs import Run
+from pathsearch.run.settings import EncoderSettings
+from pathsearch.run.teller import Teller
+from pathsearch.run.tensor_file import save_tensors
+
+FORMAT = 1
+INDEX, CARD, TRUNK, ONNX = "bundle.json", "MODEL_CARD.md", "encoder.safetensors", "model.onnx"
+OWN = "sha256"  # the field of the index with the digest of its others
+AGAIN = "copy the bundle again, or make it again with `pathsearch bundle`"
+
+
+def write(
+    runs: Sequence[Run],
+    data_dir: Path,
+    out: Path,
+    tell: Teller,
+    *,
+    with_encoder: bool = False,
+    onnx: bool = False,
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Write a bundle of finished runs, whole or not at all, and return its index.
+
+    Args:
+        runs: one finished run a task, all on one encoder.
+        data_dir: where their prepared tasks lie, for the model card.
+        out: the folder to make.
+        tell: progress.
+        with_encoder: put the encoder's weights inside; those that came from a file always are, for nobody else
+            could get them.
+        onnx: write `model.onnx` too.
+        overwrite: replace a bundle that is at `out`.
+
+    Raises:
+        PathsearchError: `out` is taken; runs that do not belong together; a task or an encoder that changed.
+    """
+    out = out.resolve()
+    if out.exists() and not (overwrite and (out / INDEX).is_file()) and (not out.is_dir() or any(out.iterdir())):
+        advice = "give --overwrite or another --out" if (out / INDEX).is_file() else "give another --out"
+        raise PathsearchError(f"--out {out.name}: expected a new folder, got one that is taken; {advice}")
+    tell.stage("bundle", 0)
+    model = Model.of(runs, torch.device("cpu"))
+    tasks = [load_task(data_dir, name) for name in model.experts]
+    for run, task in zip(runs, tasks, strict=True):
+        check_unchanged(run, model.experts[task.name], task, model.encoder)
+        verify(task, data_dir / "features")
+    preparation = Preparation.of(tasks)
+    with folder_appears_whole(out) as folder:
+        entries = {task: _put(run, task, folder) for task, run in zip(model.experts, runs, strict=True)}
+        settings = model.encoder.settings
+        from_file = settings.weights not in ("random", "imagenet")
+        if with_encoder or from_file:
+            save_tensors(folder / TRUNK, model.encoder.state())
+        if onnx:
+            export(model, folder / ONNX)
+        write_text(folder / CARD, card(model, runs, tasks, preparation, onnx=onnx))
+        files = sorted(file for file in folder.rglob("*") if file.is_file())
+        index = {
+            "format": FORMAT,
+            "pathsearch": __version__,
+            "encoder": {**model.encoder.identity, "key": model.encoder.key},
+            "encoder_weights": TRUNK if with_encoder or from_file else settings.weights,
+            "random_seed": settings.random_seed,
+            "preparation": {**asdict(preparation), "in_words": preparation.in_words()},
+            "tasks": entries,
+            "plugins": sorted({one for expert in model.experts.values() for one in expert.facts.plugins}),
+            "files": {file.relative_to(folder).as_posix(): file_sha256(file) for file in files},
+        }
+        write_json(folder / INDEX, {**index, OWN: _own_digest(index)})
+    return index
+
+
+def _put(run: Run, task: str, folder: Path) -> dict[str, Any]:
+    """Copy a run's expert and router into the bundle and describe them."""
+    entry = {"expert": f"experts/{task}.safetensors", "router": f"routers/{task}.safetensors"}
+    for source, name in ((run.expert_file, entry["expert"]), (run.router_file, entry["router"])):
+        (folder / name).parent.mkdir(exist_ok=True)
+        shutil.copyfile(source, folder / name)
+    report = run.report()
+    facts = ("split", "split_in_words", "seed", "path", "threshold")
+    return {"classes": report["test"]["classes"], **entry, "run": run.name, **{name: report[name] for name in facts}}
+
+
+def load(folder: Path, device: torch.device) -> Predictor:
+    """Read a bundle back, verifying every file's digest and the encoder's weights.
+
+    Raises:
+        PathsearchError: no bundle, or one of another format; a file that is missing, damaged or changed; an
+            encoder that is not the one the experts were made with.
+    """
+    index = _index(folder)
+    try:
+        check_plugins(index.get("plugins", []), f"bundle {folder}")
+        for name, sha in index["files"].items():
+            _verify(folder, name, sha)
+        about, source = index["encoder"], index["encoder_weights"]
+        if source not in (TRUNK, "imagenet", "random"):
+            raise PathsearchError(
+                f"bundle {folder}: encoder_weights: expected {TRUNK}, imagenet or random, got {source!r}; do not use it"
+            )
+        weights = str(folder / TRUNK) if source == TRUNK else source
+        settings = EncoderSettings(
+            about["name"],
+            weights,
+            about["image_size"],
+            about["map_size"],
+            index["random_seed"],
+            about.get("precision", "float32"),
+            len(about.get("taps", ["the last"])),
+        )
+        preparation = Preparation(tuple(index["preparation"]["sizes"]), index["preparation"]["grey"])
+        entries = {
+            task: (entry["classes"], _inside(folder, entry["expert"]), _inside(folder, entry["router"]))
+            for task, entry in index["tasks"].items()
+        }
+        listed = {folder / name for name in index["files"]}
+        needed = {file for _, *own in entries.values() for file in own} | ({folder / TRUNK} & {Path(weights)})
+        if missing := needed - listed:
+            raise KeyError(f"digest of {min(missing).name}")
+    except (KeyError, TypeError, AttributeError) as error:
+        raise PathsearchError(f"bundle {folder}: {INDEX} lacks or garbles {error}; {AGAIN}") from None
+    encoder = Encoder(settings, device)
+    if encoder.weights_sha256 != about["weights_sha256"] or encoder.key != about["key"]:
+        advice = AGAIN if source == TRUNK else "make it again with `pathsearch bundle … --with-encoder`"
+        raise PathsearchError(
+            f"bundle {folder}: expected encoder weights {about['weights_sha256'][:12]}… ({about['weights']}), this "
+            f"machine gives {encoder.weights_sha256[:12]}…; {advice}"
+        )
+    encoder.weights_label = about["weights"]
+    experts = {task: Expert.load(file) for task, (_, file, _) in entries.items()}
+    for task, expert in experts.items():
+        own = (expert.facts.task, expert.facts.classes, expert.facts.encoder["weights_sha256"])
+        expected = (task, entries[task][0], encoder.weights_sha256)
+        if own != expected:
+            raise PathsearchError(
+                f"bundle {folder}: expected an expert of {expected[0]} {expected[1]} on encoder {expected[2][:12]}…, "
+                f"got {own[0]} {own[1]} on {own[2][:12]}…; {AGAIN}"
+            )
+    router = Router({task: Territory.load(file) for task, (_, _, file) in entries.items()})
+    return Predictor(Model(encoder, experts, router), preparation)
+
+
+def _index(folder: Path) -> dict[str, Any]:
+    file = _inside(folder, INDEX)
+    try:
+        index = json.loads(file.read_text(encoding="utf-8"))
+        found = index.get("format")
+    except FileNotFoundError:
+        raise PathsearchError(
+            f"bundle {folder}: expected a folder with {INDEX}, got none; make one: pathsearch bundle RUN … --out DIR"
+        ) from None
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
+        raise PathsearchError(f"bundle {folder}: {INDEX} is not readable as JSON ({error}); {AGAIN}") from None
+    if found != FORMAT:
+        raise PathsearchError(
+            f"bundle {folder}: expected format {FORMAT}, got {found!r}; use the pathsearch that made it "
+            f"({index.get('pathsearch')}), or bundle again with this one"
+        )
+    if OWN in index and index[OWN] != _own_digest(index):  # bundles of earlier versions have none
+        raise PathsearchError(
+            f"bundle {folder}: {INDEX} differs from its own digest: it was damaged or changed; {AGAIN}"
+        )
+    return index
+
+
+def _own_digest(index: dict[str, Any]) -> str:
+    """SHA-256 of an index: of everything in it but the digest itself."""
+    rest = {key: value for key, value in index.items() if key != OWN}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+
+
+def _verify(folder: Path, name: str, expected: str) -> None:
+    file = _inside(folder, name)
+    if not file.is_file():
+        raise PathsearchError(f"bundle {folder}: expected the file {name}, got none; {AGAIN}")
+    found = file_sha256(file)
+    if found != expected:
+        raise PathsearchError(
+            f"bundle {folder}: {name}: expected SHA-256 {expected[:12]}…, got {found[:12]}…: it was damaged or "
+            f"changed; {AGAIN}"
+        )
+
+
+def _inside(folder: Path, name: str) -> Path:
+    """A file of the bundle; a name or a link that leads out of it is refused, for bundles come from others."""
+    pure = PurePosixPath(name)
+    if pure.is_absolute() or ".." in pure.parts or "\\" in name or ":" in name:
+        raise PathsearchError(f"bundle {folder}: expected names of files inside it, got {name!r}; do not use it")
+    for part in (pure, *pure.parents[:-1]):
+        if (folder / part).is_symlink():
+            raise PathsearchError(f"bundle {folder}: expected files, got a link at {str(part)!r}; do not use it")
+    return folder / name

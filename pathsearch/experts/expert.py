@@ -1,0 +1,136 @@
+"""An expert: a fixed path with its fixed weights, in one safetensors file that rebuilds it anywhere."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path as FilePath
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from data_prep.errors import PathsearchError
+from data_prep.whole_files import file_sha256
+from pathsearch.encoders.encoder import frozen
+from pathsearch.encoders.features import Standardiser
+from pathsearch.grid import modules
+from pathsearch.grid.grid import PathNetwork
+from pathsearch.grid.path import Path
+from pathsearch.grid.plugins import check_plugins
+from pathsearch.run.fields import check_fields
+from pathsearch.run.tensor_file import load_tensors, save_tensors
+from pathsearch.targets.decision import decide
+
+FORMAT = 1
+FACTS: dict[str, Any] = {  # types of the facts in a file
+    **{"task": str, "classes": list, "path": str, "specifications": list, "shapes": list},
+    **{"encoder": dict, "threshold": (float, int, type(None)), "split": str, "seed": int},
+}
+
+
+@dataclass(frozen=True)
+class ExpertFacts:
+    """What an expert is, apart from its weights."""
+
+    task: str
+    classes: list[str]
+    path: str
+    specifications: list[list[str]]  # of the modules on the path, by layer
+    shapes: list[list[int]]  # input of each layer, output of the last
+    encoder: dict[str, Any]  # the encoder's identity: features of another one mean nothing here
+    threshold: float | None  # on the second class's probability; None for the most probable class
+    split: str
+    seed: int
+    plugins: list[str] = field(default_factory=list)  # NAME=SHA-256 of those that its modules came from
+
+
+class Expert(nn.Module):
+    """A frozen path for one task: raw feature maps in, class probabilities out."""
+
+    def __init__(self, facts: ExpertFacts, network: PathNetwork, standardise: Standardiser) -> None:
+        super().__init__()
+        self.facts = facts
+        self.network = frozen(network)
+        self.standardise = standardise
+
+    def forward(self, maps: Tensor) -> Tensor:  # (B, C, H, W) -> (B, K)
+        """Class logits, differentiable; see `logits`."""
+        return self.network(self.standardise(maps))
+
+    @torch.inference_mode()
+    def logits(self, maps: Tensor) -> Tensor:
+        """(B, K) logits of raw encoder maps (B, C, H, W), float16 or float32."""
+        if tuple(maps.shape[1:]) != tuple(self.facts.shapes[0]):
+            raise PathsearchError(
+                f"expert {self.facts.task}: expected feature maps {tuple(self.facts.shapes[0])}, got "
+                f"{tuple(maps.shape[1:])}; encode with {self.facts.encoder['name']} at "
+                f"{self.facts.encoder['image_size']} px"
+            )
+        return self(maps)
+
+    def probabilities(self, maps: Tensor) -> np.ndarray:
+        """(B, K) float64 class probabilities."""
+        return self.logits(maps).double().softmax(1).numpy()
+
+    def classify(self, probabilities: np.ndarray) -> np.ndarray:
+        """(B,) class indices, by the threshold that was fixed on validation."""
+        return decide(probabilities, self.facts.threshold)
+
+    def n_parameters(self) -> int:
+        """Number of weights on the path and in the head."""
+        return sum(p.numel() for p in self.network.parameters())
+
+    def save(self, file: FilePath) -> str:
+        """Write the expert whole and return the file's SHA-256; equal experts give equal bytes."""
+        tensors: dict[str, Tensor] = self.network.network.state_dict()
+        tensors |= {"standardise.mean": self.standardise.mean, "standardise.std": self.standardise.std}
+        # one metadata key: the library keeps several in no fixed order
+        note = json.dumps({"format": FORMAT, **asdict(self.facts)}, sort_keys=True)
+        save_tensors(file, tensors, {"pathsearch": note})
+        return file_sha256(file)
+
+    @classmethod
+    def load(cls, file: FilePath) -> Expert:
+        """Read an expert back.
+
+        Raises:
+            PathsearchError: the file is missing, damaged, or not an expert.
+        """
+        tensors, texts = load_tensors(file, "expert", "has its run finished? See report.json beside it")
+        note = texts.get("pathsearch")
+        try:
+            facts = json.loads(note or "{}")
+            own_format = facts.pop("format", None) == FORMAT
+            known = ExpertFacts(**facts) if own_format else None
+        except (ValueError, TypeError, AttributeError, RecursionError):  # not JSON, no object, other fields
+            known = None
+        if known is None:
+            raise PathsearchError(f"expert {file}: expected an expert file of format {FORMAT}; it says {note!r:.60}")
+        check_fields(facts, FACTS, file)
+        check_plugins(known.plugins, f"expert {file}")
+        try:
+            standardise = Standardiser(tensors.pop("standardise.mean"), tensors.pop("standardise.std"))
+            if not standardise.mean.shape == standardise.std.shape == torch.Size(known.shapes[0]):
+                raise KeyError("standardise is of another shape")
+            network = _rebuild(known)
+            network.load_state_dict(tensors)
+        except PathsearchError as error:
+            raise PathsearchError(f"expert {file}: {error}") from None
+        except (RuntimeError, KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
+            why = (str(error).splitlines() or [type(error).__name__])[-1].strip()
+            raise PathsearchError(f"expert {file}: weights do not fit its path ({why}); restore the file") from None
+        return cls(known, network, standardise)
+
+
+def _rebuild(facts: ExpertFacts) -> PathNetwork:
+    """The network of an expert, its weights yet to be filled in."""
+    Path.parse(facts.path)  # refuse nonsense with a clear line
+    nothing = torch.Generator()
+    shapes = [tuple(shape) for shape in facts.shapes]
+    layers = [
+        [modules.build(kind, shape_in, shape_out, nothing) for kind in kinds]
+        for kinds, shape_in, shape_out in zip(facts.specifications, shapes[:-1], shapes[1:], strict=True)
+    ]
+    return PathNetwork(layers, modules.build("linear", shapes[-1], (len(facts.classes),), nothing))

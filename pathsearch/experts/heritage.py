@@ -1,0 +1,122 @@
+"""Earlier experts on a grid: put them in their places, fix them there, and prove that nothing moved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path as FilePath
+from typing import Any
+
+import torch
+
+from data_prep.errors import PathsearchError
+from data_prep.whole_files import file_sha256
+from pathsearch.encoders.encoder import Encoder
+from pathsearch.encoders.features import Split
+from pathsearch.experts.expert import Expert
+from pathsearch.experts.same_encoder import differences, value
+from pathsearch.grid.grid import Grid
+from pathsearch.grid.path import Path
+from pathsearch.run.runs import Run, find_run
+
+
+@dataclass(frozen=True)
+class Ancestor:
+    """One earlier expert, and the digest of its file before the new search."""
+
+    run: Run
+    expert: Expert
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Heritage:
+    """The experts that a grid already carries, oldest first; none for a new grid."""
+
+    ancestors: list[Ancestor] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, runs_dir: FilePath, name: str | None) -> Heritage:
+        """The expert of run `name` and of every run that one was grown from.
+
+        Raises:
+            PathsearchError: a run is missing, or not finished.
+        """
+        line: list[Ancestor] = []
+        while name is not None:
+            run = find_run(runs_dir, name)
+            if not run.finished:
+                raise PathsearchError(f"--grid {name}: that run has no report yet; finish it with --resume first")
+            run.verify()
+            if run.folder in [ancestor.run.folder for ancestor in line]:
+                raise PathsearchError(
+                    f"--grid {name}: was grown from itself, as its config.json says; restore the file"
+                )
+            line.append(Ancestor(run, Expert.load(run.expert_file), file_sha256(run.expert_file)))
+            name = run.settings().grown_from
+        return cls(line[::-1])
+
+    def check(self, task: str, encoder: Encoder, grid_settings: Any) -> None:
+        """Raise `PathsearchError` if a new task cannot go on this grid."""
+        for ancestor in self.ancestors:
+            facts, own = ancestor.expert.facts, encoder.identity
+            for name in differences([facts.encoder, own]):
+                raise PathsearchError(
+                    f"--grid {ancestor.run.name}: its encoder has {name} {value(facts.encoder, name)}, this one "
+                    f"{value(own, name)}; one grid needs one encoder, so give the same --encoder options"
+                )
+            if facts.task == task:
+                raise PathsearchError(f"--grid {ancestor.run.name}: the grid already carries task {task!r}")
+            if ancestor.run.settings().grid != grid_settings:
+                raise PathsearchError(
+                    f"--grid {ancestor.run.name}: was made with {ancestor.run.settings().grid}, now {grid_settings}; "
+                    "give the same grid options"
+                )
+
+    def settle(self, grid: Grid) -> None:
+        """Put the experts' weights into their places on `grid` and fix them there.
+
+        A module shared by two experts has the same weights in both, since the later one could not change it.
+        """
+        for ancestor in self.ancestors:
+            facts, path = ancestor.expert.facts, Path.parse(ancestor.expert.facts.path)
+            grid.add_head(facts.task, len(facts.classes))
+            grid.adopt(ancestor.expert.network.network, path, facts.task)  # type: ignore[arg-type]
+            grid.freeze(path)
+            grid.heads[facts.task].requires_grad_(False)
+
+    def paths(self) -> dict[str, Path]:
+        """Paths of the earlier experts by task, oldest first."""
+        return {one.expert.facts.task: Path.parse(one.expert.facts.path) for one in self.ancestors}
+
+    def occupied(self, grid: Grid) -> list[list[int]]:
+        """Modules on earlier experts' paths, by layer."""
+        return [sorted({i for path in self.paths().values() for i in path.layers[n]}) for n in range(len(grid.layers))]
+
+    @torch.no_grad()
+    def verify(self, grid: Grid, split: Split) -> list[dict[str, Any]]:
+        """Compare every earlier expert, bit for bit, with what it was: its file, and its logits from the grid.
+
+        Raises:
+            PathsearchError: one of them has changed.
+        """
+        rows = []
+        maps = split.raw(torch.arange(min(64, len(split))))
+        for ancestor in self.ancestors:
+            facts = ancestor.expert.facts
+            now = file_sha256(ancestor.run.expert_file)
+            on_grid = grid.network(Path.parse(facts.path), facts.task).cpu().eval()
+            same = torch.equal(on_grid(ancestor.expert.standardise(maps)), ancestor.expert.logits(maps))
+            rows.append(
+                {
+                    "task": facts.task,
+                    "run": ancestor.run.name,
+                    "file_sha256_before": ancestor.sha256,
+                    "file_sha256_after": now,
+                    "logits_identical": same,
+                }
+            )
+            if now != ancestor.sha256 or not same:
+                raise PathsearchError(
+                    f"expert of {facts.task} ({ancestor.run.name}) has changed: {rows[-1]}; report this"
+                )
+        return rows

@@ -1,0 +1,92 @@
+"""Who uses whose modules on one grid: parameters of a task's own, and those reused from earlier tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pathsearch.grid.path import Path
+
+Place = tuple[int, int]  # layer, module
+
+
+def owners(paths: Mapping[str, Path], sizes: Sequence[Sequence[int]]) -> dict[Place, str]:
+    """The task that trained each module with weights: the first whose path it stands on.
+
+    Args:
+        paths: of the tasks on one grid, oldest first.
+        sizes: parameters of each module, L lists of M; a module without any is nobody's.
+    """
+    found: dict[Place, str] = {}
+    for task, path in paths.items():
+        for place in places(path):
+            if sizes[place[0]][place[1]]:
+                found.setdefault(place, task)
+    return found
+
+
+def reused(paths: Mapping[str, Path], sizes: Sequence[Sequence[int]], task: str) -> dict[str, dict[str, int]]:
+    """Modules and their parameters on the path of `task`, by the task that trained them, itself included."""
+    owner = owners(paths, sizes)
+    counts = {name: {"modules": 0, "parameters": 0} for name in paths}
+    for place in places(paths[task]):
+        if place in owner:
+            counts[owner[place]]["modules"] += 1
+            counts[owner[place]]["parameters"] += sizes[place[0]][place[1]]
+    return counts
+
+
+def places(path: Path) -> list[Place]:
+    """Every (layer, module) on a path."""
+    return [(n, i) for n, layer in enumerate(path.layers) for i in layer]
+
+
+def of_run(paths: Mapping[str, Path], sizes: Sequence[Sequence[int]], task: str, total: int) -> dict[str, Any]:
+    """The entries of a run's report: `parameters`, its own and shared with earlier tasks, and `reuse` by task.
+
+    Args:
+        paths: of the tasks on the grid, oldest first.
+        sizes: parameters of each module.
+        task: the run's.
+        total: parameters of its expert, head included; the head is its own.
+    """
+    counts = reused(paths, sizes, task)
+    own_modules = counts[task]["modules"]
+    earlier = {name: row for name, row in counts.items() if name != task}
+    shared = sum(row["parameters"] for row in earlier.values())
+    own = {"own": total - shared, "own_modules": own_modules, "shared": shared}
+    return {"parameters": own, "reuse": earlier}
+
+
+def matrix(reports: Mapping[str, Mapping[str, Any]], digests: Mapping[str, str]) -> dict[str, Any] | None:
+    """Who uses whose modules, over the runs of a joint evaluation; None where no run stands on another's grid.
+
+    Args:
+        reports: of the runs, by task.
+        digests: SHA-256 of each run's expert file: a run reuses the modules of that expert, not of another one that
+            the same task has elsewhere.
+
+    Returns:
+        `tasks`; `owners`, these and, where there are, "others": earlier tasks that do not take part; `parameters`
+        and `modules`, rows the users and columns the owners. The diagonal holds a task's own, its head included in
+        the parameters; its modules are None where an older report does not say.
+    """
+    tasks = list(reports)
+    if not any(report.get("reuse") for report in reports.values()):
+        return None
+    tables: dict[str, list[list[Any]]] = {
+        kind: [[0] * (len(tasks) + 1) for _ in tasks] for kind in ("parameters", "modules")
+    }
+    for row, report in enumerate(reports.values()):
+        carried = {one["task"]: one["file_sha256_after"] for one in report["earlier_experts"]}
+        tables["parameters"][row][row] = report["parameters"].get("own", report["parameters"]["expert"])
+        tables["modules"][row][row] = report["parameters"].get("own_modules")  # None: an older report
+        for owner, counts in report.get("reuse", {}).items():
+            here = owner in tasks and carried.get(owner) == digests[owner]
+            column = tasks.index(owner) if here else len(tasks)
+            for kind, table in tables.items():
+                table[row][column] += counts[kind]
+    strangers = any(row[-1] for table in tables.values() for row in table)
+    if not strangers:
+        tables = {kind: [row[:-1] for row in table] for kind, table in tables.items()}
+    return {"tasks": tasks, "owners": [*tasks, "others"] if strangers else tasks, **tables}

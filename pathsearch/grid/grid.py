@@ -1,0 +1,167 @@
+"""The grid: L layers of M modules, and one linear head for each task."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from math import prod
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pathsearch.grid import modules
+from pathsearch.grid.modules import Shape, normalise
+from pathsearch.grid.path import Path, Space
+from pathsearch.grid.vocabulary import vocabulary
+from pathsearch.run.settings import GridSettings
+from pathsearch.run.streams import torch_stream
+
+
+class Grid(nn.Module):
+    """L layers of M modules over feature maps; a path chooses which of them are active.
+
+    The outputs of a layer's active modules are summed and normalised; the last layer's output goes through
+    the task's head. A module's initial weights depend on the seed and its own place only.
+    """
+
+    def __init__(self, feature_shape: Shape, settings: GridSettings, seed: int, taps: Sequence[int] = ()) -> None:
+        super().__init__()
+        self.settings = settings
+        self.seed = seed
+        self.shapes, self.specifications = vocabulary(
+            settings.modules, settings.n_layers, settings.n_modules, feature_shape, settings.width, taps
+        )
+        self.layers = nn.ModuleList(
+            nn.ModuleList(
+                modules.build(kind, shape_in, shape_out, torch_stream(seed, "module", number, index))
+                for index, kind in enumerate(kinds)
+            )
+            for number, (kinds, shape_in, shape_out) in enumerate(
+                zip(self.specifications, self.shapes[:-1], self.shapes[1:], strict=True)
+            )
+        )
+        self.heads = Heads()
+
+    @property
+    def space(self) -> Space:
+        """The paths of this grid."""
+        return Space(self.settings.n_layers, self.settings.n_modules, self.settings.max_active)
+
+    def add_head(self, task: str, n_classes: int) -> None:
+        """Give `task` a fresh linear head over `n_classes` classes."""
+        shape = self.shapes[-1]
+        self.heads[task] = modules.build(
+            "linear", shape, (n_classes,), torch_stream(self.seed, "head", task, n_classes)
+        )
+
+    def module(self, layer: int, index: int) -> nn.Module:
+        """The module at a place of the grid."""
+        return cast(nn.ModuleList, self.layers[layer])[index]
+
+    def module_parameters(self) -> list[list[int]]:
+        """Number of parameters of each module: L lists of M."""
+        return [[count(self.module(n, i)) for i in range(len(kinds))] for n, kinds in enumerate(self.specifications)]
+
+    def count_parameters(self, path: Path, task: str) -> int:
+        """Number of parameters of a path with the task's head."""
+        on_path = sum(count(self.module(n, i)) for n, layer in enumerate(path.layers) for i in layer)
+        return on_path + count(self.heads[task])
+
+    def rungs(self, number: int) -> list[Path]:
+        """A ladder: paths of one module a layer, all at the same place by size, evenly spread, smallest first.
+
+        At most `number`, and no more than a layer has modules.
+        """
+        ranked = [sorted(range(len(sizes)), key=sizes.__getitem__) for sizes in self.module_parameters()]
+        places = np.linspace(0, len(ranked[0]) - 1, min(number, len(ranked[0]))).round().astype(int)
+        return [Path.of([[layer[place]] for layer in ranked]) for place in dict.fromkeys(places.tolist())]
+
+    def freeze(self, path: Path) -> None:
+        """Fix the modules on a finished path: later paths may use them, never change them."""
+        for number, layer in enumerate(path.layers):
+            for index in layer:
+                self.module(number, index).requires_grad_(False)
+
+    def network(self, path: Path, task: str) -> PathNetwork:
+        """A path as a network of its own: copies of its modules and of the task's head, weights included."""
+        layers = [[self.module(n, i) for i in layer] for n, layer in enumerate(path.layers)]
+        return PathNetwork(copy.deepcopy(layers), copy.deepcopy(self.heads[task]))
+
+    def adopt(self, network: PathNetwork, path: Path, task: str) -> None:
+        """Put a trained path's weights back into their places on the grid."""
+        for number, layer in enumerate(path.layers):
+            for index, trained in zip(layer, network.modules_of(number), strict=True):
+                self.module(number, index).load_state_dict(trained.state_dict())
+        self.heads[task].load_state_dict(network.head.state_dict())
+
+
+class PathNetwork(nn.Module):
+    """The modules on one path and a head: what an expert is made of, and the oracle for the population pass."""
+
+    def __init__(self, layers: Sequence[Sequence[nn.Module]], head: nn.Module) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.ModuleList(layer) for layer in layers)
+        self.head = head
+
+    def modules_of(self, layer: int) -> nn.ModuleList:
+        """The active modules of a layer, in the order of the path."""
+        return cast(nn.ModuleList, self.layers[layer])
+
+    @property
+    def n_classes(self) -> int:
+        """K, from the last bias of the head."""
+        return len(list(self.head.parameters())[-1])
+
+    def forward(self, x: Tensor, masks: Sequence[Tensor] | None = None) -> Tensor:  # (B, C, H, W) -> (B, K)
+        """Run it; see the class."""
+        for number in range(len(self.layers)):
+            x = normalise(torch.stack([module(x) for module in self.modules_of(number)]).sum(0))
+            if masks is not None:
+                x = x * masks[number]
+        return self.head(x)
+
+
+class Heads(nn.ModuleDict):
+    """Heads by task name, kept under `head_name`: torch refuses names with a dot or of a method, such as `train`."""
+
+    def __getitem__(self, task: str) -> nn.Module:
+        return super().__getitem__(head_name(task))
+
+    def __setitem__(self, task: str, head: nn.Module) -> None:
+        super().__setitem__(head_name(task), head)
+
+    def __contains__(self, task: object) -> bool:
+        return super().__contains__(head_name(str(task)))
+
+
+def head_name(task: str) -> str:
+    """The name of a task's head among the grid's tensors; distinct for distinct tasks."""
+    return f"of {task.replace('.', '%')}"
+
+
+def count(module: nn.Module) -> int:
+    """Number of parameters of a module."""
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def dropout_masks(
+    shapes: Sequence[Shape], batch: int, rate: float | Tensor, generator: torch.Generator
+) -> list[Tensor] | None:
+    """One inverted-dropout mask for each layer's output, (B, *shape); shared by all paths of a population.
+
+    With several rates, (P,), the masks are (P, B, *shape), cut from the same draws: path by path those of its rate.
+    Drawn from `generator` on the CPU whatever the device, so that a seed means the same everywhere.
+    """
+    keep = 1 - torch.as_tensor(rate)[..., None, None]  # (1, 1) or (P, 1, 1)
+    if (keep == 1).all():
+        return None
+    drawn = (torch.rand(batch, prod(shape), generator=generator) for shape in shapes)
+    masks = [(one < keep) / keep for one in drawn]
+    return [mask.unflatten(-1, shape) for mask, shape in zip(masks, shapes, strict=True)]
+
+
+def device_of(network: nn.Module) -> torch.device:
+    """Where a network's parameters are."""
+    return next(network.parameters()).device

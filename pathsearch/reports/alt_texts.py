@@ -1,0 +1,217 @@
+"""What a figure shows, in a sentence with its numbers: for whoever does not see it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from pathsearch.measures.confusions import largest, table_of
+from pathsearch.measures.measure import NAMES
+
+MOST = 30  # rows of a table: above it the figure shows its largest confusions
+Texts = Mapping[str, Any]  # of a folder: report, log, training, path; what is missing is empty
+BASELINES = {"linear_probe": "linear probe", "random_path": "random paths (mean)", "full_grid": "full grid"}
+
+
+def fitness_curve(files: Texts) -> str:
+    """How validation fitness moved over the generations."""
+    first, last = files["log"][0], files["log"][-1]
+    best = max(files["log"], key=lambda row: float(row["best"]))
+    return (
+        f"Validation fitness against generation. Best path: {_r(first['best'])} in generation {first['generation']}, "
+        f"highest {_r(best['best'])} in generation {best['generation']}, {_r(last['best'])} in the last, "
+        f"{last['generation']}. Mean of the population: from {_r(first['mean'])} to {_r(last['mean'])}. "
+        f"Distinct paths: from {first['distinct_paths']} to {last['distinct_paths']}."
+    )
+
+
+def training_curve(files: Texts) -> str:
+    """How the chosen path's own training went."""
+    rows = files["training"]
+    best = max(rows, key=lambda row: float(row["val_accuracy"]))
+    return (
+        f"Training of the chosen path over {len(rows)} epochs. Training accuracy from {_r(rows[0]['train_accuracy'])} "
+        f"to {_r(rows[-1]['train_accuracy'])}; validation accuracy from {_r(rows[0]['val_accuracy'])} to "
+        f"{_r(rows[-1]['val_accuracy'])}, highest {_r(best['val_accuracy'])} in epoch {best['epoch']}."
+    )
+
+
+def path_on_grid(files: Texts) -> str:
+    """Which modules the path has."""
+    path = files["path"]
+    layers = "; ".join(
+        f"layer {n}: {', '.join(path['modules'][n - 1][i] for i in layer)}" for n, layer in enumerate(path["layers"], 1)
+    )
+    return (
+        f"The evolved path on the grid of {len(path['modules'])} layers by {len(path['modules'][0])} modules. {layers}."
+        f" {path['parameters']:,} of the full grid's {path['full_grid_parameters']:,} parameters."
+    )
+
+
+def paths(files: Texts) -> str:
+    """All paths on one grid."""
+    layers = files["path"].get("paths", {})
+    each = "; ".join(f"{task} {'|'.join('+'.join(map(str, one)) for one in rows)}" for task, rows in layers.items())
+    return f"Paths of {len(layers)} tasks on one grid, modules by layer: {each}."
+
+
+def confusion_of(split: str, name: str) -> Callable[[Texts], str]:
+    """The words for the confusion of a split."""
+
+    def words(files: Texts) -> str:
+        part = files["report"][split]
+        told = _confusion(part["classes"], part["columns"], part)
+        return f"Confusion on {name} images, n = {part['n']:,}. {told}"
+
+    return words
+
+
+def baselines(files: Texts) -> str:
+    """Accuracy beside the baselines' accuracy."""
+    report = files["report"]
+    low, high = report["test"]["ci95"]["accuracy"]
+    others = "; ".join(
+        f"{BASELINES.get(name, name)} {_r(row['test']['accuracy'])}"
+        for name, row in report["baselines"].items()
+        if row["test"]["n"]
+    )
+    return (
+        f"Test accuracy, n = {report['test']['n']:,}: evolved path {_r(report['test']['accuracy'])}, 95 % interval "
+        f"{_r(low)} to {_r(high)}; {others}."
+    )
+
+
+def finalists(files: Texts) -> str:
+    """Size and validation score of the finalists."""
+    report = files["report"]
+    rows = report["finalists"]
+    chosen = next(row for row in rows if row["chosen"])
+    paired = "below_best_error" in chosen  # earlier reports compare accuracy, whatever was searched for
+    key, measure = ("score", report.get("measure", "accuracy")) if paired else ("validation_accuracy", "accuracy")
+    best = max(rows, key=lambda row: row[key])
+    return (
+        f"Validation {NAMES[measure]} against size of {len(rows)} finalists. Highest: {_r(best[key])} with "
+        f"{best['parameters']:,} parameters. Chosen, the smallest within one standard error of it: "
+        f"{_r(chosen[key])} with {chosen['parameters']:,}."
+    )
+
+
+def confusion_joint(files: Texts) -> str:
+    """Confusion over the classes of all tasks."""
+    table = files["report"]["confusion"]
+    told = _confusion(table["rows"], table["columns"], table, "counts")
+    return f"Confusion over the classes of all tasks, mixed test images. {told}"
+
+
+def routing(files: Texts) -> str:
+    """Where the router sent the images."""
+    table = files["report"]["routing"]
+    columns = [*table["tasks"], "unknown"]
+    return f"Where the router sent the mixed test images. {_confusion(table['tasks'], columns, table)}"
+
+
+def joint_accuracy(files: Texts) -> str:
+    """Routed beside oracle-routed accuracy."""
+    report = files["report"]
+    each = "; ".join(
+        f"{name} {_r(row['routed']['accuracy'])} routed, {_r(row['oracle']['accuracy'])} with the true task given"
+        for name, row in report["tasks"].items()
+    )
+    return f"Test accuracy: {each}; overall {_r(report['overall']['accuracy'])} routed."
+
+
+def reuse(files: Texts) -> str:
+    """Whose modules each path has."""
+    table = files["report"]["reuse"]
+    each = "; ".join(
+        f"{task}: " + ", ".join(f"{n:,} of {owner}" for owner, n in zip(table["owners"], row, strict=True) if n)
+        for task, row in zip(table["tasks"], table["parameters"], strict=True)
+    )
+    return f"Parameters of each path by the task that trained them. {each}."
+
+
+def rejection(files: Texts) -> str:
+    """Promised against observed share of unknown."""
+    rows = {task: row for task, row in files["report"]["calibration"].items() if row}
+    each = "; ".join(
+        f"{task}: "
+        + ", ".join(f"{p:.1%} promised, {o:.1%} met" for p, o in zip(row["promised"], row["observed"], strict=True))
+        for task, row in rows.items()
+    )
+    return f"Share of test images that their own task rejects, against the share fixed on validation. {each}."
+
+
+def reliability(files: Texts) -> str:
+    """How far confidence and accuracy are apart."""
+    value = files["report"]["calibration"]
+    test = value["test"]
+    rows = zip(*(test["before"]["bins"][key] for key in ("count", "confidence", "accuracy")), strict=True)
+    full = max(rows, key=lambda row: row[0])
+    return (
+        f"Accuracy against confidence on test images, n = {test['n']:,}. Expected calibration error "
+        f"{_r(test['before']['ece'])}, {_r(test['after']['ece'])} at temperature {_r(value['temperature'])}. The "
+        f"fullest bin, {full[0]:,} images: confidence {_r(full[1])}, accuracy {_r(full[2])}."
+    )
+
+
+def comparison(files: Texts) -> str:
+    """Size and test accuracy of every method."""
+    each = "; ".join(
+        f"{row['name']} {_r(row['test']['accuracy']['mean'])} with {row['parameters']['mean']:,.0f} parameters"
+        for row in files["report"]["methods"].values()
+    )
+    return f"Test accuracy against parameters, mean over {len(files['report']['seeds'])} seeds: {each}."
+
+
+def fronts(files: Texts) -> str:
+    """How much of the plane each front covers, and with what the evolved one reaches the full grid."""
+    found = files["report"]["fronts"]
+    told = []
+    for split in found["against"]:
+        each = ", ".join(f"{row['name']} {_r(row['hypervolume'][split]['mean'])}" for row in found["methods"].values())
+        told.append(f"Hypervolume on {split}: {each}.")
+    return f"Accuracy against parameters, each method's front, mean over seeds. {' '.join(told)}"
+
+
+WORDS: dict[str, tuple[str, Callable[[Texts], str]]] = {  # caption, alternative text
+    "fitness_curve": ("Validation fitness and diversity over the search", fitness_curve),
+    "path_on_grid": ("The evolved path on the grid", path_on_grid),
+    "paths": ("All paths on this grid", paths),
+    "finalists": ("Finalists: size against validation accuracy", finalists),
+    "training_curve": ("The chosen path's own training", training_curve),
+    "baselines": ("Test accuracy beside the baselines", baselines),
+    "confusion_test": ("Confusion on test images", confusion_of("test", "test")),
+    "confusion_validation": ("Confusion on validation images", confusion_of("validation", "validation")),
+    "confusion_joint": ("Confusion over the classes of all tasks", confusion_joint),
+    "routing": ("Where the router sent the images", routing),
+    "joint_accuracy": ("Accuracy with the router and with the task given", joint_accuracy),
+    "reuse": ("Whose modules each path has", reuse),
+    "reliability": ("Reliability: confidence against accuracy on test images", reliability),
+    "comparison": ("Test accuracy against parameters, every method at every seed", comparison),
+    "fronts": ("Fronts: the accuracy that a number of parameters buys", fronts),
+    "rejection": ("Answered unknown: promised and met", rejection),
+}
+
+
+def _confusion(rows: Sequence[str], columns: Sequence[str], part: Mapping[str, Any], counts: str = "confusion") -> str:
+    """Every row of a small table; of a large one the classes found least; of a very large one its confusions."""
+    table = table_of(part, len(rows), len(columns), counts)
+    if len(rows) > MOST:
+        each = "; ".join(f"{one.images:,} of {rows[one.row]} said {columns[one.column]}" for one in largest(table, 4))
+        right = int(np.diag(table).sum())
+        return f"{right:,} of {int(table.sum()):,} right" + (f"; largest confusions: {each}." if each else ".")
+    told = []
+    for number, (name, line) in enumerate(zip(rows, table.tolist(), strict=True)):
+        n = sum(line)
+        wrong = [f"{c:,} said {columns[j]}" for j, c in enumerate(line) if c and j != number]
+        share = line[number] / n if n else 1.0
+        told.append((share, f"{name}: {line[number]:,} of {n:,} right" + (f", {', '.join(wrong)}" if wrong else "")))
+    if len(told) > 8:
+        return f"The four found least, of {len(told)}: {'; '.join(text for _, text in sorted(told)[:4])}."
+    return "; ".join(text for _, text in told) + "."
+
+
+def _r(value: Any) -> str:
+    return "undefined" if value is None else f"{float(value):.4f}"

@@ -1,0 +1,175 @@
+"""Run files as evidence: the reports below a folder, each with its settings, read once and checked field by field."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from data_prep.errors import PathsearchError
+from pathsearch.run.fields import NUMBER, check_fields
+from pathsearch.run.runs import read_json
+from pathsearch.run.settings import RunSettings
+from pathsearch.run.sums import DUE
+
+RATES: dict[str, Any] = {"accuracy": NUMBER, "recall": NUMBER, "auc": NUMBER, "ci95": dict}
+ENCODER: dict[str, Any] = {"name": str, "weights": str, "image_size": int, "key": str}
+TEST: dict[str, Any] = {"n": int, **RATES, "classes": list, "confusion": list, "recall_per_class": dict}
+
+# What the page needs of each kind of report: fields, their types, and what stands in them.
+NEEDED: dict[str, dict[str, Any]] = {
+    "run": {
+        "task": str,
+        "split": str,
+        "split_in_words": str,
+        "encoder": ENCODER,
+        "seed": int,
+        "views": str,
+        "refit": str,
+        "threshold": {"rule": str},
+        "path": str,
+        "parameters": {"expert": int, "full_grid": int, "share": float},
+        "validation": {"n": int, "accuracy": NUMBER},
+        "test": TEST,
+        "baselines": dict,
+    },
+    "joint": {
+        "overall": {"n": int, **RATES, "oracle_accuracy": NUMBER},
+        "tasks": dict,
+        "routing": {"accuracy": NUMBER, "unknown": int, "n": int},
+        "runs": dict,
+        "splits": dict,
+        "encoder": ENCODER,
+        "seed": int,
+    },
+    "comparison": {
+        "task": str,
+        "split_in_words": str,
+        "encoder": ENCODER,
+        "seeds": list,
+        "budget": {"in_words": str},
+        "methods": dict,
+        "rank_fidelity": {"tau": dict, "each": list},
+        "verdict": list,
+    },
+}
+JOINT_TASK: dict[str, Any] = {
+    "routed": {"n": int, **RATES, "unknown": int},
+    "oracle": {**RATES, "classes": list},
+    "lost_by_routing": {"images": int},
+}
+COMPARISON = ("seeds", "without")  # what the config.json of a comparison has beside a run's settings
+SPREAD = {"mean": NUMBER, "sd": NUMBER}
+METHOD: dict[str, Any] = {
+    "name": str,
+    "parameters": SPREAD,
+    "seconds": SPREAD,
+    "validation": {"n": int, "accuracy": SPREAD},
+    "test": {"n": int, "accuracy": SPREAD, "balanced_accuracy": SPREAD, "auc": SPREAD},
+}
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A finished run, joint evaluation or comparison.
+
+    Attributes:
+        folder: where its files lie.
+        name: the same, from the evidence folder on, with slashes.
+        kind: `run`, `joint` or `comparison`.
+        report: `report.json`, with every field that the page needs.
+        config: `config.json`, with today's defaults for settings that were not there yet; empty for `joint`.
+        env: `env.json`; empty where the version of then wrote none.
+        prepared: `task.json`, how the task was prepared; empty where the data were gone when it was copied.
+    """
+
+    folder: Path
+    name: str
+    kind: str
+    report: dict[str, Any]
+    config: dict[str, Any]
+    env: dict[str, Any]
+    prepared: dict[str, Any]
+
+    @property
+    def runs_dir(self) -> str:
+        """The directory of runs that it was written to, as the commands of the page name it."""
+        return "/".join(["runs", *self.name.split("/")[:-1]])
+
+    @property
+    def run_name(self) -> str:
+        """Its directory's name."""
+        return self.name.rsplit("/", 1)[-1]
+
+    def there(self, command: str) -> str:
+        """A command that makes it, told to write where it was written."""
+        return command if self.runs_dir == "runs" else f"{command} --runs-dir {shlex.quote(self.runs_dir)}"
+
+
+def read_evidence(evidence_dir: Path) -> tuple[list[Evidence], list[str]]:
+    """Everything finished below a folder, by name, and the names of runs without a report, which were left out.
+
+    Raises:
+        PathsearchError: nothing there, or a file without what the page needs; names file and field.
+    """
+    folders = {file.parent for name in ("report", "config") for file in evidence_dir.rglob(f"{name}.json")}
+    names = {folder: folder.relative_to(evidence_dir).as_posix() for folder in folders}
+    found, unfinished = [], []
+    for folder in sorted(folders, key=names.__getitem__):
+        if (folder / "report.json").is_file():
+            found.append(read_one(folder, names[folder]))
+        else:
+            unfinished.append(names[folder])
+    if not found:
+        raise PathsearchError(
+            f"{evidence_dir}: no report.json below it; put finished runs there with `pathsearch results RUN …`"
+        )
+    return found, unfinished
+
+
+def read_one(folder: Path, name: str) -> Evidence:
+    """One folder's files, checked.
+
+    Raises:
+        PathsearchError: a file or a field is missing or of another form.
+    """
+    file = folder / "report.json"
+    report = read_json(file)
+    kind = _kind(report, file)
+    check_fields(report, NEEDED[kind], file)
+    for task, row in report["tasks"].items() if kind == "joint" else ():
+        check_fields(row, JOINT_TASK, file, f"tasks.{task}.")
+    for method, row in report["methods"].items() if kind == "comparison" else ():
+        check_fields(row, METHOD, file, f"methods.{method}.")
+    env, prepared = (read_json(one) if one.is_file() else {} for one in (folder / "env.json", folder / "task.json"))
+    settings = {} if kind == "joint" else _settings(folder / "config.json")
+    return Evidence(folder, name, kind, report, settings, env, prepared)
+
+
+def _kind(report: Mapping[str, Any], file: Path) -> str:
+    if report.get("kind") == "comparison":
+        return "comparison"
+    if "routing" in report:
+        return "joint"
+    if "path" in report or "test" in report:
+        return "run"
+    raise PathsearchError(
+        f"{file}: expected the report of a run, a joint evaluation or a comparison, got fields "
+        f"{', '.join(sorted(report)) or 'none'}; remove it from the evidence"
+    )
+
+
+def _settings(file: Path) -> dict[str, Any]:
+    """The settings in full; `seeds` and `without` of a comparison beside them."""
+    values = read_json(file)
+    own = {key: value for key, value in values.items() if key not in (*COMPARISON, DUE)}
+    for field in ("task", "split"):
+        if field not in own:
+            raise PathsearchError(f"{file}: field {field} is missing; restore the file")
+    try:
+        settings = RunSettings.from_dict(own).to_dict()
+    except (PathsearchError, TypeError, AttributeError) as error:
+        raise PathsearchError(f"{file}: {str(error).removeprefix('config.json: ')}") from None
+    return {**settings, **{key: values[key] for key in COMPARISON if key in values}}

@@ -1,0 +1,158 @@
+"""The page of a joint evaluation: all tasks' test images mixed, and nobody says which is which."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pathsearch.measures.confusions import table_of
+from pathsearch.reports import page_tables as tables
+from pathsearch.reports.again import joint_command
+from pathsearch.reports.page_source import Source
+from pathsearch.reports.page_statistics import statistics
+from pathsearch.reports.page_tables import Table, interval_in_percent, number, percent, with_interval
+
+
+def joint_page(source: Source) -> dict[str, Any]:
+    """What the template `joint.html.j2` shows."""
+    report = source.report
+    overall, routing, table = report["overall"], report["routing"], report["confusion"]
+    rows, columns = table["rows"], table["columns"]
+    counts = table_of(table, len(rows), len(columns), "counts")
+    splits = "; ".join(f"{task}: {words}" for task, words in report["splits"].items())
+    mixed = f"All test images mixed, n = {overall['n']:,}. Splits: {splits}."
+    described = (source.album or {}).get("tasks", {})
+    return {
+        "title": f"{' and '.join(report['tasks'])}: one mixed stream, tested",
+        "kind": "Joint evaluation",
+        "question": (
+            f"If the test images of {', '.join(report['tasks'])} are mixed and the task of an image is not told, how "
+            "often is the answer right, and what does not knowing the task cost?"
+        ),
+        "answer": (
+            f"The answer is right for {percent(overall['accuracy'])} of {overall['n']:,} mixed test images "
+            f"({interval_in_percent(overall, 'accuracy')}); {percent(overall['oracle_accuracy'])} if the task were "
+            f"given. {routing['unknown']:,} images ({percent(routing['unknown_share'])}) were answered unknown. "
+            f"Splits: {splits}."
+        ),
+        "verdict": _verdict(report),
+        "key_numbers": [
+            ("Accuracy, routed", percent(overall["accuracy"]), interval_in_percent(overall, "accuracy")),
+            ("Accuracy, task given", percent(overall["oracle_accuracy"]), "no router"),
+            ("Routing accuracy", percent(routing["accuracy"]), "over the images that were routed"),
+            ("Answered unknown", f"{routing['unknown']:,}", f"of {routing['n']:,} images"),
+        ],
+        "tasks": [
+            {
+                "name": name,
+                "split": report["splits"][name],
+                "about": described.get(name, {}).get("about"),
+                "counts": tables.counted(described[name]["about"], f"Images of each class of {name}.")
+                if name in described
+                else None,
+                "examples": source.examples(name),
+            }
+            for name in report["tasks"]
+        ],
+        "results": _results(report, splits),
+        "recalls": tables.recalls(overall, f"Recall of each class, routed; an unknown counts as missed. {mixed}"),
+        "result_figures": source.figures("joint_accuracy"),
+        "routing": tables.confusion(
+            routing["tasks"],
+            [*routing["tasks"], "unknown"],
+            table_of(routing, len(routing["tasks"]), len(routing["tasks"]) + 1),
+            f"Routing. {mixed}",
+            heads=("True task", "sent to"),
+        ),
+        "routing_figures": source.figures("routing", "rejection", "reuse"),
+        "rejection": _rejection(report),
+        "confusion_figures": source.figures("confusion_joint"),
+        "confusions": [one for one in [tables.confusion(rows, columns, counts, f"Counts. {mixed}")] if one is not None],
+        "statistics": statistics({key: value for key, value in report.items() if key != "calibration"}),
+        "other_figures": source.figures(*source.other_figures()),
+        "mistakes": report.get("mistakes"),
+        "mistake_pictures": source.mistakes(),
+        "limits": [
+            '"Unknown" is a distance that a share of each task\'s own validation images exceeds. How many foreign '
+            "images it catches was not measured here.",
+            "Tasks whose images look alike are harder to tell apart than these may be.",
+            f"{tables.intervals_in_words(report)} They do not cover other seeds or other splits.",
+            "For research. Not a medical device; no answer of it may decide on a person's care.",
+        ],
+        "circumstances": tables.facts(
+            {
+                "runs": ", ".join(f"{task}: {run}" for task, run in report["runs"].items()),
+                "encoder": f"{report['encoder']['name']}, {report['encoder']['weights']}, "
+                f"{report['encoder']['image_size']} px",
+                "SHA-256 of the weights": report["encoder"].get("weights_sha256"),
+                "share of validation images that may be answered unknown": report.get("false_rejection_on_validation"),
+                "seed": report["seed"],
+            },
+            "What the numbers stand on, from report.json; each run's own page has its settings.",
+        ),
+        "left_out": _left_out(report.get("left_out", {})),
+        "versions": tables.facts(source.env, "Machine and library versions, from env.json."),
+        "command": joint_command(report),
+    }
+
+
+def _verdict(report: dict[str, Any]) -> list[str]:
+    routing, lines = report["routing"], []
+    for name, row in report["tasks"].items():
+        lost = row["lost_by_routing"]
+        lines.append(
+            f"{name}: {number(row['routed']['accuracy'])} routed against {number(row['oracle']['accuracy'])} with the "
+            f"task given; the router costs {lost['images']:,} right answers, {lost['of_them_unknown']:,} of them "
+            "as unknown."
+        )
+    lines.append(
+        f"Routing accuracy is {number(routing['accuracy'])} over the images that were routed, "
+        f"{number(routing['accuracy_unknown_wrong'])} if every unknown counts as wrong."
+    )
+    return lines
+
+
+def _results(report: dict[str, Any], splits: str) -> Table:
+    rows = [
+        [
+            name,
+            f"{row['routed']['n']:,}",
+            with_interval(row["routed"], "accuracy"),
+            with_interval(row["routed"], "recall"),
+            with_interval(row["oracle"], "accuracy"),
+            f"{row['routed']['unknown']:,}",
+        ]
+        for name, row in report["tasks"].items()
+    ]
+    overall = report["overall"]
+    rows.append(
+        [
+            "overall",
+            f"{overall['n']:,}",
+            with_interval(overall, "accuracy"),
+            with_interval(overall, "recall"),
+            number(overall["oracle_accuracy"]),
+            f"{report['routing']['unknown']:,}",
+        ]
+    )
+    return Table(
+        f"Test images, each task and all mixed; in brackets 95 % intervals. Splits: {splits}.",
+        ["Task", "Images", "Accuracy, routed", "Mean recall, routed", "Accuracy, task given", "Unknown"],
+        rows,
+        strong=len(rows) - 1,
+    )
+
+
+def _left_out(why: dict[str, str]) -> Table | None:
+    rows = [[run, reason] for run, reason in why.items()]
+    return Table("Runs in the same folder that had no part in this.", ["Run", "Why"], rows) if rows else None
+
+
+def _rejection(report: dict[str, Any]) -> Table | None:
+    rows = [
+        [task, f"{row['n_test']:,}", percent(promised), percent(observed), f"{percent(low)} to {percent(high)}"]
+        for task, row in (report.get("calibration") or {}).items()
+        if row
+        for promised, observed, (low, high) in zip(row["promised"], row["observed"], row["ci95"], strict=True)
+    ]
+    heads = ["Task", "Test images", "Promised on validation", "Met on test", "95 % interval"]
+    return Table("Share of images that their own task answers unknown.", heads, rows) if rows else None

@@ -1,0 +1,209 @@
+"""The page of one run: what was asked, what came out, and everything that a reader needs to doubt it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pathsearch.experts.run_verdict import run_verdict
+from pathsearch.measures.confusions import table_of
+from pathsearch.reports import page_tables as tables
+from pathsearch.reports.again import evolve_command, weights_name
+from pathsearch.reports.page_source import Source
+from pathsearch.reports.page_statistics import statistics
+from pathsearch.reports.page_tables import Table, interval_in_percent, intervals_in_words, number, percent
+
+
+def run_page(source: Source) -> dict[str, Any]:
+    """What the template `run.html.j2` shows."""
+    report = source.report
+    test, validation = report["test"], report["validation"]
+    about = (source.album or {}).get("tasks", {}).get(report["task"], {}).get("about")
+    classes = test["classes"]
+    on_test = f"Test images, n = {test['n']:,}. Split: {report['split_in_words']}."
+    on_validation = f"Validation images, n = {validation['n']:,}, on which path and threshold were chosen."
+    return {
+        "title": f"{report['task']}: an evolved path, tested",
+        "kind": "One run",
+        "question": _question(report, classes),
+        "answer": _answer(report),
+        "verdict": run_verdict(report, source.config.get("search", {}).get("fitness")),
+        "key_numbers": _key_numbers(report),
+        "about": about,
+        "counts": tables.counted(about, f"Images of each class. Split: {report['split_in_words']}.") if about else None,
+        "split": report["split_in_words"],
+        "examples": source.examples(report["task"]),
+        "search_words": _search(source),
+        "search_figures": source.figures("fitness_curve", "finalists", "path_on_grid", "paths"),
+        "finalists": tables.finalists(report),
+        "generations": tables.generations(source.log),
+        "results": tables.results(report),
+        "result_figures": source.figures("baselines", "training_curve"),
+        "recalls": tables.recalls(test, f"Recall of each class. {on_test}"),
+        "gap": _gap(report),
+        "rule": _rule(report),
+        "confusion_figures": source.figures("confusion_test", "confusion_validation"),
+        "confusions": [
+            table
+            for part, caption in ((test, f"Counts. {on_test}"), (validation, f"Counts. {on_validation}"))
+            if (table := _counts(part, caption)) is not None
+        ],
+        "statistics": statistics(report),
+        "reliability_figures": source.figures("reliability"),
+        "other_figures": source.figures(*source.other_figures()),
+        "mistakes": report.get("mistakes"),
+        "mistake_pictures": source.mistakes(),
+        "limits": _limits(report, about),
+        "circumstances": _circumstances(report),
+        "settings": _settings(source.config),
+        "versions": tables.facts(source.env, "Machine and library versions, from env.json."),
+        "seconds": tables.facts(
+            {key: f"{value:,.1f}" for key, value in report.get("seconds", {}).items()},
+            "Wall-clock time of each stage.",
+            ("Stage", "Seconds"),
+        ),
+        "command": evolve_command(source.config, source.folder.name) if source.config else None,
+        "has_file_weights": source.config.get("encoder", {}).get("weights") not in ("imagenet", "random", None),
+    }
+
+
+def _counts(part: dict[str, Any], caption: str) -> Table | None:
+    rows, columns = part["classes"], part["columns"]
+    return tables.confusion(rows, columns, table_of(part, len(rows), len(columns)), caption)
+
+
+def _question(report: dict[str, Any], classes: list[str]) -> str:
+    names = ", ".join(classes[:-1]) + f" and {classes[-1]}" if len(classes) <= 8 else f"{len(classes)} classes"
+    return (
+        f"On the frozen encoder {report['encoder']['name']}, can evolution find a small path of modules that tells "
+        f"{names} apart (task {report['task']}), and is it better than simpler ways with the same features and "
+        "training?"
+    )
+
+
+def _answer(report: dict[str, Any]) -> str:
+    test, size = report["test"], report["parameters"]
+    if not test["n"]:
+        return "There were no test images: nothing can be said of how well it does."
+    return (
+        f"The path is right for {percent(test['accuracy'])} of {test['n']:,} test images "
+        f"({interval_in_percent(test, 'accuracy')}), with {size['expert']:,} parameters, {percent(size['share'])} of "
+        f"the full grid's. Test images were read once, after everything was fixed. Split: {report['split_in_words']}."
+    )
+
+
+def _key_numbers(report: dict[str, Any]) -> list[tuple[str, str, str]]:
+    test = report["test"]
+    rows = [
+        (name, percent(test[key]), interval_in_percent(test, key) or f"n = {test['n']:,}")
+        for name, key in (("Test accuracy", "accuracy"), ("Test balanced accuracy", "balanced_accuracy"))
+    ]
+    pair = (test.get("ci95") or {}).get("auc")
+    rows.append(
+        ("Test AUC", number(test["auc"]), f"95{tables.UNIT} interval {pair[0]:.4f} to {pair[1]:.4f}" if pair else "")
+    )
+    size = report["parameters"]
+    rows.append(("Parameters", f"{size['expert']:,}", f"{percent(size['share'])} of the full grid's"))
+    return rows
+
+
+def _search(source: Source) -> list[str]:
+    report, log = source.report, source.log
+    search = report["search"]
+    folds = source.config.get("search", {}).get("folds", 1)
+    measured = "validation images"
+    if folds > 1:
+        measured = f"training and validation images, each left out of one of {folds} trainings"
+    lines = [
+        f"{search['generations']} generations visited {search['paths_visited']:,} distinct paths and stopped: "
+        f"{search['stopped']}. Fitness is measured on {measured}; no test image was read.",
+    ]
+    if log:
+        first, last = log[0], log[-1]
+        lines.append(
+            f"The best path's fitness went from {float(first['best']):.4f} to {float(last['best']):.4f}, the "
+            f"population's mean from {float(first['mean']):.4f} to {float(last['mean']):.4f}; of its paths "
+            f"{first['distinct_paths']} were distinct at first and {last['distinct_paths']} at the end."
+        )
+    form = "modules of each layer, layers separated by |"
+    form += "; after @ its learning rate, weight decay and dropout" if report.get("recipe") else ""
+    lines.append(f"Chosen: {report['path']} ({form}). Refit: {report['refit']}.")
+    if report.get("recipe"):
+        lines.append(
+            "Random paths have recipes of their own; full grid and linear probe were trained as the settings say."
+        )
+    for owner, row in (report.get("reuse") or {}).items():
+        lines.append(
+            f"Reused of {owner}: {row['modules']} modules, {row['parameters']:,} parameters, left as they were."
+        )
+    return lines
+
+
+def _gap(report: dict[str, Any]) -> str:
+    test, validation = report["test"]["accuracy"], report["validation"]["accuracy"]
+    if test is None or validation is None:
+        return ""
+    points = 100 * (validation - test)
+    told = f"Validation accuracy is {percent(validation)}, test accuracy {percent(test)}"
+    if abs(points) < 0.05:
+        return f"{told}."
+    return f"{told}: validation is {abs(points):.1f} points {'higher' if points > 0 else 'lower'}."
+
+
+def _rule(report: dict[str, Any]) -> str:
+    rule = report.get("threshold") or {}
+    if rule.get("value") is None:
+        return "The answer is the most probable class."
+    name = report["test"]["classes"][1]
+    return f"The answer is {name} from a probability of {rule['value']:.4f} on ({rule['rule']}, fixed on validation)."
+
+
+def _limits(report: dict[str, Any], about: dict[str, Any] | None) -> list[str]:
+    lines = [
+        f"One run with one seed ({report['seed']}). {intervals_in_words(report)} They do not cover other seeds, other "
+        "splits or other training images.",
+        "The numbers hold for images like the test images, made in the same way. Other devices, places or ways of "
+        "preparing an image were not tested.",
+        "For research. Not a medical device; no answer of it may decide on a person's care.",
+    ]
+    apart = about and about["split"].get("groups_apart", True) and about.get("grouped")
+    if (about is None and report["split"] == "random") or (about is not None and not apart):
+        lines.insert(
+            0,
+            "As far as is known, the split does not keep groups (patients) apart: images of one may stand in training "
+            "and test, and the numbers flatter.",
+        )
+    rates = [(value, name) for name, value in report["test"]["recall_per_class"].items() if value is not None]
+    if rates:
+        value, name = min(rates)
+        lines.insert(0, f"Of {name}, the class found least, {percent(1 - value)} of the test images are missed.")
+    if not report.get("calibration"):
+        lines.append("Whether the probabilities are met was not measured in this run.")
+    return lines
+
+
+def _circumstances(report: dict[str, Any]) -> Table | None:
+    encoder, rule = report["encoder"], report.get("threshold") or {}
+    values = {
+        "task": report["task"],
+        "split": f"{report['split']}: {report['split_in_words']}",
+        "seed": report["seed"],
+        "encoder": encoder["name"],
+        "encoder weights": encoder["weights"],
+        "SHA-256 of the weights": encoder.get("weights_sha256"),
+        "image size": f"{encoder['image_size']} px",
+        "preprocessing": encoder.get("preprocessing"),
+        "feature maps": " × ".join(map(str, encoder.get("feature_shape", [])))
+        + (f", channels of the taps {encoder['taps']}" if "taps" in encoder else ""),
+        "views": report.get("views"),
+        "refit": report.get("refit"),
+        "threshold": f"{rule.get('rule')} ({number(rule.get('value'))})" if rule else None,
+        "data fingerprint": report.get("data"),
+    }
+    return tables.facts(values, "What the numbers stand on, from report.json.")
+
+
+def _settings(config: dict[str, Any]) -> Table | None:
+    shown = {**config}
+    if "encoder" in shown:
+        shown["encoder"] = {**shown["encoder"], "weights": weights_name(str(shown["encoder"].get("weights")))}
+    return tables.facts(shown, "Every setting as resolved, from config.json.", ("Setting", "Value"))

@@ -1,0 +1,86 @@
+"""Calibration, McNemar's test and class shares as tables, where a report has them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pathsearch.measures.measure import NAMES
+from pathsearch.measures.statistics import SURE
+from pathsearch.reports.alt_texts import BASELINES
+from pathsearch.reports.page_tables import DASH, LONGEST, Table, facts, number
+
+Told = tuple[str, list[str], Table | None]  # title, sentences, table
+
+
+def statistics(report: Mapping[str, Any]) -> list[Told]:
+    """Each statistic of a run's report with its title; one of an unknown form as plain rows."""
+    known = {
+        "calibration": ("Are the probabilities met?", "test", _calibration),
+        "paired": ("Paired test against each baseline", "linear_probe", _paired),
+        "mcnemar": ("McNemar's test against each baseline", "linear_probe", _mcnemar),
+        "prior_shift": ("Shares of the classes", "shares", _shares),
+    }
+    found: list[Told] = []
+    for key, (title, needs, table) in known.items():
+        value = report.get(key)
+        if isinstance(value, Mapping) and value:
+            found.append((title, *table(value)) if needs in value else (title, [], facts(value, f"{title}.")))
+    return found
+
+
+def _calibration(value: Mapping[str, Any]) -> tuple[list[str], Table | None]:
+    rows = []
+    for name in ("test", "validation"):
+        for state, words in (("before", "as they are"), ("after", "after temperature scaling")):
+            part = (value.get(name) or {}).get(state)
+            if part:
+                one = [number(part[key]) for key in ("ece", "brier", "nll")]
+                rows.append([f"{name}, {words}", f"{value[name]['n']:,}", *one])
+    fitted = "fitted on validation" if value.get("fitted") else "not fitted: validation has no mistake"
+    lines = [f"Temperature {number(value['temperature'])}, {fitted}. The answers stay as they are."]
+    heads = ["Probabilities", "Images", "Expected calibration error", "Brier score", "Nats an image"]
+    return lines, Table(f"Less is better. {_sentence(value.get('how', ''))}", heads, rows) if rows else None
+
+
+def _paired(value: Mapping[str, Any]) -> tuple[list[str], Table | None]:
+    rows, measures, tests = [], set(), set()
+    for name, row in value.items():
+        for one in row.get("each", [row]):
+            label = f"random path {one['path']}" if "each" in row else BASELINES.get(name, name)
+            p = DASH if one["p"] is None else f"{one['p']:.2g}"
+            rows.append([label, *(number(one[key]) for key in ("own", "other", "difference")), p, one["answer"]])
+            measures.add(NAMES[one["measure"]])
+            tests.add(f"{one['test']}" + (f" of {one['groups']:,}" if one["groups"] else ""))
+    heads = ["Against", "The evolved path", "The other", "Difference", "p", "The evolved path is"]
+    told = f"By {', '.join(measures)} on the same test images, which is what the search maximised; "
+    told += f"{', '.join(sorted(tests))}, two-sided; p not corrected. Better or worse: p below {SURE:g}."
+    return [], Table(told, heads, rows) if rows else None
+
+
+def _mcnemar(value: Mapping[str, Any]) -> tuple[list[str], Table | None]:
+    rows = []
+    for name, row in value.items():
+        for one in row.get("each", [row]):
+            label = BASELINES.get(name, name)
+            label = f"random path {one['path']}" if "each" in row else label
+            rows.append([label, *(number(one[key]) for key in ("n", "b", "c")), f"{one['p']:.2g}"])
+    heads = ["Against", "Test images", "Only the evolved path right", "Only the other right", "p"]
+    told = "McNemar's exact test of accuracy on the same test images, one by one, two-sided; p not corrected."
+    return [], Table(told, heads, rows)
+
+
+def _shares(value: Mapping[str, Any]) -> tuple[list[str], Table | None]:
+    words = {"train": "Training", "val": "Validation", "test": "Test"}
+    shares = {split: row for split, row in value["shares"].items() if row}
+    names = list(next(iter(shares.values()), {}))
+    rows = [[name, *(number(row.get(name)) if row else DASH for row in shares.values())] for name in names[:LONGEST]]
+    told = "Share of each class in each split."
+    if len(rows) < len(names):
+        told += f" The first {len(rows)} of {len(names):,} classes, in order."
+    heads = ["Class", *(words.get(split, split) for split in shares)]
+    return list(value.get("in_words", [])), Table(told, heads, rows) if rows else None
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}." if text else ""

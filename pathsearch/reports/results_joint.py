@@ -1,0 +1,123 @@
+"""Joint evaluations on the results page: routed beside oracle, and what became of each task's images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pathsearch.experts.markdown import DASH, code, escaped, rate, table
+from pathsearch.reports.again import joint_command
+from pathsearch.reports.evidence import Evidence
+from pathsearch.reports.results_rows import Row, encoder_in_words, spread
+from pathsearch.reports.results_tasks import evidence_link
+
+
+@dataclass(frozen=True)
+class JointRow:
+    """One joint evaluation, and the rows of the page that its runs belong to."""
+
+    label: str
+    evidence: Evidence
+    runs: dict[str, tuple[str, int]]  # row label and seed of each task's run, where its evidence is here too
+
+    @property
+    def seeds(self) -> str:
+        """Seeds of the runs; one number if they are equal."""
+        known = sorted({seed for _, seed in self.runs.values()})
+        return ", ".join(map(str, known)) or DASH
+
+
+def joint_rows(found: Sequence[Evidence], rows: Sequence[Row]) -> list[JointRow]:
+    """The joint evaluations, labelled J1, J2 …; their runs are looked for beside them, in the same directory."""
+    known = {run.name: (row.label, run.report["seed"]) for row in rows for run in row.runs}
+    made = []
+    for number, one in enumerate(found, 1):
+        before = one.name.rpartition("/")[0]
+        names = {task: f"{before}/{run}".lstrip("/") for task, run in one.report["runs"].items()}
+        runs = {task: known[name] for task, name in names.items() if name in known}
+        made.append(JointRow(f"J{number}", one, runs))
+    return made
+
+
+def joint_section(rows: Sequence[JointRow], address: str) -> str:
+    """All joint evaluations, then each task in each of them, then how they were made."""
+    heads = [
+        "row",
+        "tasks",
+        "encoder",
+        "test images",
+        "accuracy, routed",
+        "accuracy, task given",
+        "mean recall, routed",
+    ]
+    cells = [[row.label, _tasks(row), *_overall(row.evidence.report)] for row in rows]
+    each = [
+        [row.label, escaped(name), _run(row, name), *_task(task)]
+        for row in rows
+        for name, task in row.evidence.report["tasks"].items()
+    ]
+    said = (
+        'All test images mixed, sent by the router from features alone; an image answered "unknown" counts as wrong. '
+        'Routing accuracy is over the images that were sent to some task. "Lost" are images that the task\'s own '
+        "expert has right and the routed answer wrong."
+    )
+    about = [
+        "row",
+        "task",
+        "run",
+        "test images",
+        "accuracy, routed",
+        "task given",
+        "mean recall, routed",
+        "unknown",
+        "lost",
+    ]
+    made = [_how(row, address) for row in rows]
+    return "\n\n".join([said, table([*heads, "routing accuracy", "unknown"], cells), table(about, each), *made])
+
+
+def _tasks(row: JointRow) -> str:
+    return ", ".join(map(escaped, row.evidence.report["tasks"]))
+
+
+def _overall(report: dict[str, Any]) -> list[str]:
+    overall, routing = report["overall"], report["routing"]
+    return [
+        encoder_in_words(report["encoder"]),
+        f"{overall['n']:,}",
+        _with_interval(overall, "accuracy"),
+        rate(overall["oracle_accuracy"]),
+        _with_interval(overall, "recall"),
+        _with_interval(routing, "accuracy"),
+        f"{routing['unknown']:,}",
+    ]
+
+
+def _task(task: dict[str, Any]) -> list[str]:
+    routed, lost = task["routed"], task["lost_by_routing"]
+    return [
+        f"{routed['n']:,}",
+        _with_interval(routed, "accuracy"),
+        _with_interval(task["oracle"], "accuracy"),
+        _with_interval(routed, "recall"),
+        f"{routed['unknown']:,}",
+        f"{lost['images']:,}",
+    ]
+
+
+def _with_interval(rates: dict[str, Any], name: str) -> str:
+    return spread([rates[name]], (rates.get("ci95") or {}).get(name))
+
+
+def _run(row: JointRow, task: str) -> str:
+    name = escaped(row.evidence.report["runs"][task])
+    return f"{row.runs[task][0]}, seed {row.runs[task][1]}" if task in row.runs else name
+
+
+def _how(row: JointRow, address: str) -> str:
+    one = row.evidence
+    splits = "; ".join(f"{escaped(name)}: {escaped(words)}" for name, words in one.report["splits"].items())
+    weights = escaped(one.report["encoder"]["weights"])
+    told = f"**{row.label}** {splits}; weights: {weights}. Evidence: {evidence_link(one, address)}."
+    return f"{told}\n\n{code([one.there(joint_command(one.report))])}"

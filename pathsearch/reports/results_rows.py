@@ -1,0 +1,159 @@
+"""Rows of the results page: runs that agree in all but the seed, and their numbers as text."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from data_prep.errors import PathsearchError
+from pathsearch.experts.markdown import DASH, escaped, rate
+from pathsearch.experts.run_verdict import answer
+from pathsearch.measures.standing import UNDECIDED, standing
+from pathsearch.measures.statistics import over_seeds
+from pathsearch.reports.again import evolve_command
+from pathsearch.reports.evidence import Evidence
+from pathsearch.reports.published import PAPER_TASKS, PaperTask
+
+BEATS = frozenset("NLRejAaJSVEF/fQ")  # MIT-BIH's symbols of beats, AAMI's class names among them
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row: at least one run, by seed."""
+
+    label: str
+    runs: tuple[Evidence, ...]
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """The first run's report: what it stands on is the same for all."""
+        return self.runs[0].report
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names in order."""
+        return tuple(self.report["test"]["classes"])
+
+    @property
+    def paper_task(self) -> PaperTask | None:
+        """The task of the paper that this row reproduces, by classes and split."""
+        mine = (self.classes, self.report["split"])
+        return next((task for task in PAPER_TASKS if (task.classes, task.split) == mine), None)
+
+    @property
+    def seeds(self) -> str:
+        """The seeds in words."""
+        return seeds_in_words([run.report["seed"] for run in self.runs])
+
+    def each(self, value: Callable[[dict[str, Any]], Any]) -> list[Any]:
+        """A value of each run's report."""
+        return [value(run.report) for run in self.runs]
+
+    def tested(self, name: str) -> str:
+        """A rate of the expert on test: mean ± standard deviation over seeds, or one run's with its interval."""
+        values = self.each(lambda report: report["test"][name])
+        return spread(values, (self.report["test"]["ci95"] or {}).get(name))
+
+    def baseline(self, name: str, what: str = "accuracy") -> str:
+        """A baseline's rate on test, over seeds."""
+        return spread(self.each(lambda report: ((report["baselines"].get(name) or {}).get("test") or {}).get(what)))
+
+    def answer(self, name: str) -> str:
+        """How the expert stands to a baseline on test, by the measure that its search maximised.
+
+        Over five seeds or more by a paired t-test over seeds, for one run by its report's own test; two to four seeds
+        allow none.
+        """
+        measure = self.runs[0].config.get("search", {}).get("fitness", "accuracy")
+        if len(self.runs) == 1:
+            return answer(self.report, name, measure)
+        own = self.each(lambda report: report["test"].get(measure))
+        other = self.each(lambda report: ((report["baselines"].get(name) or {}).get("test") or {}).get(measure))
+        if None in own or None in other:
+            return UNDECIDED
+        found = over_seeds(own, other)
+        return standing(found["difference"], found["p"])
+
+    def commands(self) -> list[str]:
+        """What makes the runs again; a loop where the seed is all that changes."""
+        each = [run.there(evolve_command(run.config, run.run_name)) for run in self.runs]
+        seeds = [run.report["seed"] for run in self.runs]
+        general = {one.replace(f"--seed {seed}", "--seed $seed") for one, seed in zip(each, seeds, strict=True)}
+        if len(each) == 1 or len(general) > 1:
+            return each
+        return [f"for seed in {' '.join(map(str, seeds))}; do", f"  {general.pop()}", "done"]
+
+
+def rows_of(runs: Sequence[Evidence]) -> list[Row]:
+    """The runs by row, labelled: ECG's E1, E2 …, the others' by their task's first letter; most seeds first.
+
+    Raises:
+        PathsearchError: the same settings and seed twice in one directory of runs.
+    """
+    groups: dict[str, list[Evidence]] = {}
+    for run in runs:
+        groups.setdefault(_but_for_the_seed(run), []).append(run)
+    rows, numbers = [], dict[str, int]()
+    for group in sorted(groups.values(), key=lambda group: (-len(group), group[0].name)):
+        by_seed: dict[int, Evidence] = {}
+        for run in group:
+            other = by_seed.setdefault(run.report["seed"], run)
+            if other is not run:
+                raise PathsearchError(
+                    f"{other.folder} and {run.folder}: the same settings and seed {run.report['seed']} twice; "
+                    "remove one from the evidence"
+                )
+        letter = _letter(group[0])
+        numbers[letter] = numbers.get(letter, 0) + 1
+        ordered = tuple(run for _, run in sorted(by_seed.items()))
+        rows.append(Row(f"{letter}{numbers[letter]}", ordered))
+    return sorted(rows, key=lambda row: (row.label[0], int(row.label[1:])))
+
+
+def is_ecg(classes: Sequence[str]) -> bool:
+    """Whether all classes are MIT-BIH's beats or AAMI's classes of them."""
+    return set(classes) <= BEATS
+
+
+def _letter(run: Evidence) -> str:
+    if is_ecg(run.report["test"]["classes"]):
+        return "E"
+    first = run.report["task"][0].upper()
+    return first if first.isascii() and first.isalpha() and first not in "EJC" else "T"
+
+
+def _but_for_the_seed(run: Evidence) -> str:
+    config = {key: value for key, value in run.config.items() if key not in ("seed", "encoder_key")}
+    return json.dumps([run.runs_dir, run.report["encoder"]["key"], run.report["test"]["classes"], config])
+
+
+def seeds_in_words(seeds: Sequence[int]) -> str:
+    """`0`, `0 and 3`, `0 to 4`."""
+    ordered = sorted(seeds)
+    if len(ordered) > 2 and ordered == list(range(ordered[0], ordered[-1] + 1)):
+        return f"{ordered[0]} to {ordered[-1]}"
+    return " and ".join(filter(None, [", ".join(map(str, ordered[:-1])), str(ordered[-1])])) if ordered else DASH
+
+
+def spread(values: Sequence[float | None], interval: Sequence[float] | None = None) -> str:
+    """Mean ± standard deviation of several values; one with its interval, if it has one."""
+    known = [value for value in values if value is not None]
+    if len(known) > 1:
+        return f"{statistics.fmean(known):.4f} ± {statistics.stdev(known):.4f}"
+    if not known:
+        return DASH
+    return rate(known[0]) + (f" ({interval[0]:.4f}, {interval[1]:.4f})" if interval and len(values) == 1 else "")
+
+
+def encoder_in_words(encoder: dict[str, Any]) -> str:
+    """Name, weights, image size and maps; of a weights file only that it is one: what is in it, its name may say."""
+    weights, shape = str(encoder["weights"]), encoder.get("feature_shape")
+    kinds = {"random": "random weights", "ImageNet": "ImageNet weights", "file": "weights from a file"}
+    words = [encoder["name"], kinds.get(weights.split(" ")[0], f"weights {escaped(weights)}")]
+    words.append(f"{encoder['image_size']} px" + (f", {shape[1]}×{shape[2]} maps" if shape else ""))
+    if encoder.get("precision", "float32") != "float32":
+        words.append(encoder["precision"])
+    return ", ".join(words)

@@ -1,0 +1,130 @@
+"""Sections of the results page on single tasks: what each row is, what stands beside it, and how it was made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pathsearch.experts.markdown import code, escaped, link, table
+from pathsearch.measures.standing import BETTER, UNDECIDED, WORSE
+from pathsearch.reports.evidence import Evidence
+from pathsearch.reports.results_rows import Row, encoder_in_words
+
+CONTROLS = {"linear_probe": "the linear probe", "random_path": "random paths", "full_grid": "the full grid"}
+ORDER = (BETTER, WORSE, UNDECIDED)
+USUAL = {"views": "1 a training image", "refit": "on training and validation images together"}  # said once, above
+
+
+def tasks_section(rows: Sequence[Row], address: str) -> str:
+    """Results, controls and commands of rows that stand in no other table.
+
+    Args:
+        rows: at least one.
+        address: of the evidence folder, from the page.
+    """
+    heads = ["row", "task, classes", "encoder", "split; test images", "seeds", "accuracy", "mean recall", "AUC"]
+    cells = [[row.label, _task(row), *circumstances(row), *rates(row)] for row in rows]
+    return "\n\n".join([table(heads, cells), beside(rows), how(rows, address)])
+
+
+def circumstances(row: Row) -> list[str]:
+    """Encoder, split with the number of test images, and seeds, as cells."""
+    return [encoder_in_words(row.report["encoder"]), f"{escaped(row.report['split'])}; {images(row)}", row.seeds]
+
+
+def rates(row: Row) -> list[str]:
+    """The expert's accuracy, mean recall and AUC on test, as cells."""
+    return [row.tested(name) for name in ("accuracy", "recall", "auc")]
+
+
+def images(row: Row) -> str:
+    """The number of test images; of how many, where a published test set has more."""
+    n, task = row.report["test"]["n"], row.paper_task
+    whole = task.n_test if task is not None else None
+    return f"{n:,}" + (f" of the published {whole}" if whole and n != whole else "")
+
+
+def beside(rows: Sequence[Row]) -> str:
+    """Accuracy and AUC on test of the evolved path and of its controls, and its share of the full grid's parameters."""
+    networks = ["evolved path", "linear probe", "random paths (mean)", "full grid"]
+    cells = [[row.label, row.tested("accuracy"), *_controls(row, "accuracy"), *_sizes(row)] for row in rows]
+    curves = [[row.label, row.tested("auc"), *_controls(row, "auc")] for row in rows]
+    parts = [
+        "Test accuracy beside the controls, which had the same features, training and threshold rule:",
+        table(["row", *networks, "parameters of the path", "share of full grid"], cells),
+        _answers(rows),
+        "AUC on test beside them:",
+        table(["row", *networks], curves),
+    ]
+    return "\n\n".join(filter(None, parts))
+
+
+def _controls(row: Row, what: str) -> list[str]:
+    return [row.baseline(name, what) for name in CONTROLS]
+
+
+def _sizes(row: Row) -> list[str]:
+    """Parameters of the expert, and their share of the full grid's in percent, from the least to the most."""
+    own = sorted(row.each(lambda report: report["parameters"]["expert"]))
+    share = sorted(row.each(lambda report: report["parameters"]["share"]))
+    return [_range([f"{n:,}" for n in own]), _range([f"{100 * value:.1f}" for value in share]) + " %"]
+
+
+def _answers(rows: Sequence[Row]) -> str:
+    """In words, where the expert is better or worse than a control, and where no difference is shown."""
+    told = []
+    for name, words in CONTROLS.items():
+        by_answer: dict[str, list[str]] = {}
+        for row in rows:
+            by_answer.setdefault(row.answer(name), []).append(row.label)
+        parts = [f"{answer} in {', '.join(found)}" for answer in ORDER if (found := by_answer.get(answer))]
+        told.append(f"beside {words} {', '.join(parts)}")
+    return (
+        "Tested by what the search maximised, each row by itself (p below 0.05; of five seeds or more by a paired "
+        "t-test over seeds, of one run by the paired test of its report, of two to four seeds not at all), the evolved "
+        f"path is: {'; '.join(told)}."
+    )
+
+
+def how(rows: Sequence[Row], address: str) -> str:
+    """Of each row the circumstances in words, the evidence and the commands."""
+    return "\n\n".join(_how(row, address) for row in rows)
+
+
+def _how(row: Row, address: str) -> str:
+    report = row.report
+    facts = {
+        "split": report["split_in_words"],
+        "weights": report["encoder"]["weights"],
+        **{name: report[name] for name, usual in USUAL.items() if not report[name].startswith(usual)},
+        "threshold": report["threshold"]["rule"],
+        "prepared data": report.get("data") or "not recorded",
+        **_prepared(row.runs[0].prepared),
+    }
+    if facts["threshold"] == "argmax":
+        del facts["threshold"]
+    words = "; ".join(f"{name}: {escaped(str(fact))}" for name, fact in facts.items())
+    files = ", ".join(evidence_link(run, address) for run in row.runs)
+    return f"**{row.label}** {words}. Evidence: {files}.\n\n{code(row.commands())}"
+
+
+def _prepared(task: Mapping[str, Any]) -> dict[str, str]:
+    """Source and options of a task's preparation, where they were kept."""
+    options = {key: value for key, value in task.get("options", {}).items() if value is not None and key != "mirror"}
+    words = [f"{key} {', '.join(value) if isinstance(value, dict) else value}" for key, value in options.items()]
+    return {"source": task["source"], "prepared with": ", ".join(words)} if task else {}
+
+
+def evidence_link(one: Evidence, address: str) -> str:
+    """A link to a report."""
+    return link(one.name, f"{address}/{one.name}/report.json")
+
+
+def _task(row: Row) -> str:
+    classes = row.classes
+    few = ", ".join(classes) if len(classes) <= 6 else f"{len(classes)} classes"
+    return escaped(f"{row.report['task']}: {few}")
+
+
+def _range(ordered: Sequence[str]) -> str:
+    return ordered[0] if ordered[0] == ordered[-1] else f"{ordered[0]} to {ordered[-1]}"

@@ -1,0 +1,19 @@
+"""Settings, the run directory and its files, named streams of random numbers, threads, progress.
+
+- `ahead`: Work of several threads as one stream, in order, at constant memory.
+- `fields`: Are the fields of a JSON object there, and of their type? One clear line for the first that is not.
+- `growing`: An array on disk that grows row by row, survives kills and damage, and takes its name when it is whole.
+- `idle_settings`: Settings that others leave without effect: who gives one of them is told so, and what would make it
+  count.
+- `runs`: The run directory: settings before work starts, files whole or not at all, digests of all of them at the end.
+- `sealed`: Tensors and plain values in one file that says whose they are and holds a digest of itself.
+- `setting_checks`: What a settings class refuses: each check names the setting, what it expects and what it got, in one
+  line.
+- `settings`: Settings: frozen, checked when made, one reason beside each default; saved resolved before work starts.
+- `streams`: One seed, many named random streams; nothing here or elsewhere reads a global generator.
+- `sums`: SHA256SUMS: the digests of a folder's files, as sha256sum -c SHA256SUMS reads them, and the check of them.
+- `teller`: How long work tells what it is doing, without knowing who listens.
+- `tensor_file`: Named tensors in one safetensors file: written whole or not at all, read with one line for whatever is
+  wrong.
+- `threads`: How many threads a step of training gets: all cores for large operations, one for small ones.
+"""

@@ -1,0 +1,16 @@
+"""How paths are trained and scored, what that costs, last trainings, and the baselines.
+
+- `baselines`: What every searched result is measured against: same features, same training, no search.
+- `cost`: What training costs, counted alike for every method: images, path-images and operations.
+- `fitness`: Train the paths of a generation and score them on validation images: PathNet's way, with shared weights.
+- `folds`: Cross-validation inside a search: training and validation images in parts, of which each is left out once.
+- `fresh`: The other way to score paths: every one trained from the same start, so that its fitness is its own.
+- `kept`: What an interrupted run goes on from: the last generation of its search, and every training that it finished.
+- `last_training`: The last training of one path: alone, with early stopping, its weights averaged. Baselines get the
+  same.
+- `optimisers`: How weights move: AdamW, with a rate and a decay of its own for every path of a population, and running
+  averages.
+- `sequential`: PathNet as it was published: paths trained one after another on the shared weights. The rival of the one
+  pass.
+- `told`: What paths say to validation images, reduced batch by batch to what a measure needs of it.
+"""

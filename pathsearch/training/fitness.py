@@ -1,0 +1,266 @@
+"""Train the paths of a generation and score them on validation images: PathNet's way, with shared weights."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator, Sequence
+from statistics import fmean
+from typing import NamedTuple, Protocol, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from pathsearch.encoders.features import Split
+from pathsearch.grid import population
+from pathsearch.grid.grid import Grid, device_of, dropout_masks, head_name
+from pathsearch.grid.path import Path
+from pathsearch.grid.population import Plan
+from pathsearch.run.settings import SearchSettings
+from pathsearch.run.streams import torch_stream
+from pathsearch.training.cost import PASSES, Cost, Meter
+from pathsearch.training.optimisers import adamw, running_average
+from pathsearch.training.told import Fitness, NonFiniteFitness, Told, fitnesses, fitnesses_of, paths_at_once
+
+__all__ = ["Fitness", "NonFiniteFitness", "fitnesses"]  # what is asked of them here, where training and scoring meet
+
+SCORING_BYTES = 128 << 20  # activations of a scoring pass at most: what keeps memory flat on a laptop
+PATHS_AT_ONCE = 256  # paths scored in one pass; more gain nothing
+
+
+class Progress(NamedTuple):
+    """How the training of one generation went, over all its paths."""
+
+    loss: float  # mean cross-entropy, nats an image
+    accuracy: float  # in [0, 1], with dropout
+
+
+class Evaluator(Protocol):
+    """What the search asks of a way to train and score paths."""
+
+    @property
+    def cost(self) -> Cost:
+        """Of all training since this evaluator was made; no part of its state."""
+
+    def train(self, paths: Sequence[Path], generation: int) -> Progress:
+        """Train along `paths`; generation -1 is the warm-up."""
+
+    def score(self, paths: Sequence[Path]) -> list[Fitness]:
+        """Validation fitness of each path, in order."""
+
+    def state(self) -> dict[str, Tensor]:
+        """All tensors that the next generation depends on."""
+
+    def load_state(self, tensors: dict[str, Tensor]) -> None:
+        """Go back to a saved state."""
+
+
+class SharedWeights:
+    """PathNet's way: one grid, trained along all paths of a generation at once; every score is of today's weights.
+
+    With `snapshots`, a score is the mean over the weights after each of the last so many generations: of the
+    measure and of the likelihood, not those of averaged weights or answers. One generation's last minibatches
+    favour some modules over others; the mean forgets that.
+
+    Source: Fernando et al. 2017, section 2. We differ: one shared minibatch for all paths and one step of
+    the optimiser for all, since steps for one path after another undo each other.
+    """
+
+    def __init__(
+        self, grid: Grid, task: str, train: Split, validation: Split, settings: SearchSettings, seed: int
+    ) -> None:
+        self.grid, self.task, self.settings, self.seed = grid, task, settings, seed
+        self.train_split, self.validation = train, validation
+        self.class_weights = loss_weights(grid, task, train, settings)
+        self.trainable = {name: p for name, p in grid.named_parameters() if p.requires_grad and _of(task, name)}
+        self.optimiser = adamw(self.trainable.values(), settings.learning_rate, settings.weight_decay)
+        self.average: AveragedModel | None = None  # of the weights along the steps; it is scored if there is one
+        if settings.average:
+            self.average = running_average(grid, settings.average)
+        self.snapshots: list[dict[str, Tensor]] = []  # of what is scored, oldest first; none are kept if one is enough
+        self.meter, self.spent = Meter(grid, task), Cost()
+
+    @property
+    def cost(self) -> Cost:
+        """Of all training since this evaluator was made."""
+        return self.spent
+
+    def train(self, paths: Sequence[Path], generation: int) -> Progress:
+        """Train the grid for one generation's minibatches along all `paths` in one pass."""
+        steps = self.settings.warmup if generation < 0 else self.settings.steps
+        plan = population.plan(paths).to(device_of(self.grid))
+        streams = torch_stream(self.seed, "masks", generation)
+        self.grid.train()
+        sums = torch.zeros(2, dtype=torch.float64, device=device_of(self.grid))  # no step waits for the device
+        images = 0
+        for x, labels in minibatches(
+            self.train_split, self.settings.batch_size, steps, torch_stream(self.seed, "batches", generation)
+        ):
+            # 1. one minibatch and one set of dropout masks for every path
+            x, labels = x.to(device_of(self.grid)), labels.to(device_of(self.grid))
+            masks = dropout_masks(self.grid.shapes[1:], len(x), self.settings.dropout, streams)
+            masks = masks and [mask.to(x.device) for mask in masks]
+            # 2. all paths forward, mean loss back
+            logits = population.forward(self.grid, self.task, plan, x, masks)  # (P, B, K)
+            targets = labels.repeat(len(paths))
+            loss = F.cross_entropy(logits.flatten(0, 1), targets, weight=self.class_weights)
+            self.optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            # 3. one step for all
+            self.optimiser.step()
+            if self.average is not None:
+                self.average.update_parameters(self.grid)
+            sums += torch.stack([loss.detach(), (logits.argmax(-1) == labels).float().mean()])
+            images += len(labels)
+        self.spent += Cost(images, images * len(paths), PASSES * images * self.meter.together(plan))
+        loss_sum, correct = sums.tolist()
+        if not math.isfinite(loss_sum):
+            raise NonFiniteFitness(
+                f"generation {generation}: the training loss became {loss_sum}; "
+                f"lower --learning-rate (now {self.settings.learning_rate})"
+            )
+        if self.settings.snapshots > 1 and generation >= 0:
+            now = {name: tensor.clone() for name, tensor in self._scored().state_dict().items()}
+            self.snapshots = [*self.snapshots, now][-self.settings.snapshots :]
+        return Progress(loss_sum / max(steps, 1), correct / max(steps, 1))
+
+    def score(self, paths: Sequence[Path]) -> list[Fitness]:
+        """Validation fitness of each path, all in one pass over the data; duplicates are scored once."""
+        distinct = list(dict.fromkeys(paths))
+        found: dict[Path, Fitness] = {}
+        classes = grid_classes(self.grid, self.task)
+        at_once = paths_at_once(PATHS_AT_ONCE, self.settings.fitness, len(self.validation), classes)
+        for start in range(0, len(distinct), at_once):
+            some = distinct[start : start + at_once]
+            found |= dict(zip(some, self._score(some), strict=True))
+        return [found[path] for path in paths]
+
+    @torch.no_grad()
+    def _score(self, paths: list[Path]) -> list[Fitness]:
+        plan = population.plan(paths).to(device_of(self.grid))
+        each = [self._score_with(network, plan, paths) for network in self._networks()]
+        return [Fitness(*map(fmean, zip(*several, strict=True))) for several in zip(*each, strict=True)]
+
+    def _score_with(self, scored: Grid, plan: Plan, paths: list[Path]) -> list[Fitness]:
+        scored.eval()
+        size, measure = scoring_batch(self.grid, plan, grid_classes(self.grid, self.task)), self.settings.fitness
+        parts = [
+            Told.of(
+                F.log_softmax(population.forward(scored, self.task, plan, x.to(device_of(self.grid))), -1).cpu(),
+                labels,
+                measure,
+            )
+            for x, labels in self.validation.batches(size)
+        ]
+        return fitnesses_of(Told.joined(parts), self.validation.labels, measure, paths)
+
+    def _scored(self) -> Grid:
+        """The grid whose weights are scored: the trained one, or the average along its steps."""
+        return cast(Grid, self.average.module) if self.average is not None else self.grid
+
+    def _networks(self) -> Iterator[Grid]:
+        """One grid for each of the weights that count; all are one copy, so each must be used before the next."""
+        if not self.snapshots:
+            yield self._scored()
+            return
+        shown = copy.deepcopy(self._scored())  # the trained weights are never moved
+        for weights in self.snapshots:
+            shown.load_state_dict(weights)
+            yield shown
+
+    def state(self) -> dict[str, Tensor]:
+        """Weights of the grid, their average and snapshots if there are any, and the optimiser's moments."""
+        tensors = {f"grid.{name}": tensor for name, tensor in self.grid.state_dict().items()}
+        if self.average is not None:
+            tensors |= {f"average.{name}": tensor for name, tensor in self.average.state_dict().items()}
+        for number, weights in enumerate(self.snapshots):
+            tensors |= {f"snapshot.{number}.{name}": tensor for name, tensor in weights.items()}
+        for name, parameter in self.trainable.items():
+            for key, value in self.optimiser.state.get(parameter, {}).items():
+                tensors[f"optimiser.{name}:{key}"] = value
+        return tensors
+
+    def load_state(self, tensors: dict[str, Tensor]) -> None:
+        """Restore what `state` returned."""
+        self.grid.load_state_dict(_below("grid.", tensors))
+        if self.average is not None:
+            self.average.load_state_dict(_below("average.", tensors))
+        self.snapshots = []
+        while own := _below(f"snapshot.{len(self.snapshots)}.", tensors):
+            device = device_of(self.grid)
+            self.snapshots.append({name: tensor.to(device, copy=True) for name, tensor in own.items()})
+        self.optimiser.state.clear()
+        for name, value in tensors.items():
+            if name.startswith("optimiser."):
+                parameter, _, key = name[len("optimiser.") :].rpartition(":")
+                owner = self.trainable[parameter]
+                self.optimiser.state[owner][key] = value.to(owner.device, copy=True)
+
+
+def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose names begin so, by the rest of their names."""
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _of(task: str, parameter: str) -> bool:
+    """Whether a grid's parameter is in a module or in this task's head, not in another task's."""
+    return parameter.startswith(("layers.", f"heads.{head_name(task)}."))
+
+
+def loss_weights(grid: Grid, task: str, train: Split, settings: SearchSettings) -> Tensor | None:
+    """(K,) weights of the search's loss; None without `balance`."""
+    if not settings.balance:
+        return None
+    weights = class_weights(train.labels, grid_classes(grid, task), settings.balance_strength)
+    return weights.to(device_of(grid))
+
+
+def grid_classes(grid: Grid, task: str) -> int:
+    """Number of classes of a task's head, K."""
+    return len(list(grid.heads[task].parameters())[-1])
+
+
+def class_weights(labels: Tensor, n_classes: int, strength: float = 1.0) -> Tensor:
+    """(K,) loss weights, mean 1 over the images.
+
+    Args:
+        labels: (n,) class indices, every class among them.
+        n_classes: K.
+        strength: 1 gives every class the same total weight, 0 every image; between them, a class's images weigh
+            as their number to the power -strength.
+    """
+    counts = torch.bincount(labels, minlength=n_classes).float()
+    level = len(labels) / (n_classes * counts)
+    if strength == 1:
+        return level
+    weights = level**strength
+    return weights * len(labels) / (weights * counts).sum()
+
+
+def minibatches(split: Split, size: int, steps: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+    """`steps` minibatches in random order, every image once before any comes again; a random view of each."""
+    order = torch.empty(0, dtype=torch.int64)
+    for _ in range(steps):
+        while len(order) < min(size, len(split)):
+            order = torch.cat([order, torch.randperm(len(split), generator=generator)])
+        positions, order = order[:size], order[size:]
+        views = torch.randint(len(split.views), positions.shape, generator=generator)
+        yield split.batch(positions, views), split.labels[positions]
+
+
+def scoring_batch(grid: Grid, plan: Plan, n_classes: int = 1) -> int:
+    """Images in a chunk of a scoring pass, so that its activations, and what is said, stay within `SCORING_BYTES`."""
+    widest = max(math.prod(shape) for shape in grid.shapes[1:])
+    maps = math.prod(grid.shapes[0]) + 64 * math.prod(grid.shapes[0][1:])  # the input, a first-layer module's insides
+    said = SCORING_BYTES // (4 * 3 * len(plan.sums) * n_classes)  # logits, their soft maximum, and one of them moved
+    return max(16, min(1024, SCORING_BYTES // (4 * (4 * plan.widest * widest + maps)), said))
+
+
+@torch.no_grad()
+def log_probabilities(network: nn.Module, split: Split, size: int = 512) -> Tensor:
+    """(n, K) log-probabilities of one network for all images of a split, in evaluation mode, on the CPU."""
+    network.eval()
+    device = device_of(network)
+    return torch.cat([F.log_softmax(network(x.to(device)), -1).cpu() for x, _ in split.batches(size)])

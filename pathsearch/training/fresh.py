@@ -1,0 +1,144 @@
+"""The other way to score paths: every one trained from the same start, so that its fitness is its own."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from statistics import fmean
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pathsearch.encoders.features import Split
+from pathsearch.grid.copies import Copies
+from pathsearch.grid.grid import Grid, device_of, dropout_masks
+from pathsearch.grid.path import Path
+from pathsearch.grid.recipe import CHOICES, followed
+from pathsearch.run.settings import SearchSettings
+from pathsearch.run.streams import derive, torch_stream
+from pathsearch.training.cost import PASSES, Cost, Meter
+from pathsearch.training.fitness import Progress, grid_classes, loss_weights, minibatches
+from pathsearch.training.folds import folds
+from pathsearch.training.optimisers import CopiesAdamW
+from pathsearch.training.told import Fitness, Told, fitnesses_of, paths_at_once
+
+COPIES_AT_ONCE = 64  # paths with weights of their own that train in one pass
+
+
+class FreshWeights:
+    """Every path from the same initial weights with the same minibatches: a function of the path alone, looked up.
+
+    New paths train in one pass, each by its recipe; who trains beside a path changes its score by rounding at most.
+    With `folds`, a path is trained once for each part of training and validation images, on the other parts, from the
+    same start but with other minibatches; its fitness is over all images, each as the training without it answers.
+    """
+
+    def __init__(
+        self, grid: Grid, task: str, train: Split, validation: Split, settings: SearchSettings, seed: int
+    ) -> None:
+        self.grid, self.task, self.settings, self.seed = grid, task, settings, seed
+        self.train_split, self.validation = train, validation
+        self.class_weights = loss_weights(grid, task, train, settings)
+        self.known: dict[Path, tuple[Fitness, Progress]] = {}
+        self.parts: list[FreshWeights] = []  # one evaluator for each part that is left out
+        self.meter, self.spent = Meter(grid, task), Cost()
+        if settings.folds > 1:
+            plain = replace(settings, folds=1)
+            for number, (rest, part) in enumerate(folds(train, validation, settings, seed)):
+                self.parts.append(FreshWeights(grid, task, rest, part, plain, derive(seed, "fold", number)))
+
+    @property
+    def cost(self) -> Cost:
+        """Of all training since this evaluator was made, once for each part that is left out."""
+        return sum((part.cost for part in self.parts), self.spent)
+
+    def train(self, paths: Sequence[Path], generation: int) -> Progress:
+        """Train a copy of each path that was not seen before; the warm-up has nothing to do."""
+        if generation < 0:
+            return Progress(math.nan, math.nan)
+        new = [path for path in dict.fromkeys(paths) if path not in self.known]
+        n, classes = sum(len(one.validation) for one in self.parts or [self]), grid_classes(self.grid, self.task)
+        at_once = paths_at_once(COPIES_AT_ONCE, self.settings.fitness, n, classes)
+        for start in range(0, len(new), at_once):
+            some = new[start : start + at_once]
+            self.known |= dict(zip(some, self._evaluate(some), strict=True))
+        means = np.mean([self.known[path][1] for path in paths], axis=0)
+        return Progress(float(means[0]), float(means[1]))
+
+    def score(self, paths: Sequence[Path]) -> list[Fitness]:
+        """Look up each path's fitness, training those not seen before."""
+        self.train(paths, 0)
+        return [self.known[path][0] for path in paths]
+
+    def _evaluate(self, paths: list[Path]) -> list[tuple[Fitness, Progress]]:
+        """Train each path, once or once a part, and score it."""
+        measure, several = self.settings.fitness, self.parts or [self]
+        each = [one._answers(paths) for one in several]
+        labels = torch.cat([one.validation.labels for one in several])
+        found = fitnesses_of(Told.joined(told for told, _ in each), labels, measure, paths)
+        if measure == "auc" and self.parts:  # it ranks images, and answers of two networks have no common scale
+            rows = zip(several, each, strict=True)
+            aucs = [fitnesses_of(told, one.validation.labels, measure, paths) for one, (told, _) in rows]
+            means = [fmean(own.score for own in of_path) for of_path in zip(*aucs, strict=True)]
+            found = [own._replace(score=mean) for own, mean in zip(found, means, strict=True)]
+        progress = [Progress(*map(fmean, zip(*rows, strict=True))) for rows in zip(*(p for _, p in each), strict=True)]
+        return list(zip(found, progress, strict=True))
+
+    def _answers(self, paths: list[Path]) -> tuple[Told, list[Progress]]:
+        """Train a copy of each path, all in one pass, by its recipe or the settings.
+
+        Returns what they say to the images that they are scored on, and how each training went.
+        """
+        recipes = [followed(self.settings, path.recipe) for path in paths]
+        rates, decays, dropout = (torch.tensor([getattr(one, name) for one in recipes]) for name in CHOICES)
+        dropout = dropout[0] if len(dropout.unique()) == 1 else dropout  # one mask serves all
+        copies = Copies(self.grid, self.task, paths)
+        optimiser = CopiesAdamW(copies, rates, decays)
+        size, steps = self.settings.batch_size, self.settings.steps
+        streams, order = torch_stream(self.seed, "masks"), torch_stream(self.seed, "batches")
+        device = device_of(self.grid)
+        losses, hits = torch.zeros(2, len(paths), device=device)  # no step waits for the device
+        images = 0
+        for x, labels in minibatches(self.train_split, size, steps, order):
+            x, labels = x.to(device), labels.to(device)
+            masks = dropout_masks(self.grid.shapes[1:], len(x), dropout, streams)
+            logits = copies(x, masks and [mask.to(device) for mask in masks])  # (P, B, K)
+            # a sum over paths: each copy gets the gradient that it would get alone
+            each = torch.stack([F.cross_entropy(own, labels, weight=self.class_weights) for own in logits])
+            optimiser.zero_grad()
+            each.sum().backward()
+            optimiser.step()
+            losses += each.detach()
+            hits += (logits.argmax(-1) == labels).float().mean(1)
+            images += len(labels)
+        forward = sum(self.meter.path(path) for path in paths)
+        self.spent += Cost(images, images * len(paths), PASSES * images * forward)
+        with torch.no_grad():
+            parts = [
+                Told.of(F.log_softmax(copies(x.to(device)), -1).cpu(), labels, self.settings.fitness)
+                for x, labels in self.validation.batches(2 * size)
+            ]
+        rows = zip((losses / steps).tolist(), (hits / steps).tolist(), strict=True)
+        return Told.joined(parts), [Progress(*row) for row in rows]
+
+    def state(self) -> dict[str, Tensor]:
+        """The scores found so far, as one table, and the paths' gene lists."""
+        if not self.known:
+            return {}
+        names = "\n".join(map(str, self.known)).encode()
+        return {
+            "known.paths": torch.frombuffer(bytearray(names), dtype=torch.uint8),
+            "known.scores": torch.tensor([(*f, *p) for f, p in self.known.values()], dtype=torch.float64),
+        }
+
+    def load_state(self, tensors: dict[str, Tensor]) -> None:
+        """Restore what `state` returned."""
+        if tensors:
+            names = bytes(tensors["known.paths"].numpy()).decode().split("\n")
+            rows = tensors["known.scores"].tolist()
+            self.known = {
+                Path.parse(name): (Fitness(*row[:2]), Progress(*row[2:])) for name, row in zip(names, rows, strict=True)
+            }

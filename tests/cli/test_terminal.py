@@ -1,0 +1,191 @@
+"""What a person sees, and what a program reads."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+from small_world import CPU, data_dir, finished, task
+
+from pathsearch.cli import terminal
+from pathsearch.cli.terminal import Terminal, rate
+from pathsearch.experts import joint
+from pathsearch.run.teller import Silent
+
+
+def test_results_go_to_standard_output(capsys):
+    Terminal().say("hello")
+    Terminal().emit({"a": 1})
+    assert capsys.readouterr() == ("hello\n", "")
+
+
+def test_with_json_only_the_object_does(capsys):
+    shown = Terminal(as_json=True)
+    shown.say("hello")
+    shown.run_table(finished("blobs").report())
+    shown.emit({"a": 0.1})
+    out, err = capsys.readouterr()
+    assert json.loads(out) == {"a": 0.1}
+    assert out.count("\n") == 1
+    assert err.startswith("hello\n")
+    assert "evolved path" in err
+
+
+def test_json_has_no_nan():
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        Terminal(as_json=True).emit({"a": float("nan")})
+
+
+def test_lines_are_printed_as_they_are(capsys):
+    line = "[bold]x[/bold] :warning: " + "long " * 60 + "C:\\data\\[1].png"
+    Terminal().say(line)
+    assert capsys.readouterr().out == line + "\n"
+
+
+def test_run_table_stands_on_its_split_encoder_and_verdict(capsys):
+    report = finished("blobs").report()
+    Terminal().run_table(report)
+    out = capsys.readouterr().out
+    for part in (
+        "blobs: squeezenet1_1, random (He, seed 0), 48 px, seed 0",
+        "random stratified split",
+        *report["verdict"],
+    ):
+        assert part in out
+    for row in ("evolved path", "linear probe", "full grid", f"{report['parameters']['expert']:,}"):
+        assert row in out
+    assert f"{report['test']['accuracy']:.4f}" in out
+
+
+def test_table_leaves_out_a_baseline_that_was_not_made(capsys):
+    report = finished("blobs").report()
+    report["baselines"]["random_path"] = {"parameters": None, "each": [], "test": {"n": 0}, "validation": {"n": 0}}
+    Terminal().run_table(report)
+    assert "random paths (mean)" not in capsys.readouterr().out
+
+
+def test_odd_names_do_not_become_markup(capsys):
+    report = finished("blobs").report()
+    report["encoder"]["weights"] = "file w[red]x[/].pth"
+    report["split_in_words"] = "by [group]"
+    Terminal().run_table(report)
+    out = capsys.readouterr().out
+    assert "w[red]x[/].pth" in out
+    assert "by [group]" in out
+
+
+def test_joint_table_says_how_many_were_unknown(capsys):
+    runs = [finished("stripes"), finished("blobs")]
+    report = joint.joint_evaluate(runs, data_dir(), data_dir() / "features", CPU, 0, Silent())
+    Terminal().joint_table(report)
+    out = capsys.readouterr().out
+    for part in ("Joint test: squeezenet1_1", "stripes", "blobs", "overall", "oracle"):
+        assert part in out
+    assert f"{report['routing']['unknown']} of 48 answered unknown (threshold set for 1 % of validation images)" in out
+    report["routing"]["accuracy"] = report["tasks"]["blobs"]["oracle"]["accuracy"] = None
+    Terminal().joint_table(report)
+    assert "–" in capsys.readouterr().out
+
+
+def test_an_undefined_rate_is_a_dash():
+    assert (rate(None), rate(0.5), rate(1)) == ("–", "0.5000", "1.0000")
+
+
+@pytest.fixture
+def clock(monkeypatch) -> list[float]:
+    """Seconds that `terminal` believes have passed, as the last of a list."""
+    passed = [0.0]
+    monkeypatch.setattr(terminal.time, "monotonic", lambda: passed[-1])
+    return passed
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_without_a_terminal_progress_is_plain_lines_on_standard_error(capsys, clock, as_json):
+    shown = Terminal(as_json)
+    with shown.progress():
+        shown.stage("encode", 0)
+        clock.append(75.0)
+        shown.stage("search", 3)
+        for generation in (1, 2):
+            shown.advance(generation, f"best 0.{generation}  [0]")
+        clock.append(4000.0)
+        shown.stage("test", 0)
+    assert capsys.readouterr() == (
+        "",
+        "0:00:00  encode\n0:01:15  search\n0:01:15  search      1 of 3     best 0.1  [0]\n"
+        "0:01:15  search      2 of 3     best 0.2  [0]\n1:06:40  test\n",
+    )
+
+
+def test_counts_are_told_now_and_then(capsys, clock):
+    shown = Terminal()
+    with shown.progress():
+        shown.stage("encode", 0)
+        for done in range(1, 101):
+            clock.append(done / 4)  # 25 seconds
+            shown.count(done, 100)
+        shown.stage("answer", 100)
+        for done in range(1, 101):
+            clock.append(25 + done / 4)
+            shown.advance(done)
+    steps = [line.split()[2] for line in capsys.readouterr().err.splitlines() if " of " in line]
+    assert steps == ["40", "80", "40", "80"], "every ten seconds"
+
+
+def test_the_first_line_waits_until_something_is_done(capsys, clock):
+    """A mistake that is found at once is one line."""
+    shown = Terminal()
+    with shown.progress():
+        shown.stage("prepare", 0)
+        assert capsys.readouterr().err == ""
+        shown.count(1, 4)
+        assert capsys.readouterr().err == "0:00:00  prepare\n"
+
+
+def test_a_count_without_an_end_is_a_number(capsys, clock):
+    shown = Terminal()
+    with shown.progress():
+        shown.stage("predict", 0)
+        clock.append(20.0)
+        shown.count(7, 0, "3 images/s")
+    assert capsys.readouterr().err.splitlines()[-1] == "0:00:20  predict     7          3 images/s"
+
+
+def test_telling_outside_of_a_progress_display_does_nothing(capsys):
+    shown = Terminal()
+    shown.stage("search", 3)
+    shown.advance(2)
+    shown.count(1, 2)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_on_a_terminal_there_are_bars(monkeypatch):
+    stream = io.StringIO()
+    monkeypatch.setattr(terminal, "errors", Console(file=stream, force_terminal=True, width=120, emoji=False))
+    shown = Terminal()
+    with shown.progress():
+        shown.stage("encode", 0)  # its total is not known yet
+        shown.count(40, 40)
+        shown.stage("search", 3)
+        shown.advance(2, "best 0.9500")
+    seen = stream.getvalue()
+    assert "0:00:00  encode" not in seen, "bars, no lines"
+    for part in ("encode", "40/40", "search", "2/3", "best 0.9500", "left"):
+        assert part in seen
+
+
+def test_figures_are_named_once(capsys, tmp_path):
+    Terminal().figures([tmp_path / "a.png", tmp_path / "a.svg"])
+    assert capsys.readouterr().out == f"figure  {tmp_path / 'a.png'}  (and .svg)\n"
+
+
+@pytest.mark.parametrize(("ratio", "advised"), [(3.2, True), (3.0, False), (1.0, False)])
+def test_unequal_classes_come_with_advice(capsys, ratio, advised):
+    prepared = task("blobs")
+    Terminal().task_lines(replace(prepared, info={**prepared.info, "imbalance": ratio}))
+    out = capsys.readouterr().out
+    assert f"the largest has {ratio:.1f} times the training images of the smallest" in out
+    assert ("--fitness balanced_accuracy" in out) == advised

@@ -1,0 +1,219 @@
+"""The controls: each at the evolved path's budget, under its selection rule, with its freedom."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from comparisons import arena, chosen, run
+from page_checks import faults
+from small_world import encoder
+
+from pathsearch.cli.terminal import Terminal
+from pathsearch.encoders.features import Split, Standardiser
+from pathsearch.grid.grid import Grid
+from pathsearch.grid.path import Path as ModulePath
+from pathsearch.grid.recipe import Recipe, followed
+from pathsearch.measures.statistics import rank_agreement
+from pathsearch.reports.figures import plot_comparison
+from pathsearch.reports.report_page import write_page
+from pathsearch.run.settings import GridSettings, RunSettings
+from pathsearch.run.streams import derive
+from pathsearch.search import choice, drawing, nearest, rivals
+from pathsearch.search.arena import Budget
+from pathsearch.search.compare import Comparison
+from pathsearch.search.rivals import METHODS
+from pathsearch.training.baselines import linear_probe, train_path
+
+# --- the controls ---------------------------------------------------------------------------------------------------
+
+
+def test_rungs_rise_in_size():
+    grid = Grid((8, 2, 2), GridSettings(n_modules=6, width=8), seed=0)
+    grid.add_head("t", 2)
+    several = grid.rungs(3)
+    sizes = [grid.count_parameters(path, "t") for path in several]
+    assert sizes == sorted(set(sizes))
+    ranked = [sorted(row) for row in grid.module_parameters()]
+    for path, place in ((several[0], 0), (several[-1], -1)):
+        assert [grid.module_parameters()[n][layer[0]] for n, layer in enumerate(path.layers)] == [
+            row[place] for row in ranked
+        ]
+    assert len(grid.rungs(99)) == 6, "no more rungs than modules"
+    assert grid.rungs(0) == []
+    assert all(len(layer) == 1 for path in several for layer in path.layers)
+
+
+@pytest.mark.parametrize("method", ["evolved", "random_search", "pathnet"])
+def test_pathnet_alone_starts_without_rungs(method, monkeypatch):
+    first: list[list[str]] = []
+    original = rivals.search
+
+    def spy(evaluator: Any, *others: Any) -> Any:
+        found = original(evaluator, *others)
+        first.append([path for path in found.visited[:3] if path in rungs])
+        return found
+
+    monkeypatch.setattr(rivals, "search", spy)
+    here = arena(chosen(rungs=3, epochs=1))
+    rungs = [str(path) for path in here.grid(0).rungs(3)]
+    rivals.enter(here, method, 0)
+    assert first == [rungs if method != "pathnet" else []]
+
+
+@pytest.mark.parametrize("method", ["evolved", "random_search", "pathnet"])
+def test_every_search_spreads_its_finalists_alike(method, monkeypatch):
+    """Under `pareto` the controls' candidates span the sizes too, though they do not search by it."""
+    asked: list[tuple[bool, str]] = []
+    original = rivals.finalists
+
+    def spy(evaluator: Any, state: Any, size_of: Any, of: RunSettings, n: int) -> Any:
+        asked.append((of.search.pareto, of.search.preset))
+        return original(evaluator, state, size_of, of, n)
+
+    monkeypatch.setattr(rivals, "finalists", spy)
+    rivals.enter(arena(chosen(pareto=True, epochs=1)), method, 0)
+    assert asked == [(True, {"random_search": "random", "pathnet": "pathnet"}.get(method, "generational"))]
+
+
+def test_the_first_restart_is_the_seed_itself():
+    found = rivals.enter(arena(), "full_grid", 0, Budget(0, 1))
+    assert len(found.facts["candidates"]) == 1, "one training at least"
+    assert ModulePath.parse(found.facts["path"]) == Grid(encoder().feature_shape, chosen().grid, 0).space.full_path()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_loaded_part_answers_validation_as_it_was_trained(compared, method):
+    """Without a refit the fixed network is the one whose validation answers were kept."""
+    of = chosen(refit=False)
+    here = arena(of)
+    entry = rivals.enter(here, method, 1)
+    found = rivals.answers(here, entry, here.validation)
+    np.testing.assert_allclose(found, entry.log_p.double().exp().numpy(), atol=1e-6)
+
+
+def line(values: list[float], labels: list[int], name: str = "train") -> Split:
+    """Images whose one feature is a number."""
+    maps = np.array(values, np.float16)[:, None, None, None]
+    rows = (np.arange(len(values)),)
+    return Split(name, torch.tensor(labels), (maps,), rows, Standardiser(torch.zeros(1, 1, 1), torch.ones(1, 1, 1)))
+
+
+def test_neighbours_by_hand():
+    known = line([0, 1, 2, 10, 11, 12], [0, 0, 0, 1, 1, 1])
+    asked = line([1, 6.4, 11], [0, 1, 1], "val")
+    # k = 1: one vote and one image more of each class: (1 + 1) / 3 against 1 / 3
+    expected = [[2 / 3, 1 / 3], [1 / 3, 2 / 3], [1 / 3, 2 / 3]]
+    np.testing.assert_allclose(nearest.answers(known, asked, asked, 1, False), expected)
+    # k = 5: of the five nearest to 6.4 (2, 10, 1, 11, 12) three are of class 1: (2 + 1) / 7, (3 + 1) / 7
+    np.testing.assert_allclose(nearest.answers(known, asked, asked, 5, False)[1], [3 / 7, 4 / 7])
+    facts, log_p = nearest.choose(known, asked, replace(chosen(), task="t"))
+    assert facts["k"] == 5, "1, 3 and 5 are all right: the most neighbours"
+    assert facts["parameters"] == 9, "with validation images, one number each"
+    assert log_p.shape == (3, 2)
+    assert nearest.answers(known, asked, line([], []), 3, True).shape == (0, 2), "a task may have no test images"
+
+
+def test_rank_agreement_by_hand():
+    # 1 < 2 < 3 < 4 against 1, 3, 2, 4: five pairs of six agree, one does not: (5 - 1) / 6
+    found = rank_agreement([(0.1, 0), (0.2, 0), (0.3, 0), (0.4, 0)], [0.1, 0.3, 0.2, 0.4])
+    assert found["tau"] == pytest.approx(4 / 6)
+    assert rank_agreement([(0.1, -2), (0.1, -1)], [0.1, 0.2])["tau"] == pytest.approx(1), "likelihood breaks ties"
+    assert rank_agreement([(0.1, -2), (0.2, -1)], [0.1, 0.1])["tau"] is None
+
+
+def test_a_search_that_knows_every_path_stops():
+    """Under fresh weights a small grid leaves a control nothing to spend its budget on."""
+    of = chosen(weights="fresh", warmup=0, n_layers=1, n_modules=3, max_active=1, epochs=1, steps=1)
+    entry = rivals.enter(arena(of), "random_search", 0, Budget(10**9, 1))
+    assert entry.facts["stopped"] == "knows every path"
+    assert entry.facts["path_images"]["search"] == 3 * 32
+
+
+def test_a_control_searches_until_its_budget_is_spent():
+    here = arena(chosen(epochs=1))
+    for spent, generations in ((1, 1), (4 * 32 * 8, 1), (4 * 32 * 8 * 2 + 1, 3)):  # a warm-up costs a generation
+        entry = rivals.enter(here, "pathnet", 0, Budget(spent, 1))
+        assert entry.facts["evaluations"] == 8 * generations, spent
+        assert entry.facts["path_images"]["search"] == 4 * 32 * 8 * generations
+
+
+def test_a_path_that_comes_again_starts_from_other_weights():
+    one, two = ModulePath.parse("0"), ModulePath.parse("1")
+    found = [candidate.seed for candidate in drawing.restarted([one, two, one, one], 5)]
+    assert found == [5, 5, derive(5, "restart", 1), derive(5, "restart", 2)]
+
+
+def test_the_evolved_path_is_not_bound_by_a_budget():
+    here = arena(chosen(epochs=1))
+    bound, free = (rivals.enter(here, "evolved", 0, budget).facts["path_images"] for budget in (Budget(1, 1), None))
+    assert bound == free
+
+
+# --- recipes --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def with_recipes(tmp_path_factory) -> tuple[Comparison, dict[str, Any]]:
+    return run(tmp_path_factory.mktemp("recipes"), chosen(weights="fresh", recipes=True, steps=1, epochs=2), seeds=1)
+
+
+def test_every_method_that_can_has_recipes(with_recipes):
+    rows = {method: row["each"][0] for method, row in with_recipes[1]["methods"].items()}
+    for method in ("evolved", "random_search", "random_paths"):
+        paths = [ModulePath.parse(one["path"]) for one in rows[method]["candidates"]]
+        assert all(path.recipe is not None for path in paths), method
+        assert rows[method]["path"] == str(paths[rows[method]["chosen"]])
+    for method in ("pathnet", "ladder"):
+        assert all(ModulePath.parse(one["path"]).recipe is None for one in rows[method]["candidates"]), method
+    for method in ("full_grid", "linear_probe"):
+        recipes = [one.get("recipe") for one in rows[method]["candidates"]]
+        assert recipes[0] is None, "the first training is the settings' own"
+        assert all(Recipe.parse(text).check() for text in recipes[1:])
+        assert len(set(recipes)) > 2
+    several = [[one.get("recipe") for one in rows[name]["candidates"]] for name in ("full_grid", "linear_probe")]
+    assert all(a == b for a, b in zip(*several, strict=False)), "both draw alike"
+    full = ModulePath.parse(rows["full_grid"]["path"])
+    said = rows["full_grid"]["candidates"][rows["full_grid"]["chosen"]].get("recipe")
+    assert (said and Recipe.parse(said)) == full.recipe
+    assert "evolve with the path" in with_recipes[1]["budget"]["in_words"]
+
+
+@pytest.mark.parametrize("method", ["full_grid", "linear_probe"])
+def test_restarts_follow_their_recipes(method, monkeypatch):
+    """The second training, were it chosen, is what settings of its recipe's values give, before and after the refit."""
+    original = drawing.scores_of
+    second = lambda results, *given: [float(i == 1) for i, _ in enumerate(original(results, *given))]  # noqa: E731
+    monkeypatch.setattr(drawing, "scores_of", second)
+    monkeypatch.setattr(choice, "scores_of", second)
+    monkeypatch.setattr(choice, "errors_of", lambda log_p, *given: ([0.0] * len(log_p), [0.0] * len(log_p)))
+    of = chosen(weights="fresh", recipes=True, steps=1, epochs=2)
+    here = arena(of)
+    entry = rivals.enter(here, method, 0, Budget(0, 3 * 2 * here.epoch))
+    assert entry.facts["chosen"] == 1
+    seed, recipe = derive(0, "restart", 1), Recipe.parse(entry.facts["candidates"][1]["recipe"])
+    last = followed(of.training, recipe)
+    grid, both = here.grid(seed if method == "full_grid" else 0), (here.training, here.validation)
+    if method == "full_grid":
+        alone = train_path(grid, "blobs", grid.space.full_path(), *both, last, seed)
+    else:
+        alone = linear_probe(grid, 2, *both, last, seed)
+    assert torch.equal(alone.log_p, entry.log_p)
+    weights = alone.network.state_dict()
+    assert all(torch.equal(weights[name], tensor) for name, tensor in entry.weights.items())
+
+
+def test_without_recipes_nobody_has_one(compared):
+    assert "recipe" not in json.dumps(compared[1]["methods"])
+    assert "evolve with the path" not in compared[1]["budget"]["in_words"]
+
+
+def test_the_page_of_recipes_is_written(with_recipes):
+    folder = with_recipes[0].folder
+    plot_comparison(folder)
+    assert faults(write_page(folder).read_text()) == []
+    Terminal().comparison_table(with_recipes[1])

@@ -1,0 +1,134 @@
+"""Scores of many classes are streamed: little memory, and the same numbers as from all log-probabilities at once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from evaluators import PATHS, SETTINGS, fresh, shared
+from torch import Tensor
+
+from pathsearch.encoders.features import Split, Standardiser
+from pathsearch.grid.grid import Grid
+from pathsearch.grid.path import Path
+from pathsearch.grid.population import Plan
+from pathsearch.training import fitness as shared_module
+from pathsearch.training import told as module
+from pathsearch.training.fitness import SharedWeights, scoring_batch
+from pathsearch.training.fresh import FreshWeights
+from pathsearch.training.told import Fitness, Told, fitnesses, fitnesses_of, paths_at_once
+
+MEASURES = ("accuracy", "balanced_accuracy", "auc")
+WAYS = {"shared": shared, "fresh": fresh}
+
+
+@pytest.fixture(scope="module")
+def splits(make_splits):
+    return make_splits()
+
+
+def answers(p: int, n: int, k: int) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    log_p = torch.randn(p, n, k, generator=generator).log_softmax(-1)
+    return log_p, torch.arange(n) % k
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+@pytest.mark.parametrize("size", [1, 7, 60])
+def test_parts_give_what_the_whole_gives(measure, size):
+    log_p, labels = answers(4, 60, 5)
+    paths = [Path.of([[i]]) for i in range(4)]
+    parts = [Told.of(log_p[:, i : i + size], labels[i : i + size], measure) for i in range(0, 60, size)]
+    assert fitnesses_of(Told.joined(parts), labels, measure, paths) == fitnesses(log_p, labels, measure, paths)
+
+
+def test_what_is_kept_does_not_grow_with_the_classes():
+    log_p, labels = answers(3, 20, 50)
+    for measure in ("accuracy", "balanced_accuracy"):
+        assert Told.of(log_p, labels, measure).log_p is None
+    assert Told.of(log_p, labels, "auc").log_p is log_p
+
+
+def test_auc_takes_fewer_paths_at_once():
+    assert paths_at_once(256, "accuracy", 4000, 1000) == 256
+    assert paths_at_once(256, "auc", 4000, 1000) == 8  # 2^27 / (4 · 4,000,000) = 8.4
+    assert paths_at_once(256, "auc", 4000, 3) == 256
+    assert paths_at_once(256, "auc", 10**7, 1000) == 1, "one at least"
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_auc_is_the_same_however_many_paths_are_scored_at_once(make_grid, splits, way, monkeypatch):
+    of = replace(SETTINGS, fitness="auc", weights=way)
+    whole = WAYS[way](make_grid, splits, of).score(PATHS)
+    monkeypatch.setattr(module, "KEPT_BYTES", 0)
+    for one, other in zip(WAYS[way](make_grid, splits, of).score(PATHS), whole, strict=True):
+        assert one == pytest.approx(other, abs=1e-5)
+
+
+def many_classes(n_classes: int) -> tuple[Split, Split]:
+    rng = np.random.default_rng(0)
+    splits = []
+    for name in ("train", "val"):
+        maps = rng.normal(size=(n_classes, 8, 2, 2)).astype(np.float16)
+        plain = Standardiser(torch.zeros(8, 1, 1), torch.ones(8, 1, 1))
+        splits.append(Split(name, torch.arange(n_classes), (maps,), (np.arange(n_classes),), plain))
+    return splits[0], splits[1]
+
+
+@pytest.mark.parametrize("way", [SharedWeights, FreshWeights])
+def test_no_tensor_of_all_paths_images_and_classes_is_made(make_grid, way, monkeypatch):
+    """A thousand classes: log-probabilities are handed over a part of the images at a time, and are not kept."""
+    sizes: list[int] = []
+    original = Told.of.__func__  # type: ignore[attr-defined]
+
+    def spy(cls: type[Told], log_p: Tensor, labels: Tensor, measure: str) -> Told:
+        sizes.append(log_p.numel())
+        found: Told = original(cls, log_p, labels, measure)
+        assert found.log_p is None
+        return found
+
+    monkeypatch.setattr(Told, "of", classmethod(spy))
+    grid = Grid((8, 2, 2), make_grid().settings, 0)
+    grid.add_head("planted", 1000)
+    weights = "shared" if way is SharedWeights else "fresh"
+    few = replace(SETTINGS, weights=weights, steps=1, balance=False)
+    evaluator = way(grid, "planted", *many_classes(1000), few, 0)
+    monkeypatch.setattr(shared_module, "SCORING_BYTES", 2 << 20)
+    assert all(isinstance(one, Fitness) for one in evaluator.score(PATHS))
+    assert sum(sizes) == len(PATHS) * 1000 * 1000
+    assert max(sizes) <= len(PATHS) * 1000 * 128
+
+
+def test_the_chunk_of_a_scoring_pass_heeds_the_classes(make_grid):
+    plan = Plan((), torch.zeros(256), 1)
+    assert scoring_batch(make_grid(), plan, 3) == 1024, "as without"
+    assert scoring_batch(make_grid(), plan, 1000) == 43  # 2^27 / (12 · 256 · 1000) = 43.7
+
+
+# --- nothing waits for the device -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_training_reads_no_number_off_the_device_in_a_step(make_grid, splits, way, monkeypatch):
+    """On CUDA each reading waits for all work before it: once a generation is enough."""
+    read: list[str] = []
+    for name in ("item", "tolist", "cpu"):
+        original = getattr(Tensor, name)
+        monkeypatch.setattr(
+            Tensor, name, lambda self, name=name, original=original: read.append(name) or original(self)
+        )
+    evaluator = WAYS[way](make_grid, splits, replace(SETTINGS, weights=way, balance=False, steps=2))
+    read.clear()
+    counts = []
+    for steps in (2, 12):
+        evaluator.settings = replace(evaluator.settings, steps=steps)
+        if way == "shared":
+            evaluator.train(PATHS, 1)
+        else:
+            evaluator.known.clear()
+            evaluator.train(PATHS, 1)
+        counts.append(len(read))
+        read.clear()
+    assert counts[0] == counts[1], "as often for twelve steps as for two"

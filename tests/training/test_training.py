@@ -1,0 +1,372 @@
+"""The last training of a path, and the baselines that get the same."""
+
+from __future__ import annotations
+
+import copy
+import math
+import random
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pathsearch.grid.grid import PathNetwork
+from pathsearch.grid.path import Path
+from pathsearch.run.settings import TrainingSettings
+from pathsearch.run.streams import derive, torch_stream
+from pathsearch.training import last_training as module
+from pathsearch.training.baselines import linear_probe, random_paths, train_path
+from pathsearch.training.fitness import NonFiniteFitness, class_weights, log_probabilities, minibatches
+from pathsearch.training.last_training import Trained, accuracy_of, calibrated_likelihood, likelihood_of, refit, train
+
+PATH = Path.parse("0+2|1")
+SETTINGS = TrainingSettings(
+    epochs=6, patience=6, batch_size=32, dropout=0.2, weight_decay=0.05, average=0.9, refit=False, balance=True
+)
+
+
+def equal(first: torch.nn.Module, second: torch.nn.Module) -> bool:
+    one, other = first.state_dict(), second.state_dict()
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.fixture(scope="module")
+def splits(make_splits):
+    return make_splits()
+
+
+@pytest.fixture(scope="module")
+def noise(make_splits):
+    """Labels that the features do not tell: whatever is learned is learned by heart."""
+    train_split, val = make_splits(n_train=64, n_val=60, n_classes=2, noise=3.0)
+    flips = torch.from_numpy(np.random.default_rng(0).integers(0, 2, 64))
+    return replace(train_split, labels=flips), val
+
+
+def go(make_grid, splits, settings: TrainingSettings = SETTINGS, seed: int = 0, n_classes: int = 3) -> Trained:
+    grid = make_grid(n_classes=n_classes)
+    return train(grid.network(PATH, "planted"), grid.shapes[1:], *splits, settings, seed)
+
+
+# --- learning -----------------------------------------------------------------------------------------------
+
+
+def test_a_path_learns_the_planted_task(make_grid, splits):
+    trained = go(make_grid, splits, replace(SETTINGS, epochs=15, patience=15, learning_rate=5e-3))
+    assert trained.accuracy > 0.9
+    assert trained.history[-1]["train_loss"] < trained.history[0]["train_loss"]
+    assert [row["epoch"] for row in trained.history] == list(range(1, 16))
+
+
+def test_the_probe_learns_what_is_linear_and_only_that(make_grid, make_splits):
+    settings = replace(SETTINGS, epochs=20, patience=20, learning_rate=0.01)
+    linear, xor = make_splits(), make_splits(n_classes=2, kind="xor", noise=0.5)
+    probe = linear_probe(make_grid(), 3, *linear, settings, 0)
+    assert probe.accuracy > 0.95
+    blind = linear_probe(make_grid(n_classes=2), 2, *xor, settings, 0)
+    assert blind.accuracy < 0.7  # chance is a half
+    path = train_path(make_grid(n_classes=2), "planted", Path.parse("1|1"), *xor, settings, 0)
+    assert path.accuracy > 0.95
+
+
+def test_the_answers_are_those_of_the_returned_network(make_grid, splits):
+    trained = go(make_grid, splits)
+    log_p = log_probabilities(trained.network, splits[1])
+    assert torch.equal(trained.log_p, log_p)
+    assert trained.accuracy == accuracy_of(log_p, splits[1])
+    assert trained.log_likelihood == likelihood_of(log_p, splits[1])
+    assert not trained.network.training
+
+
+def test_rates_by_hand(splits):
+    val = replace(splits[1], labels=torch.tensor([0, 1, 1]))
+    log_p = torch.tensor([[0.9, 0.1], [0.6, 0.4], [0.5, 0.5]]).log()
+    assert accuracy_of(log_p, val) == pytest.approx(1 / 3)  # of equals the first is taken
+    assert likelihood_of(log_p, val) == pytest.approx((math.log(0.9) + math.log(0.4) + math.log(0.5)) / 3)
+
+
+def test_calibrated_likelihood_by_hand():
+    # Three right and one wrong, all with the same margin m: the best temperature gives each right answer 3/4.
+    log_p = torch.tensor([[0.9, 0.1]] * 4, dtype=torch.float64).log()
+    labels = torch.tensor([0, 0, 0, 1])
+    best = (3 * math.log(3 / 4) + math.log(1 / 4)) / 4
+    assert calibrated_likelihood(log_p, labels) == pytest.approx(best, abs=2e-3)  # on a grid of temperatures
+    assert calibrated_likelihood(log_p, labels) <= best
+    assert calibrated_likelihood(log_p, labels) > log_p.gather(1, labels[:, None]).mean()
+
+
+@pytest.mark.parametrize("k", [2, 7, 40])
+def test_calibrated_likelihood_is_the_best_of_all_temperatures(k):
+    """The same as when all 41 were tried at once."""
+    generator = torch.Generator().manual_seed(k)
+    labels = torch.randint(k, (1500,), generator=generator)
+    for right, sharpness in ((0.3, 5.0), (2.0, 1.0), (2.0, 0.05), (2.0, 30.0), (20.0, 1.0), (0.0, 1.0)):
+        logits = torch.randn(1500, k, generator=generator) + right * F.one_hot(labels, k)
+        log_p = (sharpness * logits).log_softmax(-1)
+        scales = torch.logspace(-1, 1, 41, dtype=torch.float64)
+        scaled = (scales[:, None, None] * log_p.double()).log_softmax(-1)
+        best = scaled[:, torch.arange(1500), labels].mean(1).max().item()
+        assert calibrated_likelihood(log_p, labels) == pytest.approx(best, abs=1e-12)
+
+
+def test_calibrated_likelihood_of_a_thousand_classes_holds_a_part_of_them_at_once(monkeypatch):
+    """(41, n, K) numbers of float64 were 1.6 GB for 5,000 images of 1,000 classes."""
+    largest = 0
+    original = torch.Tensor.double
+
+    def spy(self: torch.Tensor) -> torch.Tensor:
+        nonlocal largest
+        largest = max(largest, self.numel())
+        return original(self)
+
+    log_p = torch.randn(3000, 500, generator=torch.Generator().manual_seed(0)).log_softmax(-1)
+    monkeypatch.setattr(torch.Tensor, "double", spy)
+    calibrated_likelihood(log_p, torch.zeros(3000, dtype=torch.int64))
+    assert 0 < largest <= 1024 * 500
+
+
+def test_a_step_waits_for_no_number(make_grid, splits, monkeypatch):
+    """Losses are summed where the network is, and read once an epoch, not twice a step."""
+    reads = []
+    original = torch.Tensor.item
+
+    def spy(self: torch.Tensor) -> float:
+        reads.append("reading")
+        return original(self)
+
+    monkeypatch.setattr(torch.Tensor, "item", spy)
+    go(make_grid, splits, replace(SETTINGS, epochs=2, batch_size=10, patience=9))
+    many = len(reads)
+    reads.clear()
+    go(make_grid, splits, replace(SETTINGS, epochs=2, batch_size=40, patience=9))
+    assert abs(len(reads) - many) < 10, "36 steps more would be 72 reads more; temperatures are tried in halves"
+
+
+def test_calibration_forgives_sharpness_but_not_errors():
+    generator = torch.Generator().manual_seed(0)
+    logits, labels = torch.randn(50, 3, generator=generator), torch.randint(3, (50,), generator=generator)
+    plain = calibrated_likelihood(logits.log_softmax(-1), labels)
+    assert calibrated_likelihood((2 * logits).log_softmax(-1), labels) == pytest.approx(plain, abs=0.01)
+    assert math.isnan(calibrated_likelihood(torch.full((50, 3), math.nan), labels))
+
+
+# --- the best epoch -----------------------------------------------------------------------------------------
+
+
+def test_early_stopping_goes_back_to_the_best_epoch(make_grid, noise):
+    settings = replace(SETTINGS, epochs=40, patience=3, learning_rate=0.02, average=0.0, dropout=0.0)
+    trained = go(make_grid, noise, settings, n_classes=2)
+    losses = [row["val_loss_calibrated"] for row in trained.history]
+    assert trained.best_epoch == 1 + losses.index(min(losses))
+    assert len(trained.history) == trained.best_epoch + 3 < 40  # it stopped, after three epochs without a better one
+    at_best = trained.history[trained.best_epoch - 1]
+    assert trained.log_likelihood == -at_best["val_loss"]
+    assert trained.accuracy == at_best["val_accuracy"]
+    assert torch.equal(log_probabilities(trained.network, noise[1]), trained.log_p)
+
+
+def test_the_kept_weights_are_those_of_the_best_epoch(make_grid, noise, monkeypatch):
+    """Told by copies taken at each epoch: the right one is kept, and it is not the last."""
+    copies: list[PathNetwork] = []
+    original = module._epochs
+
+    def watched(*given: Any) -> Any:
+        for epoch in original(*given):
+            copies.append(copy.deepcopy(epoch.averaged))
+            yield epoch
+
+    monkeypatch.setattr(module, "_epochs", watched)
+    trained = go(make_grid, noise, replace(SETTINGS, epochs=12, learning_rate=0.02), n_classes=2)
+    assert 1 <= trained.best_epoch < len(copies)
+    assert [equal(one, trained.network) for one in copies].index(True) == trained.best_epoch - 1
+    assert not equal(copies[-1], trained.network)
+
+
+def test_patience_as_long_as_the_training_never_stops_it(make_grid, noise):
+    settings = replace(SETTINGS, epochs=8, patience=8, learning_rate=0.02)
+    assert len(go(make_grid, noise, settings, n_classes=2).history) == 8
+
+
+# --- each step, by hand -------------------------------------------------------------------------------------
+
+
+def by_hand(network: PathNetwork, shapes: Any, data: Any, settings: TrainingSettings, epochs: int, seed: int) -> Any:
+    """The same training, written out: AdamW, a cosine to zero, and a running average that starts at step one."""
+    optimiser = torch.optim.AdamW(network.parameters(), weight_decay=settings.weight_decay)
+    steps = math.ceil(len(data) / settings.batch_size)
+    average: dict[str, Tensor] = {}
+    weights = class_weights(data.labels, 3, settings.balance_strength) if settings.balance else None
+    done, masks = 0, torch_stream(seed, "last masks")
+    for epoch in range(1, epochs + 1):
+        for x, labels in minibatches(data, settings.batch_size, steps, torch_stream(seed, "last batches", epoch)):
+            optimiser.param_groups[0]["lr"] = (
+                settings.learning_rate * (1 + math.cos(math.pi * done / (epochs * steps))) / 2
+            )
+            keep = 1 - settings.dropout
+            own = [torch.rand(len(x), *shape, generator=masks).lt(keep) / keep for shape in shapes]
+            loss = F.cross_entropy(network(x, own), labels, weight=weights, label_smoothing=settings.label_smoothing)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            done += 1
+            for name, p in network.state_dict().items():
+                old = average.get(name, p.clone())
+                decay = min(settings.average, done / (9 + done))  # short at first: see running_average
+                average[name] = decay * old + (1 - decay) * p
+    return average
+
+
+@pytest.mark.parametrize(("balance", "strength"), [(True, 1.0), (True, 0.5), (False, 1.0)])
+def test_the_training_written_out(make_grid, splits, balance, strength):
+    settings = replace(SETTINGS, epochs=2, label_smoothing=0.1, balance=balance, balance_strength=strength)
+    few = torch.nonzero((splits[0].labels == 0) | (torch.arange(240) % 4 == 0))[:, 0]  # of the other classes
+    uneven = replace(splits[0], labels=splits[0].labels[few], rows=(splits[0].rows[0][few.numpy()],))
+    grid = make_grid()
+    expected = by_hand(grid.network(PATH, "planted"), grid.shapes[1:], uneven, settings, 2, 7)
+    trained = go(make_grid, (uneven, splits[1]), settings, seed=7)
+    assert trained.best_epoch == 2
+    for name, got in trained.network.state_dict().items():
+        torch.testing.assert_close(got, expected[name], rtol=1e-3, atol=1e-5, msg=name)
+
+
+def test_same_seed_same_weights_bit_for_bit(make_grid, splits):
+    torch.manual_seed(1)
+    first = go(make_grid, splits)
+    torch.manual_seed(2)
+    again, other = go(make_grid, splits), go(make_grid, splits, seed=1)
+    assert equal(first.network, again.network)
+    assert first.history == again.history
+    assert not equal(first.network, other.network)
+
+
+def test_training_leaves_the_global_generators_alone(make_grid, splits):
+    before, torch_before = random.getstate(), torch.get_rng_state()
+    train_path(make_grid(), "planted", PATH, *splits, replace(SETTINGS, refit=True, epochs=2), 0)
+    linear_probe(make_grid(), 3, *splits, replace(SETTINGS, epochs=2), 0)
+    assert random.getstate() == before
+    assert torch.equal(torch.get_rng_state(), torch_before)
+
+
+def test_every_image_comes_up_once_an_epoch(make_grid, splits, monkeypatch):
+    asked: list[tuple[int, int, int]] = []
+    original = module.minibatches
+
+    def watched(split: Any, size: int, steps: int, generator: torch.Generator) -> Any:
+        asked.append((len(split), size, steps))
+        return original(split, size, steps, generator)
+
+    monkeypatch.setattr(module, "minibatches", watched)
+    go(make_grid, splits, replace(SETTINGS, epochs=3, batch_size=100))
+    assert asked == [(240, 100, 3)] * 3  # 240 images in batches of 100
+
+
+# --- frozen stays frozen ------------------------------------------------------------------------------------
+
+
+def test_frozen_modules_stay_bit_identical(make_grid, splits):
+    grid = make_grid()
+    grid.freeze(Path.parse("0|1"))
+    start = grid.network(PATH, "planted")
+    settings = replace(SETTINGS, refit=True, weight_decay=0.5)
+    trained = train_path(grid, "planted", PATH, *splits, settings, 0)
+    assert equal(trained.network.modules_of(0)[0], start.modules_of(0)[0])
+    assert equal(trained.network.modules_of(1)[0], start.modules_of(1)[0])
+    assert not equal(trained.network.modules_of(0)[1], start.modules_of(0)[1])
+    assert not equal(trained.network.head, start.head)
+
+
+def test_training_a_path_leaves_its_grid_alone(make_grid, splits):
+    grid = make_grid()
+    before = {name: tensor.clone() for name, tensor in grid.state_dict().items()}
+    train_path(grid, "planted", PATH, *splits, replace(SETTINGS, refit=True, epochs=2), 0)
+    assert all(torch.equal(before[name], tensor) for name, tensor in grid.state_dict().items())
+
+
+# --- refit --------------------------------------------------------------------------------------------------
+
+
+def test_refit_is_a_training_on_all_images_for_the_best_epochs(make_grid, splits, monkeypatch):
+    settings = replace(SETTINGS, refit=True, epochs=5, patience=5)
+    grid = make_grid()
+    alone = train_path(grid, "planted", PATH, *splits, replace(settings, refit=False), 3)
+    alone = replace(alone, best_epoch=3)  # as if validation had been best in the third epoch
+    shown: list[int] = []
+    original = module.minibatches
+    monkeypatch.setattr(module, "minibatches", lambda split, *more: shown.append(len(split)) or original(split, *more))
+    again = refit(alone, grid.network(PATH, "planted"), grid.shapes[1:], *splits, settings, 3)
+    assert shown == [240 + 90] * 3
+    expected = by_hand(
+        grid.network(PATH, "planted"), grid.shapes[1:], splits[0].joined(splits[1]), settings, 3, derive(3, "refit")
+    )
+    for name, got in again.network.state_dict().items():
+        torch.testing.assert_close(got, expected[name], rtol=1e-3, atol=1e-5, msg=name)
+    assert not again.network.training
+
+
+def test_refit_keeps_what_validation_said_before(make_grid, splits):
+    grid = make_grid()
+    alone = train_path(grid, "planted", PATH, *splits, SETTINGS, 3)
+    both = train_path(grid, "planted", PATH, *splits, replace(SETTINGS, refit=True), 3)
+    assert (both.history, both.best_epoch, both.accuracy) == (alone.history, alone.best_epoch, alone.accuracy)
+    assert torch.equal(both.log_p, alone.log_p)
+    assert not equal(both.network, alone.network)
+    # Having seen the validation images, it cannot be asked about them: its answers there differ from the kept ones.
+    assert not torch.equal(log_probabilities(both.network, splits[1]), both.log_p)
+
+
+# --- baselines ----------------------------------------------------------------------------------------------
+
+
+def test_the_probe_is_one_linear_layer_on_all_features(make_grid, splits):
+    trained = linear_probe(make_grid(), 3, *splits, SETTINGS, 0)
+    assert sum(p.numel() for p in trained.network.parameters()) == 3 * 8 * 2 * 2 + 3
+    assert equal(trained.network, linear_probe(make_grid(seed=9), 3, *splits, SETTINGS, 0).network)  # not the grid's
+    assert not equal(trained.network, linear_probe(make_grid(), 3, *splits, SETTINGS, 1).network)
+
+
+def test_the_probe_is_refitted_from_its_start(make_grid, splits):
+    again = linear_probe(make_grid(), 3, *splits, replace(SETTINGS, refit=True), 0)
+    assert not equal(again.network, linear_probe(make_grid(), 3, *splits, SETTINGS, 0).network)
+    assert accuracy_of(log_probabilities(again.network, splits[1]), splits[1]) > 0.9
+
+
+def test_a_path_trains_from_the_present_weights_of_the_grid(make_grid, splits):
+    grid = make_grid()
+    cold = train_path(grid, "planted", PATH, *splits, replace(SETTINGS, epochs=1), 0)
+    grid.adopt(go(make_grid, splits).network, PATH, "planted")
+    warm = train_path(grid, "planted", PATH, *splits, replace(SETTINGS, epochs=1), 0)
+    assert warm.log_likelihood > cold.log_likelihood
+
+
+def test_random_paths_are_drawn_by_the_seed(make_grid):
+    grid = make_grid(n_modules=10, max_active=3)
+    paths = random_paths(grid, 8, 0)
+    assert len(paths) == 8
+    assert len(set(paths)) > 4
+    assert paths == random_paths(grid, 8, 0)
+    assert paths[:3] == random_paths(grid, 3, 0)
+    assert paths != random_paths(grid, 8, 1)
+    assert random_paths(grid, 0, 0) == []
+
+
+# --- refusing what is not finite ----------------------------------------------------------------------------
+
+
+def test_nan_loss_names_the_epoch_and_the_way_out(make_grid, splits):
+    network = make_grid().network(PATH, "planted")
+    with torch.no_grad():
+        next(network.head.parameters()).fill_(math.nan)
+    message = r"epoch 1: the training loss became nan; lower the rate with --set training\.learning_rate=0\.0005"
+    with pytest.raises(NonFiniteFitness, match=message):
+        train(network, make_grid().shapes[1:], *splits, SETTINGS, 0)
+
+
+def test_a_last_step_into_nothing_is_noticed(make_grid, splits):
+    """The only loss of the only epoch is finite; the weights after it are not good for anything."""
+    settings = replace(SETTINGS, epochs=1, batch_size=240, learning_rate=1e30)
+    with pytest.raises(NonFiniteFitness, match="epoch 1: the validation likelihood became nan"):
+        go(make_grid, splits, settings)
