@@ -12,10 +12,11 @@ from small_world import CPU, data_dir, encoder, scratch, settings, task
 from threadpoolctl import threadpool_limits
 
 from pathsearch.encoders.features import encode
+from pathsearch.run.place import Place
 from pathsearch.run.settings import RunSettings
 from pathsearch.run.teller import Silent, Teller
-from pathsearch.search.arena import Arena
 from pathsearch.search.compare import Comparison, compare
+from pathsearch.training.bench import Bench
 
 SEEDS = 2
 
@@ -35,7 +36,7 @@ def run(
     comparison = Comparison.of(runs_dir, of, seeds, encoder(), without)
     with threadpool_limits(1):
         report = compare(
-            task("blobs"), encoder(), of, seeds, comparison, data_dir() / "features", CPU, tell or Silent()
+            task("blobs"), encoder(), of, seeds, comparison, Place(data_dir() / "features", CPU, tell or Silent())
         )
     return comparison, report
 
@@ -53,7 +54,6 @@ def compared() -> tuple[Comparison, dict[str, Any]]:
     return run(scratch() / "compared")
 
 
-def arena(of: RunSettings | None = None) -> Arena:
-    found = encode(task("blobs"), encoder(), data_dir() / "features")
-    parts = (found.train(), found.validation())
-    return Arena(task("blobs"), encoder().feature_shape, of or chosen(), *parts, CPU, Silent())
+def bench(of: RunSettings | None = None) -> Bench:
+    features = encode(task("blobs"), encoder(), data_dir() / "features")
+    return Bench.of(of or chosen(), encoder(), features, Place(data_dir() / "features"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from benches import bench
 from torch import Tensor
 
 from pathsearch.grid.path import Path
@@ -15,11 +16,11 @@ PATHS = [Path.parse(text) for text in ("0|1", "1+2|3", "0+3|1+2", "2|0")]
 
 
 def shared(make_grid, splits, settings: SearchSettings = SETTINGS, seed: int = 0, **options) -> SharedWeights:
-    return SharedWeights(make_grid(**options), "planted", *splits, settings, seed)
+    return SharedWeights(bench(splits, settings, seed=seed), make_grid(**options))
 
 
 def fresh(make_grid, splits, settings: SearchSettings = SETTINGS, seed: int = 0, **options) -> FreshWeights:
-    return FreshWeights(make_grid(**options), "planted", *splits, settings, seed)
+    return FreshWeights(bench(splits, settings, seed=seed), make_grid(**options))
 
 
 def snapshot(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

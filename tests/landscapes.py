@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import torch
 
 from pathsearch.grid.path import Path, Space
 from pathsearch.grid.recipe import CHOICES, Recipe
@@ -96,3 +97,18 @@ def true_front(space: Space, worth: Worth) -> set[tuple[float, float]]:
 def assert_finds_the_front(state: SearchState, space: Space, worth: Worth) -> None:
     found = {value(Path.parse(text), worth, True) for text in state.parents}
     assert true_front(space, worth) <= found
+
+
+def without_times(state: SearchState) -> dict[str, Any]:
+    plain = state.to_dict()
+    plain["log"] = [{key: v for key, v in row.items() if key != "seconds"} for row in plain["log"]]
+    return plain
+
+
+def assert_same_end(first: Any, second: Any) -> None:
+    assert without_times(first[0]) == without_times(second[0])
+    one, other = first[1].state(), second[1].state()
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    weights, others = first[1].grid.state_dict(), second[1].grid.state_dict()
+    assert all(torch.equal(weights[name], others[name]) for name in weights)

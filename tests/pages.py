@@ -6,10 +6,10 @@ import functools
 from pathlib import Path
 
 from small_world import (
-    CPU,
     copied,
     data_dir,
     finished,
+    place,
     scratch,
 )
 
@@ -18,7 +18,6 @@ from pathsearch.experts import joint
 from pathsearch.reports import figures
 from pathsearch.reports.report_page import write_page
 from pathsearch.run.runs import Run, read_json
-from pathsearch.run.teller import Silent
 
 
 @functools.cache
@@ -34,7 +33,7 @@ def run_folder() -> Path:
 def joint_folder() -> Path:
     """A joint evaluation with its figures and its page."""
     runs = [finished("blobs"), finished("stripes")]
-    report = joint.joint_evaluate(runs, data_dir(), data_dir() / "features", CPU, 0, Silent())
+    report = joint.joint_evaluate(runs, data_dir(), place(), 0)
     folder = joint.save(report, scratch() / "pages")
     figures.plot_joint(folder)
     write_page(folder, data_dir())

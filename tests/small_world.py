@@ -36,10 +36,10 @@ from data_prep.manifest import Task, load_task, save_task
 from pathsearch.encoders.encoder import Encoder
 from pathsearch.experts import evolve as evolving
 from pathsearch.experts.heritage import Heritage
+from pathsearch.run.place import Place
 from pathsearch.run.runs import GENERATION, Run
 from pathsearch.run.settings import EncoderSettings, GridSettings, RunSettings, SearchSettings, TrainingSettings
 from pathsearch.run.sums import DUE
-from pathsearch.run.teller import Silent
 
 SIZE = 48  # pixels: SqueezeNet's maps are 2 × 2
 N_IMAGES = 120  # a task
@@ -193,7 +193,7 @@ def evolve(
     heritage.check(chosen.task, trunk, chosen.grid)
     run.open(chosen, resume=resume, overwrite=False)
     with threadpool_limits(1):  # of BLAS: threads that wait for busy cores cost seconds
-        report = evolving.evolve(prepared, trunk, chosen, run, data_dir() / "features", heritage, device, Silent())
+        report = evolving.evolve(prepared, trunk, chosen, run, heritage, place(device))
     return run, report
 
 
@@ -208,6 +208,11 @@ def options(chosen: RunSettings) -> list[str]:
                 text = value if isinstance(value, str) else json.dumps(value)
                 given += ["--set", f"{section}.{one.name}={text}"]
     return given
+
+
+def place(device: torch.device = CPU) -> Place:
+    """Where the small world works."""
+    return Place(data_dir() / "features", device)
 
 
 @functools.cache

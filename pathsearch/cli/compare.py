@@ -69,6 +69,7 @@ def compare(
     from pathsearch.grid.vocabulary import check_vocabulary
     from pathsearch.reports import figures
     from pathsearch.reports.report_page import write_page
+    from pathsearch.run.place import Place
     from pathsearch.search.compare import Comparison
     from pathsearch.search.compare import compare as compare_methods
     from pathsearch.targets.decision import check_rule
@@ -79,7 +80,8 @@ def compare(
     trunk = Encoder(settings.encoder, where)
     comparison = Comparison.of(runs_dir, settings, seeds, trunk, without or ())
     with terminal.progress():
-        report = compare_methods(prepared, trunk, settings, seeds, comparison, data_dir / "features", where, terminal)
+        place = Place(data_dir / "features", where, terminal)
+        report = compare_methods(prepared, trunk, settings, seeds, comparison, place)
     drawn = figures.plot_comparison(comparison.folder)
     page = write_page(comparison.folder, data_dir)
     terminal.comparison_table(report)

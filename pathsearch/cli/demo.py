@@ -17,6 +17,7 @@ from pathsearch.experts.evolve import evolve
 from pathsearch.experts.heritage import Heritage
 from pathsearch.reports import figures
 from pathsearch.reports.report_page import write_page
+from pathsearch.run.place import Place
 from pathsearch.run.runs import Run
 from pathsearch.run.settings import EncoderSettings, RunSettings, SearchSettings, TrainingSettings
 
@@ -41,6 +42,7 @@ def run_demo(out: Path, seed: int, device: torch.device, terminal: Terminal) -> 
             prepare_pneumonia(out / "raw" / "chest_xray", data_dir, progress=terminal.count, **options),
         ]
     encoder = Encoder(EncoderSettings(weights="random", image_size=IMAGE_SIZE), device)
+    place = Place(data_dir / "features", device, terminal)
     runs, drawn, pages = [], [], []
     for task in tasks:
         settings = RunSettings(
@@ -49,13 +51,13 @@ def run_demo(out: Path, seed: int, device: torch.device, terminal: Terminal) -> 
         run = Run(runs_dir / f"{task.name}-{task.split_name}-s{seed}")
         run.open(settings, resume=False, overwrite=True)
         with terminal.progress():
-            report = evolve(task, encoder, settings, run, data_dir / "features", Heritage(), device, terminal)
+            report = evolve(task, encoder, settings, run, Heritage(), place)
         terminal.run_table(report)
         drawn += figures.plot_run(run.folder)
         pages.append(write_page(run.folder, data_dir))
         runs.append(run)
     with terminal.progress():
-        joint_report = joint.joint_evaluate(runs, data_dir, data_dir / "features", device, seed, terminal)
+        joint_report = joint.joint_evaluate(runs, data_dir, place, seed)
     folder = joint.save(joint_report, runs_dir)
     drawn += figures.plot_joint(folder)
     pages.append(write_page(folder, data_dir))

@@ -126,6 +126,7 @@ def evolve(
     from pathsearch.grid.vocabulary import check_vocabulary
     from pathsearch.reports import figures
     from pathsearch.reports.report_page import write_page
+    from pathsearch.run.place import Place
     from pathsearch.run.runs import named_run, unsealed
     from pathsearch.targets.decision import check_rule
 
@@ -145,7 +146,8 @@ def evolve(
             report, earlier = run.report(), [run, *earlier]
         else:
             with terminal.progress():
-                report = evolve_task(prepared, trunk, settings, run, data_dir / "features", heritage, where, terminal)
+                place = Place(data_dir / "features", where, terminal)
+                report = evolve_task(prepared, trunk, settings, run, heritage, place)
         drawn = figures.plot_run(run.folder)
         page = write_page(run.folder, data_dir)
     for line in unsealed(earlier):
@@ -182,6 +184,7 @@ def joint_eval(
     from pathsearch.experts import joint
     from pathsearch.reports import figures
     from pathsearch.reports.report_page import write_page
+    from pathsearch.run.place import Place
     from pathsearch.run.runs import find_run, newest_finished, unsealed
 
     terminal = Terminal(as_json)
@@ -192,8 +195,8 @@ def joint_eval(
     for line in unsealed(chosen):
         terminal.say(line)
     with terminal.progress():
-        where, cache = choose_device(device), data_dir / "features"
-        report = joint.joint_evaluate(chosen, data_dir, cache, where, seed, terminal, false_rejection, left_out)
+        place = Place(data_dir / "features", choose_device(device), terminal)
+        report = joint.joint_evaluate(chosen, data_dir, place, seed, false_rejection, left_out)
     folder = joint.save(report, runs_dir)
     drawn = figures.plot_joint(folder)
     page = write_page(folder, data_dir)

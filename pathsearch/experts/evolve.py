@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path as FilePath
+from functools import partial
 from typing import Any
-
-import torch
 
 from data_prep.manifest import Task
 from data_prep.whole_files import write_json
 from pathsearch.encoders.encoder import Encoder
-from pathsearch.encoders.features import Split, encode
+from pathsearch.encoders.features import encode
 from pathsearch.experts.expert import Expert, ExpertFacts
 from pathsearch.experts.heritage import Heritage
 from pathsearch.experts.reporting import Outcome, report
@@ -21,34 +18,27 @@ from pathsearch.experts.router import Territory
 from pathsearch.grid.grid import Grid, PathNetwork
 from pathsearch.grid.path import Path
 from pathsearch.grid.plugins import plugins_of
+from pathsearch.run.place import Place
 from pathsearch.run.runs import Run, forget_trainings, write_table
 from pathsearch.run.sealed import owner_of
-from pathsearch.run.settings import RunSettings, TrainingSettings
-from pathsearch.run.teller import Teller
+from pathsearch.run.settings import RunSettings
 from pathsearch.run.threads import choose_threads, keeps_threads
-from pathsearch.search.choice import choose_path
+from pathsearch.search.choice import Choice, choose
 from pathsearch.search.finalists import finalists
-from pathsearch.search.search import SearchState, search
+from pathsearch.search.search import Ground, SearchState, search
 from pathsearch.targets.decision import fix_threshold
 from pathsearch.training import baselines
+from pathsearch.training.bench import Bench
 from pathsearch.training.cost import training_work
-from pathsearch.training.fitness import Evaluator, SharedWeights
-from pathsearch.training.folds import labels_scored
-from pathsearch.training.fresh import FreshWeights
+from pathsearch.training.fitness import Evaluator
+from pathsearch.training.fresh import evaluator
 from pathsearch.training.kept import Kept
 from pathsearch.training.last_training import Trained
 
 
 @keeps_threads()
 def evolve(
-    task: Task,
-    encoder: Encoder,
-    settings: RunSettings,
-    run: Run,
-    cache_dir: FilePath,
-    heritage: Heritage,
-    device: torch.device,
-    tell: Teller,
+    task: Task, encoder: Encoder, settings: RunSettings, run: Run, heritage: Heritage, place: Place
 ) -> dict[str, Any]:
     """Search, choose, train, fix and at the very end test one task's path.
 
@@ -57,101 +47,60 @@ def evolve(
         encoder: as the settings say.
         settings: everything that decides the outcome.
         run: opened; what it holds of an interrupted search is gone on with.
-        cache_dir: of the encoded features.
         heritage: earlier experts of the grid that this run starts on; may be empty.
-        device: of the grid; features are kept on the CPU.
-        tell: progress.
+        place: cache, device and progress.
 
     Returns:
         The report, as written to `report.json`.
     """
     seconds: dict[str, float] = {}
-    clock = _Clock(seconds)
+    clock, tell = _Clock(seconds), place.tell
     # 1. every image through the encoder, once; only training and validation labels from here on
     tell.stage("encode", 0)
-    features = encode(task, encoder, cache_dir, settings.training.views, tell.count)
+    features = encode(task, encoder, place.cache_dir, settings.training.views, tell.count)
     features = features.limited(settings.training.images_per_class, settings.seed)
-    training, validation = features.train(), features.validation()
+    bench = Bench.of(settings, encoder, features, place)
     clock.lap("encode")
 
     # 2. a grid with the task's head, and the modules of earlier experts fixed in their places
-    grid = Grid(encoder.feature_shape, settings.grid, settings.seed, encoder.taps)
+    grid = bench.grid()
     heritage.settle(grid)
-    grid.add_head(task.name, len(task.classes))
     start = {name: tensor.clone() for name, tensor in grid.state_dict().items()}
-    grid.to(device)
     threads = choose_threads(training_work(grid, task.name, settings.training.batch_size), tell)
 
     # 3. the search; kept every generation
-    way = SharedWeights if settings.search.weights == "shared" else FreshWeights
-    evaluator: Evaluator = way(grid, task.name, training, validation, settings.search, settings.seed)
-
-    def size_of(path: Path) -> int:
-        return grid.count_parameters(path, task.name)
-
     ancestors = [ancestor.sha256 for ancestor in heritage.ancestors]
     kept = Kept(run.checkpoint_dir, owner_of(settings.to_dict(), task.fingerprint, encoder.key, ancestors))
-    state = _search(evaluator, grid, settings, run, kept, size_of, tell)
+    scorer = evaluator(bench, grid)
+    ground = Ground.of(grid, task.name, settings.search.rungs)
+    state = _search(bench, ground, scorer, run, kept)
     clock.lap("search")
 
-    # 4. finalists of different sizes, each trained alone from the same initial weights; the smallest good one wins.
-    # Every training is kept as soon as it is finished, and only read back if the run was interrupted after it
-    scored = labels_scored(settings.search, training, validation)
-    candidates = finalists(evaluator, state, size_of, settings, scored)
+    # 4. finalists of different sizes, each trained alone from the same initial weights; the smallest good one wins
+    candidates = finalists(bench, ground, scorer, state)
     grid.load_state_dict(start)
-    number, recipes = settings.training.random_paths, settings.search.recipes
-    others = baselines.random_paths(grid, number, settings.seed, recipes)
-    tell.stage("train", len(candidates) + 1 + len(others) + 2)
-    done = 0
-
-    def once(label: str, of: str, untrained: Callable[[], PathNetwork], make: Callable[[], Trained]) -> Trained:
-        nonlocal done
-        tell.advance(done, label)
-        done += 1
-        return kept.training(done, f"{label}, {of}", untrained, make)
-
-    def train_alone(path: Path, label: str, last: TrainingSettings = settings.training) -> Trained:
-        return once(
-            label,
-            str(path),
-            lambda: grid.network(path, task.name),
-            lambda: baselines.train_path(grid, task.name, path, training, validation, last, settings.seed),
-        )
-
-    without_refit = replace(settings, training=replace(settings.training, refit=False))
-    choice = choose_path(grid, task.name, candidates, training, validation, without_refit, train_alone)
-    path = choice.path
-    best = once(
-        "refit",
-        str(path),
-        lambda: grid.network(path, task.name),
-        lambda: baselines.refit_path(
-            choice.best, grid, task.name, path, training, validation, settings.training, settings.seed
-        ),
-    )
-    choice = replace(choice, best=best)
+    others = baselines.random_paths(grid, settings.training.random_paths, settings.seed, settings.search.recipes)
+    trainings = _Trainings(bench, grid, kept, len(candidates) + 1 + len(others) + 2)
+    choice = choose(bench, grid, candidates, [trainings.alone(path, f"finalist {path}") for path in candidates])
+    best = trainings.refit(choice)
     clock.lap("finalists")
 
     # 5. the baselines, trained the same way
     rivals: dict[str, list[tuple[str, Trained]]] = {
-        "random_path": [(str(other), train_alone(other, "random paths")) for other in others],
-        "full_grid": [("full grid", train_alone(grid.space.full_path(), "full grid"))],
+        "random_path": [(str(path), trainings.whole(path, "random paths")) for path in others],
+        "full_grid": [("full grid", trainings.whole(grid.space.full_path(), "full grid"))],
+        "linear_probe": [("linear probe", trainings.probe())],
     }
-    n_classes = len(task.classes)
-    probe = once(
-        "linear probe",
-        "all features",
-        lambda: baselines.probe_network(grid, n_classes, settings.seed),
-        lambda: baselines.linear_probe(grid, n_classes, training, validation, settings.training, settings.seed),
-    )
-    rivals["linear_probe"] = [("linear probe", probe)]
     clock.lap("baselines")
 
     # 6. fix the expert: path, weights, threshold, router statistics; nothing may change after this line
-    expert = _fix(task, encoder, settings, run, grid, path, best, training.standardise, validation)
+    grid.adopt(best.network, choice.path, task.name)
+    facts = _facts(bench, grid, choice, task, encoder)
+    Expert(facts, best.network.cpu(), bench.training.standardise).save(run.expert_file)
+    expert = Expert.load(run.expert_file)  # what is tested is what is on disk
     write_table(run.training_file, best.history)
-    _write_path(run, grid, path, task, heritage)
-    Territory.fit(training.pooled(), training.labels, validation.pooled()).save(run.router_file)
+    _write_path(run, grid, choice.path, task, heritage)
+    Territory.fit(bench.training.pooled(), bench.training.labels, bench.validation.pooled()).save(run.router_file)
     clock.lap("fix")
 
     # 7. the test images, read once, for the expert and its baselines
@@ -159,7 +108,7 @@ def evolve(
     outcome = Outcome(task, encoder, settings, features, grid, state, choice, rivals, expert, heritage)
     result = report(outcome)
     result["threads"] = threads
-    result["earlier_experts"] = heritage.verify(grid, validation)
+    result["earlier_experts"] = heritage.verify(grid, bench.validation)
     clock.lap("test")
     result["seconds"] = {**seconds, "search_generations": sum(row["seconds"] for row in state.log)}
     result["seconds"]["total"] = sum(seconds.values())
@@ -181,24 +130,16 @@ class _Clock:
         self.seconds[stage], self.last = now - self.last, now
 
 
-def _search(
-    evaluator: Evaluator,
-    grid: Grid,
-    settings: RunSettings,
-    run: Run,
-    kept: Kept,
-    size_of: Callable[[Path], int],
-    tell: Teller,
-) -> SearchState:
-    saved = kept.generation()
+def _search(bench: Bench, ground: Ground, scorer: Evaluator, run: Run, kept: Kept) -> SearchState:
+    saved, tell = kept.generation(), bench.tell
     state = None
     if saved:
         state = SearchState(**saved[0])
-        evaluator.load_state(saved[1])
-    tell.stage("search", settings.search.generations)
+        scorer.load_state(saved[1])
+    tell.stage("search", bench.search.generations)
 
     def on_generation(state: SearchState) -> None:
-        kept.save_generation(state.to_dict(), evaluator.state())
+        kept.save_generation(state.to_dict(), scorer.state())
         write_table(run.log_file, state.log)
         row = state.log[-1]
         tell.advance(len(state.log), f"best {row['best']:.4f}  mean {row['mean']:.4f}  {row['best_path']}")
@@ -206,38 +147,62 @@ def _search(
     if state:  # a kill may have come between the generation and its log
         write_table(run.log_file, state.log)
         tell.advance(len(state.log), "resumed")
-    first = grid.rungs(settings.search.rungs)
-    return search(evaluator, grid.space, settings.search, settings.seed, size_of, state, on_generation, first)
+    return search(scorer, ground, bench.search, bench.seed, state, on_generation)
 
 
-def _fix(
-    task: Task,
-    encoder: Encoder,
-    settings: RunSettings,
-    run: Run,
-    grid: Grid,
-    path: Path,
-    best: Trained,
-    standardise: Any,
-    validation: Split,
-) -> Expert:
-    probabilities = best.log_p.double().exp().numpy()
-    facts = ExpertFacts(
+class _Trainings:
+    """The last trainings of a run, told of as they come.
+
+    Each is kept as soon as it is finished, and only read back if the run was interrupted after it.
+    """
+
+    def __init__(self, bench: Bench, grid: Grid, kept: Kept, number: int) -> None:
+        """Of paths of a grid, from its present weights; there will be so many."""
+        self.bench, self.grid, self.kept, self.done = bench, grid, kept, 0
+        bench.tell.stage("train", number)
+
+    def alone(self, path: Path, label: str) -> Trained:
+        """A candidate's, which leaves the validation images to choose by."""
+        return self._path(path, label, lambda: baselines.train_path(self.bench.without_refit(), self.grid, path))
+
+    def whole(self, path: Path, label: str) -> Trained:
+        """A baseline's."""
+        return self._path(path, label, lambda: baselines.train_path(self.bench, self.grid, path))
+
+    def refit(self, choice: Choice) -> Trained:
+        """The chosen one's, on validation images too if the settings ask for it."""
+        path = choice.path
+        return self._path(path, "refit", lambda: baselines.refit_path(self.bench, self.grid, path, choice.best))
+
+    def probe(self) -> Trained:
+        """The linear probe's."""
+        make, untrained = partial(baselines.linear_probe, self.bench), partial(baselines.probe_network, self.bench)
+        return self._once("linear probe", "all features", untrained, make)
+
+    def _path(self, path: Path, label: str, make: Callable[[], Trained]) -> Trained:
+        return self._once(label, str(path), lambda: self.grid.network(path, self.bench.task), make)
+
+    def _once(self, label: str, of: str, untrained: Callable[[], PathNetwork], make: Callable[[], Trained]) -> Trained:
+        self.bench.tell.advance(self.done, label)
+        self.done += 1
+        return self.kept.training(self.done, f"{label}, {of}", untrained, make)
+
+
+def _facts(bench: Bench, grid: Grid, choice: Choice, task: Task, encoder: Encoder) -> ExpertFacts:
+    path, said = choice.path, choice.best.log_p.double().exp().numpy()
+    specifications = [[grid.specifications[n][i] for i in layer] for n, layer in enumerate(path.layers)]
+    return ExpertFacts(
         task=task.name,
         classes=list(task.classes),
         path=str(path),
-        specifications=[[grid.specifications[n][i] for i in layer] for n, layer in enumerate(path.layers)],
+        specifications=specifications,
         shapes=[list(shape) for shape in grid.shapes],
         encoder=encoder.identity,
-        threshold=fix_threshold(settings.training.threshold, validation.labels.numpy(), probabilities),
+        threshold=fix_threshold(bench.last.threshold, bench.validation.labels.numpy(), said),
         split=task.split_name,
-        seed=settings.seed,
-        plugins=plugins_of(grid.specifications[n][i] for n, layer in enumerate(path.layers) for i in layer),
+        seed=bench.seed,
+        plugins=plugins_of(one for layer in specifications for one in layer),
     )
-    grid.adopt(best.network, path, task.name)
-    expert = Expert(facts, best.network.cpu(), standardise)
-    expert.save(run.expert_file)
-    return Expert.load(run.expert_file)  # what is tested is what is on disk
 
 
 def _write_path(run: Run, grid: Grid, path: Path, task: Task, heritage: Heritage) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from data_prep.errors import PathsearchError
 from data_prep.manifest import Task, load_task
@@ -24,9 +23,9 @@ from pathsearch.measures import confusions
 from pathsearch.measures.clusters import clusters
 from pathsearch.measures.intervals import WORDS, rate_interval
 from pathsearch.measures.metrics import UNKNOWN, evaluate
+from pathsearch.run.place import Place
 from pathsearch.run.runs import Run, environment, read_json
 from pathsearch.run.sums import DUE, SUMS, check_sums, write_sums
-from pathsearch.run.teller import Teller
 from pathsearch.run.threads import choose_threads, keeps_threads
 from pathsearch.targets.mistakes import most_confident, together
 from pathsearch.training.cost import answering_work
@@ -38,10 +37,8 @@ SAVED = ("env.json", "report.json")  # what the digests of a saved evaluation ar
 def joint_evaluate(
     runs: Sequence[Run],
     data_dir: Path,
-    cache_dir: Path,
-    device: torch.device,
+    place: Place,
     seed: int,
-    tell: Teller,
     false_rejection: float = FALSE_REJECTION,
     left_out: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
@@ -50,10 +47,8 @@ def joint_evaluate(
     Args:
         runs: one finished run a task, all on one encoder.
         data_dir: where the prepared tasks lie.
-        cache_dir: of the encoded features.
-        device: of the encoder, if anything must still be encoded.
+        place: cache, device of the encoder, if anything must still be encoded, and progress.
         seed: of the order of the mixture (which changes no answer) and of the bootstrap.
-        tell: progress.
         false_rejection: share of each task's own validation images that the router may call unknown.
         left_out: runs that are not among `runs`, and why, for the report.
 
@@ -64,7 +59,8 @@ def joint_evaluate(
         PathsearchError: runs of one task twice, of different encoders, or unfinished; an encoder or a task that
             is not what it was.
     """
-    model = Model.of(runs, device, false_rejection)
+    tell = place.tell
+    model = Model.of(runs, place.device, false_rejection)
     experts, encoder = model.experts, model.encoder
     tests: dict[str, Split] = {}
     tasks: dict[str, Task] = {}
@@ -72,7 +68,7 @@ def joint_evaluate(
         task = tasks[name] = load_task(data_dir, name)
         check_unchanged(run, expert, task, encoder)
         tell.stage("encode", 0)
-        tests[name] = encode(task, encoder, cache_dir, 1, tell.count).test()
+        tests[name] = encode(task, encoder, place.cache_dir, 1, tell.count).test()
     work = max(answering_work(one.network, one.facts.shapes[0], CHUNK) for one in experts.values())
     threads = choose_threads(work, tell)
     answers = answer(tests, experts, model.router, seed, tell)

@@ -109,11 +109,6 @@ class PathNetwork(nn.Module):
         """The active modules of a layer, in the order of the path."""
         return cast(nn.ModuleList, self.layers[layer])
 
-    @property
-    def n_classes(self) -> int:
-        """K, from the last bias of the head."""
-        return len(list(self.head.parameters())[-1])
-
     def forward(self, x: Tensor, masks: Sequence[Tensor] | None = None) -> Tensor:  # (B, C, H, W) -> (B, K)
         """Run it; see the class."""
         for number in range(len(self.layers)):

@@ -1,23 +1,17 @@
-"""Where the evolved path and its controls meet: what all share, what each may spend, and what one leaves behind."""
+"""What a method of a comparison may spend on its bench, and what it leaves behind."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from torch import Tensor
 
-from data_prep.manifest import Task
-from pathsearch.encoders.features import Split
-from pathsearch.grid.grid import Grid, PathNetwork, count
-from pathsearch.grid.modules import Shape
-from pathsearch.grid.path import Path
-from pathsearch.run.settings import RunSettings
-from pathsearch.run.teller import Teller
+from pathsearch.grid.grid import PathNetwork, count
 from pathsearch.targets.decision import fix_threshold
-from pathsearch.training import baselines
+from pathsearch.training.bench import Bench
 from pathsearch.training.cost import Cost, epoch_images, multiply_adds
 from pathsearch.training.last_training import Trained
 
@@ -37,71 +31,42 @@ class Budget:
         return self.search + self.last
 
 
-@dataclass(frozen=True)
-class Arena:
-    """What all rivals share: features and settings."""
+def minibatches(bench: Bench) -> int:
+    """Minibatches that the evolved path's search draws at most; `fresh` weights: for each path, and each fold."""
+    one = bench.search
+    if one.weights == "shared":
+        return one.warmup + one.generations * one.steps
+    return one.population * one.generations * one.steps * one.folds
 
-    task: Task
-    shape: Shape  # of the encoder's maps
-    settings: RunSettings
-    training: Split
-    validation: Split
-    device: Any
-    tell: Teller
-    taps: tuple[int, ...] = ()  # channels of each of the encoder's
 
-    def grid(self, seed: int) -> Grid:
-        """A grid at a seed's initial weights, with the task's head."""
-        grid = Grid(self.shape, self.settings.grid, seed, self.taps)
-        grid.add_head(self.task.name, len(self.task.classes))
-        return grid.to(self.device)
+def most(bench: Bench) -> Budget:
+    """The most that the evolved path may spend; what it does spend, its plateau and its known paths decide."""
+    one, last = bench.search, bench.last
+    paths = one.population if one.weights == "shared" else 1  # which every minibatch trains
+    images = min(one.batch_size, len(bench.training))
+    return Budget(minibatches(bench) * images * paths, last.finalists * last.epochs * epoch(bench))
 
-    def seen(self, split: Split) -> Split:
-        """A split as this arena's networks see it: few training images have a mean and spread of their own."""
-        return replace(split, standardise=self.training.standardise)
 
-    @property
-    def minibatches(self) -> int:
-        """Minibatches that the evolved path's search draws at most; `fresh` weights: for each path, and each fold."""
-        one = self.settings.search
-        if one.weights == "shared":
-            return one.warmup + one.generations * one.steps
-        return one.population * one.generations * one.steps * one.folds
+def epoch(bench: Bench) -> int:
+    """Images of one epoch of a last training."""
+    return epoch_images(len(bench.training), bench.last.batch_size)
 
-    @property
-    def most(self) -> Budget:
-        """The most that the evolved path may spend; what it does spend, its plateau and its known paths decide."""
-        one, last = self.settings.search, self.settings.training
-        paths = one.population if one.weights == "shared" else 1  # which every minibatch trains
-        images = min(one.batch_size, len(self.training))
-        return Budget(self.minibatches * images * paths, last.finalists * last.epochs * self.epoch)
 
-    @property
-    def epoch(self) -> int:
-        """Images of one epoch of a last training."""
-        return epoch_images(len(self.training), self.settings.training.batch_size)
+def n_candidates(bench: Bench, budget: Budget) -> int:
+    """Trainings that a budget is enough for, if none of them stops early."""
+    return math.ceil(budget.total / (bench.last.epochs * epoch(bench)))
 
-    def candidates(self, budget: Budget) -> int:
-        """Trainings that a budget is enough for, if none of them stops early."""
-        return math.ceil(budget.total / (self.settings.training.epochs * self.epoch))
 
-    def alone(self, grid: Grid, path: Path, seed: int) -> Trained:
-        """A path's last training from the grid's present weights, without a refit."""
-        last = replace(self.settings.training, refit=False)
-        return baselines.train_path(grid, self.task.name, path, self.training, self.validation, last, seed)
+def threshold(bench: Bench, log_p: Tensor) -> float | None:
+    """The threshold that the settings' rule fixes on these answers to the validation images."""
+    return fix_threshold(bench.last.threshold, bench.validation.labels.numpy(), log_p.double().exp().numpy())
 
-    def threshold(self, log_p: Tensor) -> float | None:
-        """The threshold that the settings' rule fixes on these answers to the validation images."""
-        rule, labels = self.settings.training.threshold, self.validation.labels.numpy()
-        return fix_threshold(rule, labels, log_p.double().exp().numpy())
 
-    def cost(self, trained: Trained, epochs: int, *, refit: bool = False) -> Cost:
-        """Of so many epochs of a network's training, as a refit on validation images too."""
-        last = self.settings.training
-        images = self.epoch
-        if refit:
-            images = epoch_images(len(self.training) + len(self.validation), last.batch_size)
-        return Cost.alone(epochs * images, multiply_adds(trained.network, self.shape))
+def cost(bench: Bench, trained: Trained, epochs: int, *, refit: bool = False) -> Cost:
+    """Of so many epochs of a network's training, as a refit on validation images too."""
+    more = len(bench.validation) if refit else 0
+    images = epoch_images(len(bench.training) + more, bench.last.batch_size)
+    return Cost.alone(epochs * images, multiply_adds(trained.network, bench.shape))
 
 
 @dataclass(frozen=True)
@@ -116,15 +81,15 @@ class Entry:
     @classmethod
     def of(
         cls,
-        arena: Arena,
+        bench: Bench,
         results: Sequence[Trained],
         chosen: int,
         best: Trained,
         path: str | None,
     ) -> Entry:
         """What remains of trained candidates of which one was chosen, and refitted if the settings ask for it."""
-        spent = sum((arena.cost(one, len(one.history)) for one in results), Cost())
-        again = arena.cost(best, best.best_epoch, refit=True) if arena.settings.training.refit else Cost()
+        spent = sum((cost(bench, one, len(one.history)) for one in results), Cost())
+        again = cost(bench, best, best.best_epoch, refit=True) if bench.last.refit else Cost()
         facts = {
             "path": path,
             "parameters": count(best.network),
@@ -153,12 +118,12 @@ def weights_of(network: PathNetwork) -> dict[str, Tensor]:
     return {key: tensor.detach().cpu().contiguous() for key, tensor in network.state_dict().items()}
 
 
-def until_spent(budget: Budget, trainings: Iterator[tuple[Any, Trained]], arena: Arena) -> list[tuple[Any, Trained]]:
+def until_spent(bench: Bench, budget: Budget, trainings: Iterator[tuple[Any, Trained]]) -> list[tuple[Any, Trained]]:
     """Train one candidate after another until their path-images reach the budget; at least one."""
     found, spent = [], 0
     for candidate, trained in trainings:
         found.append((candidate, trained))
-        spent += len(trained.history) * arena.epoch
+        spent += len(trained.history) * epoch(bench)
         if spent >= budget.total:
             break
     return found

@@ -25,17 +25,18 @@ from pathsearch.measures.clusters import clusters
 from pathsearch.measures.intervals import method as by_what
 from pathsearch.measures.paired import paired
 from pathsearch.measures.statistics import correct, mcnemar, over_seeds, spread
+from pathsearch.run.place import Place
 from pathsearch.run.runs import environment, read_json
 from pathsearch.run.settings import RunSettings
-from pathsearch.run.teller import Teller
 from pathsearch.run.tensor_file import save_tensors
 from pathsearch.run.threads import choose_threads, keeps_threads
 from pathsearch.search import rivals
-from pathsearch.search.arena import STAGES, Arena, Budget, Entry
+from pathsearch.search.arena import STAGES, Budget, Entry, minibatches
 from pathsearch.search.rivals import METHODS
 from pathsearch.search.tradeoff import FRONTED, equivalence_report, fronts_report, read_front, sizes_of
 from pathsearch.search.verdict import NAMES, comparison_verdict, verdict
 from pathsearch.targets.decision import decide
+from pathsearch.training.bench import Bench
 from pathsearch.training.cost import training_work
 
 NEEDED = ("evolved", "linear_probe")  # the question, and the floor of the fronts
@@ -146,9 +147,7 @@ def compare(
     settings: RunSettings,
     seeds: int,
     comparison: Comparison,
-    cache_dir: FilePath,
-    device: torch.device,
-    tell: Teller,
+    place: Place,
 ) -> dict[str, Any]:
     """Let every method run at every seed, then read the test images once, for all of them.
 
@@ -158,9 +157,7 @@ def compare(
         settings: of the evolved path; the controls' follow from them.
         seeds: K; they are `settings.seed` and the K - 1 after it.
         comparison: its directory; parts that are there are not made again.
-        cache_dir: of the encoded features.
-        device: of the grids.
-        tell: progress.
+        place: cache, device and progress.
 
     Returns:
         The report, as written to `report.json`.
@@ -170,20 +167,21 @@ def compare(
     write_json(comparison.folder / "config.json", {**settings.to_dict(), "seeds": seeds, "without": comparison.without})
     write_json(comparison.folder / "env.json", environment())
     # 1. features, once; only training and validation labels from here on
+    tell = place.tell
     tell.stage("encode", 0)
-    features = encode(task, encoder, cache_dir, settings.training.views, tell.count)
+    features = encode(task, encoder, place.cache_dir, settings.training.views, tell.count)
     numbers = range(settings.seed, settings.seed + seeds)
-    drawn = [features.limited(settings.training.images_per_class, seed) for seed in numbers]
-    arenas = [
-        Arena(task, encoder.feature_shape, settings, one.train(), one.validation(), device, tell, encoder.taps)
-        for one in drawn
+    benches = [
+        Bench.of(settings, encoder, features.limited(settings.training.images_per_class, seed), place).at(seed)
+        for seed in numbers
     ]
-    threads = choose_threads(training_work(arenas[0].grid(0), task.name, settings.training.batch_size), tell)
+    threads = choose_threads(training_work(benches[0].grid(), task.name, settings.training.batch_size), tell)
     # 2. every method at every seed, fixed on validation and on disk before any test image is read; what another
     # process is making is left to it, and awaited at the end
     made: dict[tuple[str, int], Entry] = {}
     for wait in (False, True):
-        for arena, seed in zip(arenas, numbers, strict=True):
+        for bench in benches:
+            seed = bench.seed
             for method in [name for name in comparison.methods if (name, seed) not in made]:
                 evolved = made.get(("evolved", seed))
                 if method != "evolved" and evolved is None:
@@ -191,7 +189,7 @@ def compare(
                 tell.stage(f"{method} {seed}", 0)
                 with comparison.claim(f"s{seed}-{method}", wait) as ours:
                     if ours:
-                        made[method, seed] = _part(comparison, arena, method, seed, evolved)
+                        made[method, seed] = _part(comparison, bench, method, evolved)
     entries = {method: [made[method, seed] for seed in numbers] for method in comparison.methods}
     # 3. the test images, once
     with comparison.claim("report", wait=True):
@@ -200,15 +198,15 @@ def compare(
         tell.stage("test", 0)
         test = features.test()
         said = {
-            method: [rivals.answers(arena, one, test) for arena, one in zip(arenas, several, strict=True)]
+            method: [rivals.answers(bench, one, test) for bench, one in zip(benches, several, strict=True)]
             for method, several in entries.items()
         }
         fronts = {
-            method: [read_front(arena, one, test) for arena, one in zip(arenas, entries[method], strict=True)]
+            method: [read_front(bench, one, test) for bench, one in zip(benches, entries[method], strict=True)]
             for method in FRONTED
             if method in entries
         }
-        result = _report(arenas, encoder, entries, said, fronts, test)
+        result = _report(task, encoder, benches, entries, said, fronts, test)
         result["threads"] = threads
         write_json(comparison.report_file, result)
     return result
@@ -220,26 +218,27 @@ def _read(comparison: Comparison) -> dict[str, Any]:
     return {**found, "verdict": comparison_verdict(found)}
 
 
-def _part(comparison: Comparison, arena: Arena, method: str, seed: int, evolved: Entry | None) -> Entry:
+def _part(comparison: Comparison, bench: Bench, method: str, evolved: Entry | None) -> Entry:
     """One method at one seed, from disk if it is there; with what the evolved path spent, once that is known."""
-    entry = comparison.load(seed, method)
+    entry = comparison.load(bench.seed, method)
     if entry is None:
-        entry = rivals.enter(arena, method, seed, None if evolved is None else evolved.spent)
+        entry = rivals.enter(bench, method, None if evolved is None else evolved.spent)
         comparison.save(entry)
     return entry
 
 
 def _report(
-    arenas: Sequence[Arena],
+    task: Task,
     encoder: Encoder,
+    benches: Sequence[Bench],
     entries: dict[str, list[Entry]],
     said: dict[str, list[np.ndarray]],
     fronts: dict[str, list[dict[str, Any]]],
     test: Split,
 ) -> dict[str, Any]:
-    arena = arenas[0]
-    methods = {method: _method(arenas, several, said[method], test) for method, several in entries.items()}
-    measure = arena.settings.search.fitness
+    bench = benches[0]
+    methods = {method: _method(benches, several, said[method], test) for method, several in entries.items()}
+    measure = bench.search.fitness
     answers = {
         method: [(p, decide(p, one.facts["threshold"])) for one, p in zip(entries[method], said[method], strict=True)]
         for method in said
@@ -249,26 +248,26 @@ def _report(
     fidelity = [one.facts["fidelity"] for one in entries["evolved"] if "fidelity" in one.facts]
     result = {
         "kind": "comparison",
-        "task": arena.task.name,
-        "split": arena.task.split_name,
-        "split_in_words": split_in_words(arena.task, arena.settings.training.images_per_class),
+        "task": task.name,
+        "split": task.split_name,
+        "split_in_words": split_in_words(task, bench.last.images_per_class),
         "encoder": {**encoder.identity, "key": encoder.key},
         "seeds": [one.facts["seed"] for one in entries["evolved"]],
         "measure": measure,
         "intervals": by_what(clusters(test.groups, len(test))),
-        "budget": _budget(arena, entries),
+        "budget": _budget(bench, entries),
         "left_out": [method for method in METHODS if method not in methods],
         "methods": methods,
         "against": against,
-        "fronts": fronts_report(fronts, methods, sizes_of(arena.grid(0), arena.task.name)),
+        "fronts": fronts_report(fronts, methods, sizes_of(bench.grid(), task.name)),
         "equivalence": equivalence_report(methods) if "full_grid" in methods else None,
         "rank_fidelity": {"tau": spread([one["tau"] for one in fidelity]), "each": fidelity},
     }
     return {**result, "verdict": verdict(result)}
 
 
-def _budget(arena: Arena, entries: dict[str, list[Entry]]) -> dict[str, Any]:
-    one = arena.settings
+def _budget(bench: Bench, entries: dict[str, list[Entry]]) -> dict[str, Any]:
+    one = bench.settings
     recipes = (
         "; learning rate, weight decay and dropout evolve with the path: random search and random paths draw them as "
         "its first paths do, full grid and probe for each training after their first; PathNet, which trains one grid "
@@ -279,7 +278,7 @@ def _budget(arena: Arena, entries: dict[str, list[Entry]]) -> dict[str, Any]:
     spent: list[Budget] = [entry.spent for entry in entries["evolved"]]
     drawn = [entry for method in DRAWN for entry in entries.get(method, [])]
     return {
-        "search_images": arena.minibatches * one.search.batch_size,
+        "search_images": minibatches(bench) * one.search.batch_size,
         "path_images": {"search": [own.search for own in spent], "candidates": [own.last for own in spent]},
         "finalists": one.training.finalists,
         "candidates_without_search": min(len(entry.facts["candidates"]) for entry in drawn),
@@ -296,19 +295,19 @@ def _budget(arena: Arena, entries: dict[str, list[Entry]]) -> dict[str, Any]:
 
 
 def _method(
-    arenas: Sequence[Arena], several: Sequence[Entry], said: Sequence[np.ndarray], test: Split
+    benches: Sequence[Bench], several: Sequence[Entry], said: Sequence[np.ndarray], test: Split
 ) -> dict[str, Any]:
     """One method's numbers: each seed's own, mean and spread."""
 
     def assess(entry: Entry, probabilities: np.ndarray, split: Split) -> dict[str, Any]:
         answers = decide(probabilities, entry.facts["threshold"])
-        classes, labels = arenas[0].task.classes, split.labels.numpy()
+        classes, labels = benches[0].classes, split.labels.numpy()
         return metrics.evaluate(labels, probabilities, classes, answers, groups=split.groups)
 
     each = []
-    for arena, entry, on_test in zip(arenas, several, said, strict=True):
+    for bench, entry, on_test in zip(benches, several, said, strict=True):
         facts = {key: value for key, value in entry.facts.items() if key not in ("method", "fidelity")}
-        on_validation = assess(entry, entry.log_p.double().exp().numpy(), arena.validation)
+        on_validation = assess(entry, entry.log_p.double().exp().numpy(), bench.validation)
         each.append({**facts, "validation": on_validation, "test": assess(entry, on_test, test)})
     row: dict[str, Any] = {"name": NAMES[several[0].facts["method"]]}
     row |= {key: spread([one[key] for one in each]) for key in ("parameters", "seconds")}

@@ -16,11 +16,12 @@ from pathsearch.grid.path import Path
 from pathsearch.grid.recipe import Recipe, followed, random_recipe
 from pathsearch.measures.fronts import front
 from pathsearch.run.streams import derive, python_stream
-from pathsearch.search import nearest
-from pathsearch.search.arena import Arena, Budget, Entry, until_spent, weights_of
-from pathsearch.search.choice import choose_path, scores_of
+from pathsearch.search import choice, nearest
+from pathsearch.search.arena import Budget, Entry, n_candidates, threshold, until_spent, weights_of
+from pathsearch.search.choice import scores_of
 from pathsearch.training import baselines
-from pathsearch.training.last_training import Trained, refit
+from pathsearch.training.bench import Bench
+from pathsearch.training.last_training import Trained
 
 
 class Candidate(NamedTuple):
@@ -30,50 +31,45 @@ class Candidate(NamedTuple):
     seed: int
 
 
-def random_paths(arena: Arena, seed: int, budget: Budget) -> Entry:
+def random_paths(bench: Bench, budget: Budget) -> Entry:
     """Paths drawn as a search draws its first ones; the same rule chooses among them."""
-    paths = baselines.draws(arena.grid(seed), seed, arena.settings.search.recipes)
-    return with_front(arena, *_choose(arena, seed, budget, restarted(paths, seed)))
+    paths = baselines.draws(bench.grid(), bench.seed, bench.search.recipes)
+    return with_front(bench, *_choose(bench, budget, restarted(paths, bench.seed)))
 
 
-def ladder(arena: Arena, seed: int, budget: Budget) -> Entry:
+def ladder(bench: Bench, budget: Budget) -> Entry:
     """One module a layer, ever larger ones, and again from other initial weights: only a choice of width."""
-    rungs = arena.grid(seed).rungs(arena.candidates(budget))
-    return with_front(arena, *_choose(arena, seed, budget, restarted(cycle(rungs), seed)))
+    rungs = bench.grid().rungs(n_candidates(bench, budget))
+    return with_front(bench, *_choose(bench, budget, restarted(cycle(rungs), bench.seed)))
 
 
-def full_grid(arena: Arena, seed: int, budget: Budget) -> Entry:
+def full_grid(bench: Bench, budget: Budget) -> Entry:
     """Every module at once, from several initial weights; the best of them on validation."""
-    full = arena.grid(seed).space.full_path()
-    several = (Candidate(replace(full, recipe=recipe), own) for own, recipe in restarts(arena, seed))
-    entry, candidates, _ = _choose(arena, seed, budget, several)
+    full = bench.grid().space.full_path()
+    several = (Candidate(replace(full, recipe=recipe), own) for own, recipe in restarts(bench))
+    entry, candidates, _ = _choose(bench, budget, several)
     return _with_recipes(entry, [one.path.recipe for one in candidates])
 
 
-def linear_probe(arena: Arena, seed: int, budget: Budget) -> Entry:
+def linear_probe(bench: Bench, budget: Budget) -> Entry:
     """One linear layer on the features, from several initial weights; the best of them on validation."""
-    classes, grid, both = len(arena.task.classes), arena.grid(seed), (arena.training, arena.validation)
 
-    def trainings() -> Iterator[tuple[tuple[int, Recipe | None], Trained]]:
-        for own, recipe in restarts(arena, seed):
-            last = replace(followed(arena.settings.training, recipe), refit=False)
-            yield (own, recipe), baselines.linear_probe(grid, classes, *both, last, own)
+    def trainings() -> Iterator[tuple[Bench, Trained]]:
+        for own, recipe in restarts(bench):
+            one = bench.trained_by(followed(bench.last, recipe)).at(own)
+            yield one, baselines.linear_probe(one.without_refit())
 
-    found = until_spent(budget, trainings(), arena)
+    found = until_spent(bench, budget, trainings())
     results = [trained for _, trained in found]
-    at = int(np.argmax(scores_of(results, arena.validation, arena.settings)))
-    (own, recipe), best = found[at]
-    last = followed(arena.settings.training, recipe)
-    if last.refit:
-        fresh = baselines.probe_network(grid, classes, own)
-        best = refit(best, fresh, [], *both, last, derive(own, "probe"))
-    entry = Entry.of(arena, results, at, best, path=None)
-    return _with_recipes(entry, [recipe for (_, recipe), _ in found])
+    at = int(np.argmax(scores_of(bench, results)))
+    best = baselines.refit_probe(found[at][0], results[at])
+    entry = Entry.of(bench, results, at, best, path=None)
+    return _with_recipes(entry, [recipe for _, (_, recipe) in zip(found, restarts(bench), strict=False)])
 
 
-def neighbours(arena: Arena, seed: int, budget: Budget) -> Entry:
+def neighbours(bench: Bench, budget: Budget) -> Entry:
     """k-nearest neighbours; nothing in it is random or trained, so every seed gives the same, for nothing."""
-    return Entry(*nearest.choose(arena.training, arena.validation, arena.settings), {})
+    return Entry(*nearest.choose(bench), {})
 
 
 def restarted(paths: Iterable[Path], seed: int) -> Iterator[Candidate]:
@@ -84,19 +80,19 @@ def restarted(paths: Iterable[Path], seed: int) -> Iterator[Candidate]:
         times[path] += 1
 
 
-def restarts(arena: Arena, seed: int) -> Iterator[tuple[int, Recipe | None]]:
+def restarts(bench: Bench) -> Iterator[tuple[int, Recipe | None]]:
     """Seeds of initial weights without an end, and how each training is done: the first as the settings say."""
-    rng = python_stream(seed, "restart recipes")
-    yield seed, None
+    rng = python_stream(bench.seed, "restart recipes")
+    yield bench.seed, None
     for i in count_up(1):
-        yield derive(seed, "restart", i), random_recipe(rng) if arena.settings.search.recipes else None
+        yield derive(bench.seed, "restart", i), random_recipe(rng) if bench.search.recipes else None
 
 
-def with_front(arena: Arena, entry: Entry, candidates: list[Candidate], results: list[Trained]) -> Entry:
+def with_front(bench: Bench, entry: Entry, candidates: list[Candidate], results: list[Trained]) -> Entry:
     """An entry whose candidates differ in size: each one's path and threshold, and the networks of their front."""
     rows = entry.facts["candidates"]
     for row, candidate, trained in zip(rows, candidates, results, strict=True):
-        row |= {"path": str(candidate.path), "threshold": arena.threshold(trained.log_p)}
+        row |= {"path": str(candidate.path), "threshold": threshold(bench, trained.log_p)}
         row |= {"weights_seed": candidate.seed}
     kept = front([row["parameters"] for row in rows], [row["validation_accuracy"] for row in rows])
     facts = {**entry.facts, "front": kept}
@@ -104,30 +100,26 @@ def with_front(arena: Arena, entry: Entry, candidates: list[Candidate], results:
 
 
 def choose(
-    arena: Arena, seed: int, candidates: list[Candidate], results: list[Trained]
+    bench: Bench, candidates: list[Candidate], results: list[Trained]
 ) -> tuple[Entry, list[Candidate], list[Trained]]:
     """The selection rule among trained candidates; the chosen one is refitted from its own initial weights."""
-    plain = replace(arena.settings, seed=seed, training=replace(arena.settings.training, refit=False))
-    name, both, ready = arena.task.name, (arena.training, arena.validation), iter(results)
-    paths = [one.path for one in candidates]
-    choice = choose_path(arena.grid(seed), name, paths, *both, plain, lambda *_: next(ready))
-    path, own = candidates[choice.chosen]
-    best = baselines.refit_path(
-        results[choice.chosen], arena.grid(own), name, path, *both, arena.settings.training, own
-    )
-    return Entry.of(arena, results, choice.chosen, best, path=str(path)), candidates, results
+    found = choice.choose(bench, bench.grid(), [one.path for one in candidates], results)
+    path, own = candidates[found.chosen]
+    best = baselines.refit_path(bench.at(own), bench.at(own).grid(), path, found.best)
+    return Entry.of(bench, results, found.chosen, best, path=str(path)), candidates, results
 
 
 def _choose(
-    arena: Arena, seed: int, budget: Budget, candidates: Iterator[Candidate]
+    bench: Bench, budget: Budget, candidates: Iterator[Candidate]
 ) -> tuple[Entry, list[Candidate], list[Trained]]:
     def trainings() -> Iterator[tuple[Candidate, Trained]]:
-        grid: Grid = arena.grid(seed)  # trainings leave it as it is
+        grid: Grid = bench.grid()  # trainings leave it as it is
         for one in candidates:
-            yield one, arena.alone(grid if one.seed == seed else arena.grid(one.seed), one.path, one.seed)
+            own = bench.without_refit().at(one.seed)
+            yield one, baselines.train_path(own, grid if one.seed == bench.seed else own.grid(), one.path)
 
-    found = until_spent(budget, trainings(), arena)
-    return choose(arena, seed, [one for one, _ in found], [trained for _, trained in found])
+    found = until_spent(bench, budget, trainings())
+    return choose(bench, [one for one, _ in found], [trained for _, trained in found])
 
 
 def _with_recipes(entry: Entry, recipes: Iterable[Recipe | None]) -> Entry:

@@ -3,33 +3,31 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
-from torch import Tensor
 
 from pathsearch.grid.path import Path
 from pathsearch.measures.one_error import error_of_score
-from pathsearch.run.settings import RunSettings
-from pathsearch.search.search import SearchState
+from pathsearch.search.search import Ground, SearchState
+from pathsearch.training.bench import Bench
 from pathsearch.training.fitness import Evaluator
+from pathsearch.training.folds import labels_scored
 
 
-def finalists(
-    evaluator: Evaluator, state: SearchState, size_of: Callable[[Path], int], settings: RunSettings, labels: Tensor
-) -> list[Path]:
+def finalists(bench: Bench, ground: Ground, evaluator: Evaluator, state: SearchState) -> list[Path]:
     """A few paths worth training to the end: of rising size, each the best of its size or smaller.
 
     Every path that the search visited is scored once more with its last weights, in one pass, and so is
     every sub-path of the best ones (under `fresh` weights only what was visited). From the front of fitness
     against size those within two standard errors of the best score are taken, spread evenly over the
     logarithm of the size; where they are too few, the next best of the front. Under `pareto` the whole front
-    is spread over: a search for every size ends with candidates of every size. `labels` are those of the images that
-    fitness stands on; what each image was answered is not known here, so the error is that of the score alone.
+    is spread over: a search for every size ends with candidates of every size. What each image was answered is not
+    known here, so the error is that of the score alone.
     """
+    size_of = ground.size_of
     pool = [Path.parse(text) for text in state.visited]
     hall = [Path.parse(text) for text in state.hall_of_fame]
-    if settings.search.weights == "shared":
+    if bench.search.weights == "shared":
         pool += [sub for path in hall[:3] for sub in path.subpaths()]
     pool = list(dict.fromkeys([*hall, *pool]))
     scores = dict(zip(pool, evaluator.score(pool), strict=True))
@@ -38,10 +36,10 @@ def finalists(
         if not front or scores[path] > scores[front[-1]]:
             front.append(path)
     best = scores[front[-1]].score
-    measure = settings.search.fitness
-    bar = -math.inf if settings.search.pareto else best - 2 * error_of_score(measure, best, labels.numpy())
+    measure = bench.search.fitness
+    bar = -math.inf if bench.search.pareto else best - 2 * error_of_score(measure, best, labels_scored(bench).numpy())
     near = [path for path in front if scores[path].score >= bar]
-    wanted = settings.training.finalists
+    wanted = bench.last.finalists
     if len(near) > wanted:
         sizes = np.log([size_of(path) for path in near])
         places = np.linspace(sizes[0], sizes[-1], wanted)

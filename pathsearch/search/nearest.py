@@ -14,26 +14,27 @@ from torch import Tensor
 from pathsearch.encoders.features import Split
 from pathsearch.grid.path import Path
 from pathsearch.measures.one_error import choose_smallest
-from pathsearch.run.settings import RunSettings
 from pathsearch.search.choice import errors_of
+from pathsearch.training.bench import Bench
 from pathsearch.training.fitness import fitnesses
 
 NEIGHBOURS = (1, 3, 5, 9, 15, 25, 51)
 
 
-def choose(training: Split, validation: Split, settings: RunSettings) -> tuple[dict[str, Any], Tensor]:
+def choose(bench: Bench) -> tuple[dict[str, Any], Tensor]:
     """Choose k on validation: the largest within one standard error of the best, since more neighbours are smoother.
 
     Returns:
         Plain facts, `k` among them; and (n_val, K) log-probabilities of the validation images. `parameters` counts
         the numbers that must be kept: the stored images' pooled features.
     """
+    training, validation = bench.training, bench.validation
     several = [k for k in NEIGHBOURS if k <= len(training)]
     log_p = [torch.from_numpy(np.log(_fitted(training, validation, k))) for k in several]
     nobody = Path.of([[0]])  # a name for errors
-    scores = [fitnesses(p[None], validation.labels, settings.search.fitness, [nobody])[0].score for p in log_p]
-    at = choose_smallest(scores, [-k for k in several], errors_of(log_p, validation, settings)[1])
-    kept = len(training) + (len(validation) if settings.training.refit else 0)
+    scores = [fitnesses(p[None], validation.labels, bench.search.fitness, [nobody])[0].score for p in log_p]
+    at = choose_smallest(scores, [-k for k in several], errors_of(bench, log_p)[1])
+    kept = len(training) + (len(validation) if bench.last.refit else 0)
     facts = {
         "path": None,
         "k": several[at],
@@ -46,9 +47,9 @@ def choose(training: Split, validation: Split, settings: RunSettings) -> tuple[d
     return facts, log_p[at]
 
 
-def answers(training: Split, validation: Split, split: Split, k: int, refit: bool) -> np.ndarray:
-    """(n, K) probabilities of a split's images; `refit` stores the validation images beside the training ones."""
-    return _fitted(training.joined(validation) if refit else training, split, k)
+def answers(bench: Bench, split: Split, k: int) -> np.ndarray:
+    """(n, K) probabilities of a split's images; a refit stores the validation images beside the training ones."""
+    return _fitted(bench.training.joined(bench.validation) if bench.last.refit else bench.training, split, k)
 
 
 def _fitted(known: Split, asked: Split, k: int) -> np.ndarray:

@@ -17,66 +17,61 @@ import numpy as np
 from torch import Tensor
 
 from pathsearch.encoders.features import Split
-from pathsearch.grid.grid import PathNetwork
+from pathsearch.grid.grid import Grid, PathNetwork
 from pathsearch.grid.path import Path
 from pathsearch.measures.statistics import rank_agreement
-from pathsearch.run.settings import RunSettings, SearchSettings
 from pathsearch.run.streams import python_stream
 from pathsearch.search import drawing, nearest
-from pathsearch.search.arena import Arena, Budget, Entry, by_stage
+from pathsearch.search.arena import Budget, Entry, by_stage, most, threshold
 from pathsearch.search.choice import scores_of
 from pathsearch.search.finalists import finalists
-from pathsearch.search.search import SearchState, search
+from pathsearch.search.search import Ground, SearchState, search
 from pathsearch.training import baselines
+from pathsearch.training.bench import Bench
 from pathsearch.training.cost import Cost
-from pathsearch.training.fitness import Evaluator, SharedWeights, log_probabilities
-from pathsearch.training.folds import labels_scored
-from pathsearch.training.fresh import FreshWeights
-from pathsearch.training.last_training import Trained
+from pathsearch.training.fitness import Evaluator, log_probabilities
+from pathsearch.training.fresh import evaluator
 from pathsearch.training.sequential import SequentialWeights
 
 SAMPLE = 12  # visited paths trained to the end, beyond the budget, to ask whether fitness ranks them truly
 WITHOUT_END = 1_000_000_000  # generations of a control's search, which its budget ends
 
-Way = Callable[..., Evaluator]
+Way = Callable[[Bench, Grid], Evaluator]
 
 
-def enter(arena: Arena, method: str, seed: int, budget: Budget | None = None) -> Entry:
-    """Let a method choose and train at one seed; validation images are all it sees beside the training ones.
+def enter(bench: Bench, method: str, budget: Budget | None = None) -> Entry:
+    """Let a method choose and train on a bench; validation images are all it sees beside the training ones.
 
     Args:
-        arena: what all methods share.
+        bench: what all methods share, at one seed.
         method: a key of `METHODS`.
-        seed: of everything random.
         budget: what the evolved path spent at this seed; by default the most that it may. It does not bind the evolved
             path itself.
     """
     started = time.perf_counter()
-    entry = METHODS[method](arena, seed, budget or arena.most)
+    entry = METHODS[method](bench, budget or most(bench))
     spent = time.perf_counter() - started - entry.facts.get("fidelity", {}).get("seconds", 0.0)
-    facts = {"method": method, "seed": seed, "threshold": arena.threshold(entry.log_p), "seconds": spent}
+    facts = {"method": method, "seed": bench.seed, "threshold": threshold(bench, entry.log_p), "seconds": spent}
     return replace(entry, facts={**facts, **by_stage(), **entry.facts})
 
 
-def answers(arena: Arena, entry: Entry, split: Split) -> np.ndarray:
+def answers(bench: Bench, entry: Entry, split: Split) -> np.ndarray:
     """(n, K) probabilities that a fixed entry gives to a split's images."""
-    split = arena.seen(split)
-    method, seed = entry.facts["method"], entry.facts["seed"]
-    if method == "nearest":
-        return nearest.answers(arena.training, arena.validation, split, entry.facts["k"], arena.settings.training.refit)
-    grid = arena.grid(seed)
-    if method == "linear_probe":
-        network = baselines.probe_network(grid, len(arena.task.classes), seed)
+    split = bench.seen(split)
+    if entry.facts["method"] == "nearest":
+        return nearest.answers(bench, split, entry.facts["k"])
+    if entry.facts["method"] == "linear_probe":
+        network = baselines.probe_network(bench)
     else:
-        network = grid.network(Path.parse(entry.facts["path"]), arena.task.name)
+        network = bench.grid().network(Path.parse(entry.facts["path"]), bench.task)
     return _said(network, entry.weights, split)
 
 
-def front_answers(arena: Arena, entry: Entry, split: Split) -> dict[int, np.ndarray]:
+def front_answers(bench: Bench, entry: Entry, split: Split) -> dict[int, np.ndarray]:
     """The same of each candidate on its validation front, by the candidate's number, smallest first."""
-    grid, split = arena.grid(entry.facts["seed"]), arena.seen(split)
+    grid, split = bench.grid(), bench.seen(split)
     paths = {i: Path.parse(entry.facts["candidates"][i]["path"]) for i in entry.front}
-    return {i: _said(grid.network(paths[i], arena.task.name), entry.front[i], split) for i in entry.front}
+    return {i: _said(grid.network(paths[i], bench.task), entry.front[i], split) for i in entry.front}
 
 
 def _said(network: PathNetwork, weights: dict[str, Tensor], split: Split) -> np.ndarray:
@@ -87,21 +82,21 @@ def _said(network: PathNetwork, weights: dict[str, Tensor], split: Split) -> np.
 # --- with a search --------------------------------------------------------------------------------------------------
 
 
-def _evolved(arena: Arena, seed: int, budget: Budget) -> Entry:
+def _evolved(bench: Bench, budget: Budget) -> Entry:
     """What `pathsearch evolve` does, to its own end."""
-    return _searched(arena, seed, arena.settings.search, _way(arena), None)
+    return _searched(bench, evaluator, None)
 
 
-def _random_search(arena: Arena, seed: int, budget: Budget) -> Entry:
+def _random_search(bench: Bench, budget: Budget) -> Entry:
     """The same search, in which every generation is drawn at random; known paths come first here too."""
-    how = replace(arena.settings.search, preset="random", pareto=False)
-    return _searched(arena, seed, how, _way(arena), budget)
+    how = replace(bench.search, preset="random", pareto=False)
+    return _searched(bench.searched_by(how), evaluator, budget, pareto=bench.search.pareto)
 
 
-def _pathnet(arena: Arena, seed: int, budget: Budget) -> Entry:
+def _pathnet(bench: Bench, budget: Budget) -> Entry:
     """PathNet's own: pairs compete, scored by the last weights alone, and each path trains in turn."""
     plain = replace(
-        arena.settings.search,
+        bench.search,
         preset="pathnet",
         pareto=False,
         weights="shared",
@@ -112,55 +107,51 @@ def _pathnet(arena: Arena, seed: int, budget: Budget) -> Entry:
         folds=1,
         average=0.0,
     )
-    return _searched(arena, seed, plain, SequentialWeights, budget)
+    return _searched(bench.searched_by(plain), SequentialWeights, budget, pareto=bench.search.pareto)
 
 
-def _way(arena: Arena) -> Way:
-    return SharedWeights if arena.settings.search.weights == "shared" else FreshWeights
+def _searched(bench: Bench, way: Way, budget: Budget | None, pareto: bool | None = None) -> Entry:
+    """Search to the settings' own end or, with a budget, until it is spent; then train the finalists.
 
-
-def _searched(arena: Arena, seed: int, how: SearchSettings, way: Way, budget: Budget | None) -> Entry:
-    """Search to the settings' own end or, with a budget, until it is spent; then train the finalists."""
-    grid, name = arena.grid(seed), arena.task.name
+    `pareto` says how finalists are picked where the search's own setting does not: controls pick as evolved does.
+    """
+    grid, how = bench.grid(), bench.search
     start = {name: tensor.clone() for name, tensor in grid.state_dict().items()}
     if budget is not None:
         how = replace(how, generations=WITHOUT_END, target=None, plateau=None)
-    evaluator = way(grid, name, arena.training, arena.validation, how, seed)
+    scorer = way(bench.searched_by(how), grid)
     space = replace(grid.space, recipes=how.recipes)
-
-    def size_of(path: Path) -> int:
-        return grid.count_parameters(path, name)
 
     def on_generation(state: SearchState) -> None:
         done, whole = len(state.log), how.generations
         if budget is not None:
-            done, whole = evaluator.cost.path_images, budget.search
+            done, whole = scorer.cost.path_images, budget.search
             if done >= whole:
                 state.stopped = f"spent its budget in generation {len(state.log)}"
-            elif len(state.visited) == space.n_paths and evaluator.cost.path_images == spent[-1]:
+            elif len(state.visited) == space.n_paths and scorer.cost.path_images == spent[-1]:
                 state.stopped = "knows every path"  # under fresh weights there is nothing left to train
             spent.append(done)
-        arena.tell.count(min(done, whole), whole)
+        bench.tell.count(min(done, whole), whole)
 
     # 1. the search, counted
     spent = [0]
-    state = search(evaluator, grid.space, how, seed, size_of, None, on_generation, grid.rungs(how.rungs))
-    cost = evaluator.cost
+    ground = Ground.of(grid, bench.task, how.rungs)
+    state = search(scorer, ground, how, bench.seed, None, on_generation)
+    cost = scorer.cost
     # 2. finalists from what it visited; controls pick as evolved does
-    settings = replace(arena.settings, seed=seed, search=replace(how, pareto=arena.settings.search.pareto))
-    labels = labels_scored(how, arena.training, arena.validation)
-    candidates = [drawing.Candidate(path, seed) for path in finalists(evaluator, state, size_of, settings, labels)]
-    sample = _sample(state, seed) if budget is None else []
-    scores = evaluator.score(sample) if sample else []
+    picking = bench if pareto is None else bench.searched_by(replace(how, pareto=pareto))
+    candidates = [drawing.Candidate(path, bench.seed) for path in finalists(picking, ground, scorer, state)]
+    sample = _sample(state, bench.seed) if budget is None else []
+    scores = scorer.score(sample) if sample else []
     # 3. their last trainings, from the initial weights
     grid.load_state_dict(start)
-    results = [arena.alone(grid, one.path, seed) for one in candidates]
-    entry = drawing.with_front(arena, *drawing.choose(arena, seed, candidates, results))
+    results = [baselines.train_path(bench.without_refit(), grid, one.path) for one in candidates]
+    entry = drawing.with_front(bench, *drawing.choose(bench, candidates, results))
     entry.facts["evaluations"] = len(state.log) * how.population
     entry.facts["stopped"] = state.stopped
     _count_search(entry, cost)
     if sample:
-        entry.facts["fidelity"] = _fidelity(arena, grid, sample, scores, settings)
+        entry.facts["fidelity"] = _fidelity(bench, grid, sample, scores)
     return entry
 
 
@@ -175,13 +166,11 @@ def _sample(state: SearchState, seed: int) -> list[Path]:
     return [Path.parse(text) for text in rng.sample(state.visited, min(SAMPLE, len(state.visited)))]
 
 
-def _fidelity(
-    arena: Arena, grid: Any, sample: list[Path], scores: Sequence[Sequence[float]], settings: RunSettings
-) -> dict[str, Any]:
+def _fidelity(bench: Bench, grid: Grid, sample: list[Path], scores: Sequence[Sequence[float]]) -> dict[str, Any]:
     """Do the search's last scores rank paths as their own training does?"""
     started = time.perf_counter()
-    trained: list[Trained] = [arena.alone(grid, path, settings.seed) for path in sample]
-    finals = scores_of(trained, arena.validation, settings, sample)
+    trained = [baselines.train_path(bench.without_refit(), grid, path) for path in sample]
+    finals = scores_of(bench, trained, sample)
     return {
         **rank_agreement(scores, finals),
         "paths": [str(path) for path in sample],
@@ -191,7 +180,7 @@ def _fidelity(
     }
 
 
-METHODS: dict[str, Callable[[Arena, int, Budget], Entry]] = {
+METHODS: dict[str, Callable[[Bench, Budget], Entry]] = {
     "evolved": _evolved,
     "random_search": _random_search,
     "pathnet": _pathnet,

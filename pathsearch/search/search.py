@@ -17,11 +17,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 from deap import base, creator, tools
 
+from pathsearch.grid.grid import Grid
 from pathsearch.grid.path import Path, Space, crossover, mutate
 from pathsearch.measures.fronts import Frame, front
 from pathsearch.run.settings import SearchSettings
@@ -68,38 +70,54 @@ class SearchState:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class Ground:
+    """What is searched.
+
+    Attributes:
+        space: which paths there are; whether they have recipes, the settings say.
+        size_of: number of parameters of a path.
+        first: known good paths that the first population begins with, at most as many as it has; the rest are drawn.
+    """
+
+    space: Space
+    size_of: Callable[[Path], int]
+    first: Sequence[Path] = ()
+
+    @classmethod
+    def of(cls, grid: Grid, task: str, rungs: int = 0) -> Ground:
+        """The paths of a grid that end in a task's head; so many first ones are rungs of a ladder."""
+        return cls(grid.space, partial(grid.count_parameters, task=task), grid.rungs(rungs))
+
+
 def search(
     evaluator: Evaluator,
-    space: Space,
+    ground: Ground,
     settings: SearchSettings,
     seed: int,
-    size_of: Callable[[Path], int],
     state: SearchState | None = None,
     on_generation: Callable[[SearchState], None] = lambda state: None,
-    first: Sequence[Path] = (),
 ) -> SearchState:
     """Evolve paths until the generations, the target or the plateau end it.
 
     Args:
         evaluator: trains and scores paths.
-        space: which paths there are; whether they have recipes, the settings say.
+        ground: the paths, and their sizes.
         settings: of the algorithm.
         seed: of all random choices.
-        size_of: number of parameters of a path.
         state: to go on from; None to start.
         on_generation: called with the state after each generation, which is when to save it.
-        first: known good paths that the first population begins with, at most as many as it has; the rest are drawn.
 
     Returns:
         The last state; its hall of fame holds the best paths, best first, scored with the last weights.
 
     Source: Fernando et al. 2017, section 2 (`pathnet` preset); Deb et al. 2002 (NSGA-II, `pareto`).
     """
-    toolbox = _toolbox(replace(space, recipes=settings.recipes), settings)
+    toolbox = _toolbox(replace(ground.space, recipes=settings.recipes), settings)
     if state is None:
         rng = python_stream(seed, "first paths")
         drawn = [toolbox.random_path(rng) for _ in range(settings.population)]
-        dressed = [replace(known, recipe=one.recipe) for known, one in zip(first, drawn, strict=False)]
+        dressed = [replace(known, recipe=one.recipe) for known, one in zip(ground.first, drawn, strict=False)]
         state = SearchState([str(path) for path in [*dressed, *drawn[len(dressed) :]]])
         # 1. warm-up: uniform training along random paths makes the first scores worth comparing
         if settings.warmup:
@@ -117,7 +135,7 @@ def search(
             if not all(map(math.isfinite, scores[path])):
                 raise NonFiniteFitness(f"path {path}: fitness became {scores[path]} in generation {generation}")
             one = Individual(path, settings.pareto)
-            one.fitness.values = (scores[path].score, size_of(path)) if settings.pareto else scores[path]
+            one.fitness.values = (scores[path].score, ground.size_of(path)) if settings.pareto else scores[path]
             return one
 
         # 3. the hall of fame is refilled, since old scores are of old weights
@@ -129,10 +147,10 @@ def search(
         # 4. a row of the log tells of all that compete, under NSGA-II of the survivors of earlier generations too
         parents = [individual(Path.parse(text)) for text in state.parents]
         rivals = [one.path for one in parents if one.path not in population]
-        row = _row(generation, [*population, *rivals], scores, progress, size_of)
+        row = _row(generation, [*population, *rivals], scores, progress, ground.size_of)
         row["distinct_paths"] = len(set(population))
         if settings.pareto:
-            row["hypervolume"] = _hypervolume(scores, size_of, size_of(space.full_path()))
+            row["hypervolume"] = _hypervolume(scores, ground.size_of, ground.size_of(ground.space.full_path()))
         # 5. select and vary
         rng = python_stream(seed, "breed", generation)
         survivors, children = toolbox.breed(individuals, parents, rng)

@@ -12,19 +12,20 @@ from pathsearch.grid.grid import Grid, count
 from pathsearch.measures.confusions import table_of
 from pathsearch.measures.fronts import Frame
 from pathsearch.measures.statistics import correct, equivalence, over_seeds, spread
-from pathsearch.search.arena import Arena, Entry
+from pathsearch.search.arena import Entry
 from pathsearch.search.rivals import front_answers
 from pathsearch.targets.decision import decide
+from pathsearch.training.bench import Bench
 
 FRONTED = ("evolved", "random_search", "pathnet", "random_paths", "ladder")  # candidates of several sizes
 MARGIN = 0.002  # 0.2 points: less is called the full grid's accuracy
 SPLITS = ("validation", "test")
 
 
-def read_front(arena: Arena, entry: Entry, test: Split) -> dict[str, Any]:
+def read_front(bench: Bench, entry: Entry, test: Split) -> dict[str, Any]:
     """One method's front at one seed: candidates that no other beats on validation, and what they say on test."""
     rows = [entry.facts["candidates"][i] for i in entry.front]
-    said = front_answers(arena, entry, test).values() if len(test) else [None] * len(rows)
+    said = front_answers(bench, entry, test).values() if len(test) else [None] * len(rows)
     right = test.labels.numpy()
     return {
         "seed": entry.facts["seed"],

@@ -2,74 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
 from math import prod
 
 from torch import nn
 
-from pathsearch.encoders.features import Split
 from pathsearch.grid import modules
-from pathsearch.grid.grid import Grid, PathNetwork, device_of
-from pathsearch.grid.modules import Shape
+from pathsearch.grid.grid import Grid, PathNetwork
 from pathsearch.grid.path import Path
 from pathsearch.grid.recipe import followed
-from pathsearch.run.settings import TrainingSettings
 from pathsearch.run.streams import derive, python_stream, torch_stream
+from pathsearch.training.bench import Bench
 from pathsearch.training.last_training import Trained, refit, train
 
 
-def linear_probe(
-    grid: Grid, n_classes: int, training: Split, validation: Split, settings: TrainingSettings, seed: int
-) -> Trained:
+def linear_probe(bench: Bench) -> Trained:
     """One linear layer on the flattened features: the paper's "no path selection network"."""
-    return _train(
-        lambda: probe_network(grid, n_classes, seed), [], training, validation, settings, derive(seed, "probe")
-    )
+    trained = train(bench.at(_probe_seed(bench)), probe_network(bench), [])
+    return refit_probe(bench, trained)
 
 
-def probe_network(grid: Grid, n_classes: int, seed: int) -> PathNetwork:
-    """The untrained linear probe of a grid's features."""
-    layer = modules.build("linear", (prod(grid.shapes[0]),), (n_classes,), torch_stream(seed, "probe"))
-    return PathNetwork([], nn.Sequential(nn.Flatten(), layer)).to(device_of(grid))
+def refit_probe(bench: Bench, trained: Trained) -> Trained:
+    """What `linear_probe` adds to a probe that was trained without a refit, if the settings ask for one."""
+    return refit(bench.at(_probe_seed(bench)), trained, probe_network(bench), []) if bench.last.refit else trained
 
 
-def train_path(
-    grid: Grid, task: str, path: Path, training: Split, validation: Split, settings: TrainingSettings, seed: int
-) -> Trained:
+def probe_network(bench: Bench) -> PathNetwork:
+    """The untrained linear probe of the features."""
+    layer = modules.build("linear", (prod(bench.shape),), (len(bench.classes),), torch_stream(bench.seed, "probe"))
+    return PathNetwork([], nn.Sequential(nn.Flatten(), layer)).to(bench.device)
+
+
+def train_path(bench: Bench, grid: Grid, path: Path) -> Trained:
     """The last training of one path of a grid, from the grid's present weights; by its recipe if it has one."""
-    last, own = followed(settings, path.recipe), derive(seed, "path", path.bare)  # one draw whatever the recipe
-    return _train(lambda: grid.network(path, task), grid.shapes[1:], training, validation, last, own)
+    trained = train(_of_path(bench, path), grid.network(path, bench.task), grid.shapes[1:])
+    return refit_path(bench, grid, path, trained)
 
 
-def refit_path(
-    trained: Trained,
-    grid: Grid,
-    task: str,
-    path: Path,
-    training: Split,
-    validation: Split,
-    settings: TrainingSettings,
-    seed: int,
-) -> Trained:
-    """What `train_path` would have added to a path trained without a refit, if the settings ask for one."""
-    if not settings.refit:
+def refit_path(bench: Bench, grid: Grid, path: Path, trained: Trained) -> Trained:
+    """What `train_path` adds to a path that was trained without a refit, if the settings ask for one."""
+    if not bench.last.refit:
         return trained
-    last, own = followed(settings, path.recipe), derive(seed, "path", path.bare)
-    return refit(trained, grid.network(path, task), grid.shapes[1:], training, validation, last, own)
+    return refit(_of_path(bench, path), trained, grid.network(path, bench.task), grid.shapes[1:])
 
 
-def _train(
-    fresh: Callable[[], PathNetwork],
-    shapes: list[Shape],
-    training: Split,
-    validation: Split,
-    settings: TrainingSettings,
-    seed: int,
-) -> Trained:
-    trained = train(fresh(), shapes, training, validation, settings, seed)
-    return refit(trained, fresh(), shapes, training, validation, settings, seed) if settings.refit else trained
+def _of_path(bench: Bench, path: Path) -> Bench:
+    own = derive(bench.seed, "path", path.bare)  # one draw whatever the recipe
+    return bench.trained_by(followed(bench.last, path.recipe)).at(own)
+
+
+def _probe_seed(bench: Bench) -> int:
+    return derive(bench.seed, "probe")
 
 
 def random_paths(grid: Grid, number: int, seed: int, recipes: bool = False) -> list[Path]:

@@ -18,8 +18,8 @@ from pathsearch.grid import population
 from pathsearch.grid.grid import Grid, device_of, dropout_masks, head_name
 from pathsearch.grid.path import Path
 from pathsearch.grid.population import Plan
-from pathsearch.run.settings import SearchSettings
 from pathsearch.run.streams import torch_stream
+from pathsearch.training.bench import Bench
 from pathsearch.training.cost import PASSES, Cost, Meter
 from pathsearch.training.optimisers import adamw, running_average
 from pathsearch.training.told import Fitness, NonFiniteFitness, Told, fitnesses, fitnesses_of, paths_at_once
@@ -68,19 +68,17 @@ class SharedWeights:
     the optimiser for all, since steps for one path after another undo each other.
     """
 
-    def __init__(
-        self, grid: Grid, task: str, train: Split, validation: Split, settings: SearchSettings, seed: int
-    ) -> None:
-        self.grid, self.task, self.settings, self.seed = grid, task, settings, seed
-        self.train_split, self.validation = train, validation
-        self.class_weights = loss_weights(grid, task, train, settings)
-        self.trainable = {name: p for name, p in grid.named_parameters() if p.requires_grad and _of(task, name)}
+    def __init__(self, bench: Bench, grid: Grid) -> None:
+        self.bench, self.grid, self.settings = bench, grid, bench.search
+        self.class_weights = loss_weights(bench)
+        self.trainable = {name: p for name, p in grid.named_parameters() if p.requires_grad and _of(bench.task, name)}
+        settings = bench.search
         self.optimiser = adamw(self.trainable.values(), settings.learning_rate, settings.weight_decay)
         self.average: AveragedModel | None = None  # of the weights along the steps; it is scored if there is one
         if settings.average:
             self.average = running_average(grid, settings.average)
         self.snapshots: list[dict[str, Tensor]] = []  # of what is scored, oldest first; none are kept if one is enough
-        self.meter, self.spent = Meter(grid, task), Cost()
+        self.meter, self.spent = Meter(grid, bench.task), Cost()
 
     @property
     def cost(self) -> Cost:
@@ -91,19 +89,19 @@ class SharedWeights:
         """Train the grid for one generation's minibatches along all `paths` in one pass."""
         steps = self.settings.warmup if generation < 0 else self.settings.steps
         plan = population.plan(paths).to(device_of(self.grid))
-        streams = torch_stream(self.seed, "masks", generation)
+        streams = torch_stream(self.bench.seed, "masks", generation)
         self.grid.train()
         sums = torch.zeros(2, dtype=torch.float64, device=device_of(self.grid))  # no step waits for the device
         images = 0
         for x, labels in minibatches(
-            self.train_split, self.settings.batch_size, steps, torch_stream(self.seed, "batches", generation)
+            self.bench.training, self.settings.batch_size, steps, torch_stream(self.bench.seed, "batches", generation)
         ):
             # 1. one minibatch and one set of dropout masks for every path
             x, labels = x.to(device_of(self.grid)), labels.to(device_of(self.grid))
             masks = dropout_masks(self.grid.shapes[1:], len(x), self.settings.dropout, streams)
             masks = masks and [mask.to(x.device) for mask in masks]
             # 2. all paths forward, mean loss back
-            logits = population.forward(self.grid, self.task, plan, x, masks)  # (P, B, K)
+            logits = population.forward(self.grid, self.bench.task, plan, x, masks)  # (P, B, K)
             targets = labels.repeat(len(paths))
             loss = F.cross_entropy(logits.flatten(0, 1), targets, weight=self.class_weights)
             self.optimiser.zero_grad(set_to_none=True)
@@ -130,8 +128,8 @@ class SharedWeights:
         """Validation fitness of each path, all in one pass over the data; duplicates are scored once."""
         distinct = list(dict.fromkeys(paths))
         found: dict[Path, Fitness] = {}
-        classes = grid_classes(self.grid, self.task)
-        at_once = paths_at_once(PATHS_AT_ONCE, self.settings.fitness, len(self.validation), classes)
+        classes = len(self.bench.classes)
+        at_once = paths_at_once(PATHS_AT_ONCE, self.settings.fitness, len(self.bench.validation), classes)
         for start in range(0, len(distinct), at_once):
             some = distinct[start : start + at_once]
             found |= dict(zip(some, self._score(some), strict=True))
@@ -145,16 +143,16 @@ class SharedWeights:
 
     def _score_with(self, scored: Grid, plan: Plan, paths: list[Path]) -> list[Fitness]:
         scored.eval()
-        size, measure = scoring_batch(self.grid, plan, grid_classes(self.grid, self.task)), self.settings.fitness
+        size, measure = scoring_batch(self.grid, plan, len(self.bench.classes)), self.settings.fitness
         parts = [
             Told.of(
-                F.log_softmax(population.forward(scored, self.task, plan, x.to(device_of(self.grid))), -1).cpu(),
+                F.log_softmax(population.forward(scored, self.bench.task, plan, x.to(device_of(self.grid))), -1).cpu(),
                 labels,
                 measure,
             )
-            for x, labels in self.validation.batches(size)
+            for x, labels in self.bench.validation.batches(size)
         ]
-        return fitnesses_of(Told.joined(parts), self.validation.labels, measure, paths)
+        return fitnesses_of(Told.joined(parts), self.bench.validation.labels, measure, paths)
 
     def _scored(self) -> Grid:
         """The grid whose weights are scored: the trained one, or the average along its steps."""
@@ -209,17 +207,11 @@ def _of(task: str, parameter: str) -> bool:
     return parameter.startswith(("layers.", f"heads.{head_name(task)}."))
 
 
-def loss_weights(grid: Grid, task: str, train: Split, settings: SearchSettings) -> Tensor | None:
+def loss_weights(bench: Bench) -> Tensor | None:
     """(K,) weights of the search's loss; None without `balance`."""
-    if not settings.balance:
+    if not bench.search.balance:
         return None
-    weights = class_weights(train.labels, grid_classes(grid, task), settings.balance_strength)
-    return weights.to(device_of(grid))
-
-
-def grid_classes(grid: Grid, task: str) -> int:
-    """Number of classes of a task's head, K."""
-    return len(list(grid.heads[task].parameters())[-1])
+    return class_weights(bench.training.labels, len(bench.classes), bench.search.balance_strength).to(bench.device)
 
 
 def class_weights(labels: Tensor, n_classes: int, strength: float = 1.0) -> Tensor:

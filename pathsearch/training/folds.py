@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
@@ -9,33 +11,30 @@ from torch import Tensor
 
 from data_prep.errors import PathsearchError
 from pathsearch.encoders.features import Split
-from pathsearch.run.settings import SearchSettings
 from pathsearch.run.streams import derive
+from pathsearch.training.bench import Bench
 
 
-def folds(train: Split, validation: Split, settings: SearchSettings, seed: int) -> list[tuple[Split, Split]]:
-    """Training and validation images together, cut into `settings.folds` parts with about equal class shares.
+def folds(bench: Bench) -> list[Bench]:
+    """Training and validation images together, cut into `search.folds` parts with about equal class shares.
 
     Groups (patients) are kept together as the task's own split keeps them: where a group stands in both training
     and validation, as after a random split, parts divide groups too; otherwise a group's images share a part. An
     image whose group is unknown is a group of its own. Features stay standardised as the training images were.
 
-    Args:
-        train: with all its views; a validation image has only its unchanged one, and parts are scored on that.
-        validation: of the same task.
-        settings: the number of parts K, and the measure.
-        seed: of the shuffle.
+    A validation image has only its unchanged view, and parts are scored on that.
 
     Returns:
-        K pairs: the images to train on, and those left out of them.
+        K benches without folds, each at a seed of its own: one part is what validates, the others are trained on.
 
     Raises:
         PathsearchError: a class has too few images or groups for so many parts.
 
     Source: Stone 1974; the parts are scikit-learn's StratifiedKFold and StratifiedGroupKFold.
     """
-    both, number = train.joined(validation), settings.folds
-    labels, groups = both.labels.numpy(), _groups(train, validation)
+    settings, number = bench.search, bench.search.folds
+    both = bench.training.joined(bench.validation)
+    labels, groups = both.labels.numpy(), _groups(bench.training, bench.validation)
     way = StratifiedKFold if groups is None else StratifiedGroupKFold
     needed = number if groups is None or settings.fitness == "auc" else 2  # what is trained on has every class
     for k in np.unique(labels):
@@ -44,19 +43,21 @@ def folds(train: Split, validation: Split, settings: SearchSettings, seed: int) 
         if there < needed or len(own) < number:
             what = "images" if groups is None or there >= needed else "groups"
             raise _too_many(number, f"class number {k} has {len(own) if what == 'images' else there} {what}")
-    cut = way(number, shuffle=True, random_state=derive(seed, "folds") % 2**32)
-    pairs = []
+    cut = way(number, shuffle=True, random_state=derive(bench.seed, "folds") % 2**32)
+    found: list[Bench] = []
     for rest, part in cut.split(np.zeros(len(labels)), labels, groups):
         scored = labels[part] if settings.fitness == "auc" else labels[rest]
         if missing := set(labels.tolist()) - set(scored.tolist()):
             raise _too_many(number, f"class number {min(missing)} stands in too few groups to be on both sides")
-        pairs.append((both.only(rest), both.only(part)))
-    return pairs
+        one = bench.on(both.only(rest), both.only(part)).searched_by(replace(settings, folds=1))
+        found.append(one.at(derive(bench.seed, "fold", len(found))))
+    return found
 
 
-def labels_scored(settings: SearchSettings, train: Split, validation: Split) -> Tensor:
+def labels_scored(bench: Bench) -> Tensor:
     """Classes of the images that a path's fitness stands on: validation, and with folds the training images too."""
-    return torch.cat([train.labels, validation.labels]) if settings.folds > 1 else validation.labels
+    splits = (bench.training, bench.validation) if bench.search.folds > 1 else (bench.validation,)
+    return torch.cat([split.labels for split in splits])
 
 
 def _groups(train: Split, validation: Split) -> np.ndarray | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from statistics import fmean
 
 import numpy as np
@@ -12,15 +11,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pathsearch.encoders.features import Split
 from pathsearch.grid.copies import Copies
 from pathsearch.grid.grid import Grid, device_of, dropout_masks
 from pathsearch.grid.path import Path
 from pathsearch.grid.recipe import CHOICES, followed
-from pathsearch.run.settings import SearchSettings
-from pathsearch.run.streams import derive, torch_stream
+from pathsearch.run.streams import torch_stream
+from pathsearch.training.bench import Bench
 from pathsearch.training.cost import PASSES, Cost, Meter
-from pathsearch.training.fitness import Progress, grid_classes, loss_weights, minibatches
+from pathsearch.training.fitness import Evaluator, Progress, SharedWeights, loss_weights, minibatches
 from pathsearch.training.folds import folds
 from pathsearch.training.optimisers import CopiesAdamW
 from pathsearch.training.told import Fitness, Told, fitnesses_of, paths_at_once
@@ -36,19 +34,13 @@ class FreshWeights:
     same start but with other minibatches; its fitness is over all images, each as the training without it answers.
     """
 
-    def __init__(
-        self, grid: Grid, task: str, train: Split, validation: Split, settings: SearchSettings, seed: int
-    ) -> None:
-        self.grid, self.task, self.settings, self.seed = grid, task, settings, seed
-        self.train_split, self.validation = train, validation
-        self.class_weights = loss_weights(grid, task, train, settings)
+    def __init__(self, bench: Bench, grid: Grid) -> None:
+        self.bench, self.grid, self.settings = bench, grid, bench.search
+        self.class_weights = loss_weights(bench)
         self.known: dict[Path, tuple[Fitness, Progress]] = {}
-        self.parts: list[FreshWeights] = []  # one evaluator for each part that is left out
-        self.meter, self.spent = Meter(grid, task), Cost()
-        if settings.folds > 1:
-            plain = replace(settings, folds=1)
-            for number, (rest, part) in enumerate(folds(train, validation, settings, seed)):
-                self.parts.append(FreshWeights(grid, task, rest, part, plain, derive(seed, "fold", number)))
+        # one evaluator for each part that is left out
+        self.parts = [FreshWeights(part, grid) for part in folds(bench)] if bench.search.folds > 1 else []
+        self.meter, self.spent = Meter(grid, bench.task), Cost()
 
     @property
     def cost(self) -> Cost:
@@ -60,7 +52,7 @@ class FreshWeights:
         if generation < 0:
             return Progress(math.nan, math.nan)
         new = [path for path in dict.fromkeys(paths) if path not in self.known]
-        n, classes = sum(len(one.validation) for one in self.parts or [self]), grid_classes(self.grid, self.task)
+        n, classes = sum(len(one.bench.validation) for one in self.parts or [self]), len(self.bench.classes)
         at_once = paths_at_once(COPIES_AT_ONCE, self.settings.fitness, n, classes)
         for start in range(0, len(new), at_once):
             some = new[start : start + at_once]
@@ -77,11 +69,11 @@ class FreshWeights:
         """Train each path, once or once a part, and score it."""
         measure, several = self.settings.fitness, self.parts or [self]
         each = [one._answers(paths) for one in several]
-        labels = torch.cat([one.validation.labels for one in several])
+        labels = torch.cat([one.bench.validation.labels for one in several])
         found = fitnesses_of(Told.joined(told for told, _ in each), labels, measure, paths)
         if measure == "auc" and self.parts:  # it ranks images, and answers of two networks have no common scale
             rows = zip(several, each, strict=True)
-            aucs = [fitnesses_of(told, one.validation.labels, measure, paths) for one, (told, _) in rows]
+            aucs = [fitnesses_of(told, one.bench.validation.labels, measure, paths) for one, (told, _) in rows]
             means = [fmean(own.score for own in of_path) for of_path in zip(*aucs, strict=True)]
             found = [own._replace(score=mean) for own, mean in zip(found, means, strict=True)]
         progress = [Progress(*map(fmean, zip(*rows, strict=True))) for rows in zip(*(p for _, p in each), strict=True)]
@@ -95,14 +87,14 @@ class FreshWeights:
         recipes = [followed(self.settings, path.recipe) for path in paths]
         rates, decays, dropout = (torch.tensor([getattr(one, name) for one in recipes]) for name in CHOICES)
         dropout = dropout[0] if len(dropout.unique()) == 1 else dropout  # one mask serves all
-        copies = Copies(self.grid, self.task, paths)
+        copies = Copies(self.grid, self.bench.task, paths)
         optimiser = CopiesAdamW(copies, rates, decays)
         size, steps = self.settings.batch_size, self.settings.steps
-        streams, order = torch_stream(self.seed, "masks"), torch_stream(self.seed, "batches")
+        streams, order = torch_stream(self.bench.seed, "masks"), torch_stream(self.bench.seed, "batches")
         device = device_of(self.grid)
         losses, hits = torch.zeros(2, len(paths), device=device)  # no step waits for the device
         images = 0
-        for x, labels in minibatches(self.train_split, size, steps, order):
+        for x, labels in minibatches(self.bench.training, size, steps, order):
             x, labels = x.to(device), labels.to(device)
             masks = dropout_masks(self.grid.shapes[1:], len(x), dropout, streams)
             logits = copies(x, masks and [mask.to(device) for mask in masks])  # (P, B, K)
@@ -119,7 +111,7 @@ class FreshWeights:
         with torch.no_grad():
             parts = [
                 Told.of(F.log_softmax(copies(x.to(device)), -1).cpu(), labels, self.settings.fitness)
-                for x, labels in self.validation.batches(2 * size)
+                for x, labels in self.bench.validation.batches(2 * size)
             ]
         rows = zip((losses / steps).tolist(), (hits / steps).tolist(), strict=True)
         return Told.joined(parts), [Progress(*row) for row in rows]
@@ -142,3 +134,8 @@ class FreshWeights:
             self.known = {
                 Path.parse(name): (Fitness(*row[:2]), Progress(*row[2:])) for name, row in zip(names, rows, strict=True)
             }
+
+
+def evaluator(bench: Bench, grid: Grid) -> Evaluator:
+    """The way to train and score paths that the settings ask for."""
+    return SharedWeights(bench, grid) if bench.search.weights == "shared" else FreshWeights(bench, grid)

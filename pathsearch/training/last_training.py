@@ -18,6 +18,7 @@ from pathsearch.grid.grid import PathNetwork, device_of, dropout_masks
 from pathsearch.grid.modules import Shape
 from pathsearch.run.settings import TrainingSettings
 from pathsearch.run.streams import derive, torch_stream
+from pathsearch.training.bench import Bench
 from pathsearch.training.fitness import NonFiniteFitness, class_weights, log_probabilities, minibatches
 from pathsearch.training.optimisers import adamw, running_average
 
@@ -36,24 +37,15 @@ class Trained:
     log_likelihood: float  # on them, mean, nats an image
 
 
-def train(
-    network: PathNetwork,
-    shapes: list[Shape],
-    training: Split,
-    validation: Split,
-    settings: TrainingSettings,
-    seed: int,
-) -> Trained:
+def train(bench: Bench, network: PathNetwork, shapes: list[Shape]) -> Trained:
     """Train a path's network and return it at its best calibrated validation likelihood.
 
     Args:
+        bench: its validation images decide when to stop, by the calibrated likelihood: small validation sets saturate
+            in accuracy, and the plain likelihood punishes a network that is right but sure long before it overfits.
+            Its seed is that of data order and dropout. One view is drawn each time a training image comes up.
         network: trained in place; parameters that are fixed stay so.
         shapes: of the outputs of its layers, for the dropout masks; empty for a probe.
-        training: with all its views; one of them is drawn each time an image comes up.
-        validation: decides when to stop, by the calibrated likelihood: small validation sets saturate in
-            accuracy, and the plain likelihood punishes a network that is right but sure long before it overfits.
-        settings: epochs, rates, regularisation.
-        seed: of data order and dropout.
 
     Returns:
         The averaged weights of the best epoch. Scored and kept is the running average, not the last step.
@@ -63,7 +55,8 @@ def train(
     """
     history: list[dict[str, Any]] = []
     best: tuple[float, int, dict[str, Tensor], Tensor] | None = None
-    for epoch in _epochs(network, shapes, training, settings, settings.epochs, seed):
+    settings, validation = bench.last, bench.validation
+    for epoch in _epochs(bench, network, shapes, settings.epochs):
         # 1. score the averaged weights, keep the best
         log_p = log_probabilities(epoch.averaged, validation)
         calibrated = calibrated_likelihood(log_p, validation.labels)
@@ -93,22 +86,14 @@ def train(
     )
 
 
-def refit(
-    trained: Trained,
-    fresh: PathNetwork,
-    shapes: list[Shape],
-    training: Split,
-    validation: Split,
-    settings: TrainingSettings,
-    seed: int,
-) -> Trained:
+def refit(bench: Bench, trained: Trained, fresh: PathNetwork, shapes: list[Shape]) -> Trained:
     """Train `fresh` on training and validation images together, as long as `trained` was best.
 
     Nothing is chosen here: path, number of epochs and threshold come from `trained`, whose validation figures
     are kept; the refitted network has no images left to be validated on.
     """
-    both = training.joined(validation)
-    for epoch in _epochs(fresh, shapes, both, settings, trained.best_epoch, derive(seed, "refit")):
+    both = bench.on(bench.training.joined(bench.validation), bench.validation).at(derive(bench.seed, "refit"))
+    for epoch in _epochs(both, fresh, shapes, trained.best_epoch):
         last = epoch.averaged
     fresh.load_state_dict(last.state_dict())
     fresh.eval()
@@ -122,23 +107,22 @@ class _Epoch(NamedTuple):
     averaged: PathNetwork  # the network with the running average of its weights
 
 
-def _epochs(
-    network: PathNetwork, shapes: list[Shape], data: Split, settings: TrainingSettings, n_epochs: int, seed: int
-) -> Iterator[_Epoch]:
+def _epochs(bench: Bench, network: PathNetwork, shapes: list[Shape], n_epochs: int) -> Iterator[_Epoch]:
     """Train for up to `n_epochs`, at whose end the rate is zero, and yield after each."""
+    data, settings = bench.training, bench.last
     # 1. optimiser over what may change, a rate that falls along a cosine, a running average of the weights
     trainable = [p for p in network.parameters() if p.requires_grad]
     optimiser = adamw(trainable, settings.learning_rate, settings.weight_decay)
     steps = math.ceil(len(data) / settings.batch_size)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, n_epochs * steps)
     average = running_average(network, settings.average)
-    weights = class_weights(data.labels, network.n_classes, settings.balance_strength) if settings.balance else None
-    device, masks_stream = device_of(network), torch_stream(seed, "last masks")
+    weights = class_weights(data.labels, len(bench.classes), settings.balance_strength) if settings.balance else None
+    device, masks_stream = device_of(network), torch_stream(bench.seed, "last masks")
     weights = weights if weights is None else weights.to(device)
     for number in range(1, n_epochs + 1):
         network.train()
         sums = torch.zeros(2, dtype=torch.float64, device=device)  # loss and accuracy, read once: a step waits for none
-        order = torch_stream(seed, "last batches", number)
+        order = torch_stream(bench.seed, "last batches", number)
         for x, labels in minibatches(data, settings.batch_size, steps, order):
             # 2. one minibatch, one step
             x, labels = x.to(device), labels.to(device)

@@ -52,15 +52,16 @@ from data_prep.whole_files import write_json
 from pathsearch.encoders.encoder import Encoder
 from pathsearch.encoders.features import Features, Split, encode, split_in_words
 from pathsearch.grid.path import Path, Space
+from pathsearch.run.place import Place
 from pathsearch.run.settings import EncoderSettings, RunSettings, SearchSettings, with_settings
 from pathsearch.run.streams import derive, python_stream
-from pathsearch.run.teller import Silent
-from pathsearch.search.arena import Arena
-from pathsearch.search.search import search
+from pathsearch.search.arena import minibatches
+from pathsearch.search.search import Ground, search
 from pathsearch.training import baselines
-from pathsearch.training.fitness import Evaluator, SharedWeights, fitnesses, log_probabilities
+from pathsearch.training.bench import Bench
+from pathsearch.training.fitness import Evaluator, fitnesses, log_probabilities
 from pathsearch.training.folds import folds
-from pathsearch.training.fresh import FreshWeights
+from pathsearch.training.fresh import evaluator
 from tests.benchmarks.fidelity_table import DEFAULT, compare_with_default, row, show
 from tests.benchmarks.table import OUT, device, machine
 
@@ -116,45 +117,44 @@ def draw_sample(space: Space, visited: Sequence[str], number: int, seed: int) ->
 # --- the parts of a seed --------------------------------------------------------------------------------------------
 
 
-def default_part(arena: Arena, seed: int, number: int) -> dict[str, Any]:
+def default_part(bench: Bench, number: int) -> dict[str, Any]:
     """The default search, the sample that all variants share, and its scores."""
     started = time.perf_counter()
-    evaluator, visited = searched(arena, seed)
-    space = replace(arena.grid(seed).space, recipes=arena.settings.search.recipes)
-    sample = draw_sample(space, visited, number, seed)
-    return {"sample": sample, "scores": scores(evaluator, both(sample)), "seconds": time.perf_counter() - started}
+    scorer, visited = searched(bench)
+    space = replace(bench.grid().space, recipes=bench.search.recipes)
+    sample = draw_sample(space, visited, number, bench.seed)
+    return {"sample": sample, "scores": scores(scorer, both(sample)), "seconds": time.perf_counter() - started}
 
 
-def variant_part(arena: Arena, seed: int, sample: Mapping[str, list[str]]) -> dict[str, Any]:
+def variant_part(bench: Bench, sample: Mapping[str, list[str]]) -> dict[str, Any]:
     """One variant's scores of the sample after a search of its own."""
     started = time.perf_counter()
-    evaluator = new_evaluator(arena, seed) if is_fresh(arena) else searched(arena, seed)[0]
-    return {"scores": scores(evaluator, both(sample)), "seconds": time.perf_counter() - started}
+    scorer = new_evaluator(bench) if is_fresh(bench) else searched(bench)[0]
+    return {"scores": scores(scorer, both(sample)), "seconds": time.perf_counter() - started}
 
 
-def truth_part(
-    arena: Arena, unseen: Split | None, seed: int, weights: int, sample: Mapping[str, list[str]]
-) -> dict[str, Any]:
+def truth_part(bench: Bench, unseen: Split | None, weights: int, sample: Mapping[str, list[str]]) -> dict[str, Any]:
     """Fitness of each path trained alone, from the initial weights of seed `weights`: on validation, and unseen."""
-    started, grid, splits = time.perf_counter(), arena.grid(weights), (arena.training, arena.validation)
-    last, measure = replace(arena.settings.training, refit=False), arena.settings.search.fitness
+    started, own = time.perf_counter(), bench.at(weights).without_refit()
+    grid, measure = own.grid(), bench.search.fitness
     found: dict[str, Any] = {"scores": []} | ({"unseen": []} if unseen else {})
     for path in both(sample):
-        trained = baselines.train_path(grid, arena.task.name, path, *splits, last, weights)
-        found["scores"] += map(list, fitnesses(trained.log_p[None], arena.validation.labels, measure, [path]))
+        trained = baselines.train_path(own, grid, path)
+        found["scores"] += map(list, fitnesses(trained.log_p[None], bench.validation.labels, measure, [path]))
         if unseen:
             log_p = log_probabilities(trained.network, unseen)
             found["unseen"] += map(list, fitnesses(log_p[None], unseen.labels, measure, [path]))
     return {**found, "seconds": time.perf_counter() - started}
 
 
-def kept_apart(train: Split, validation: Split, parts: int, seed: int) -> tuple[Split, Split, Split | None]:
-    """Training and validation images without the first of so many parts, and that part; 0 parts: all, and None."""
+def kept_apart(bench: Bench, parts: int) -> tuple[Bench, Split | None]:
+    """A bench without the first of so many parts of its images, and that part; 0 parts: with all, and None."""
     if not parts:
-        return train, validation, None
-    rest, part = folds(train, validation, SearchSettings(weights="fresh", folds=parts), derive(seed, "unseen"))[0]
-    places = [np.flatnonzero(np.isin(one.rows[0], rest.rows[0])) for one in (train, validation)]
-    return train.only(places[0]), validation.only(places[1]), part
+        return bench, None
+    train, validation = bench.training, bench.validation
+    cut = folds(bench.searched_by(SearchSettings(weights="fresh", folds=parts)).at(derive(bench.seed, "unseen")))[0]
+    places = [np.flatnonzero(np.isin(one.rows[0], cut.training.rows[0])) for one in (train, validation)]
+    return bench.on(train.only(places[0]), validation.only(places[1])), cut.validation
 
 
 def both(sample: Mapping[str, list[str]]) -> list[Path]:
@@ -165,24 +165,19 @@ def scores(evaluator: Evaluator, paths: list[Path]) -> Scores:
     return [list(one) for one in evaluator.score(paths)]
 
 
-def is_fresh(arena: Arena) -> bool:
-    return arena.settings.search.weights == "fresh"
+def is_fresh(bench: Bench) -> bool:
+    return bench.search.weights == "fresh"
 
 
-def new_evaluator(arena: Arena, seed: int) -> Evaluator:
-    way = FreshWeights if is_fresh(arena) else SharedWeights
-    return way(arena.grid(seed), arena.task.name, arena.training, arena.validation, arena.settings.search, seed)
+def new_evaluator(bench: Bench) -> Evaluator:
+    return evaluator(bench, bench.grid())
 
 
-def searched(arena: Arena, seed: int) -> tuple[Evaluator, list[str]]:
+def searched(bench: Bench) -> tuple[Evaluator, list[str]]:
     """A whole search: its evaluator in the last state, and the paths that it visited."""
-    evaluator, grid = new_evaluator(arena, seed), arena.grid(seed)
-
-    def size_of(path: Path) -> int:
-        return grid.count_parameters(path, arena.task.name)
-
-    state = search(evaluator, grid.space, arena.settings.search, seed, size_of)
-    return evaluator, state.visited
+    scorer = new_evaluator(bench)
+    state = search(scorer, Ground.of(bench.grid(), bench.task), bench.search, bench.seed)
+    return scorer, state.visited
 
 
 # --- a study --------------------------------------------------------------------------------------------------------
@@ -205,12 +200,11 @@ class Study:
         """The default's settings."""
         return self.variants[DEFAULT]
 
-    def arena(self, settings: RunSettings, seed: int) -> tuple[Arena, Split | None]:
+    def bench(self, settings: RunSettings, seed: int) -> tuple[Bench, Split | None]:
         """Training and validation features of a seed, under a variant's settings, and those that it never sees."""
         drawn = self.features.limited(settings.training.images_per_class, seed)
-        *splits, unseen = kept_apart(drawn.train(), drawn.validation(), self.unseen, seed)
-        about = (self.features.task, self.encoder.feature_shape, replace(settings, seed=seed))
-        return Arena(*about, *splits, device(), Silent(), self.encoder.taps), unseen
+        place = Place(self.folder, device())
+        return kept_apart(Bench.of(replace(settings, seed=seed), self.encoder, drawn, place), self.unseen)
 
     def part(self, seed: int, name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """A finished part from its file, or made and kept."""
@@ -226,24 +220,24 @@ class Study:
 
     def of_seed(self, seed: int) -> dict[str, dict[str, Any]]:
         """All parts of a seed by name: every variant, and the two trainings."""
-        arena, unseen = self.arena(self.base, seed)
-        parts = {DEFAULT: self.part(seed, DEFAULT, lambda: default_part(arena, seed, self.paths))}
+        bench, unseen = self.bench(self.base, seed)
+        parts = {DEFAULT: self.part(seed, DEFAULT, lambda: default_part(bench, self.paths))}
         sample = parts[DEFAULT]["sample"]
         for name, weights in (("training 1", seed), ("training 2", derive(seed, "fidelity", "second"))):
-            parts[name] = self.part(seed, name, lambda w=weights: truth_part(arena, unseen, seed, w, sample))
+            parts[name] = self.part(seed, name, lambda w=weights: truth_part(bench, unseen, w, sample))
         for name, settings in self.variants.items():
             if name != DEFAULT:
-                own, _ = self.arena(settings, seed)
-                parts[name] = self.part(seed, name, lambda own=own: variant_part(own, seed, sample))
+                own, _ = self.bench(settings, seed)
+                parts[name] = self.part(seed, name, lambda own=own: variant_part(own, sample))
         return parts
 
     def report(self) -> dict[str, Any]:
         """Run what is missing; the taus of every variant with all that they stand on."""
         each = {seed: self.of_seed(seed) for seed in self.seeds}
-        task, (arena, unseen) = self.features.task, self.arena(self.base, self.seeds[0])
+        task, (bench, unseen) = self.features.task, self.bench(self.base, self.seeds[0])
         rows = {name: row(list(each.values()), name) for name in [*self.variants, "training 2"]}
         for name, settings in self.variants.items():
-            rows[name]["minibatches"] = replace(arena, settings=settings).minibatches
+            rows[name]["minibatches"] = minibatches(replace(bench, settings=settings))
         compare_with_default(rows, [name for name in self.variants if name != DEFAULT])
         kept = ("grid", "search", "training")
         return {
@@ -252,7 +246,7 @@ class Study:
             "split": task.split_name,
             "split_in_words": split_in_words(task, self.base.training.images_per_class),
             # of the first seed: where images are kept unseen, each seed cuts the others a little differently
-            "n": {"train": len(arena.training), "val": len(arena.validation), "unseen": len(unseen or ())},
+            "n": {"train": len(bench.training), "val": len(bench.validation), "unseen": len(unseen or ())},
             "encoder": {**self.encoder.identity, "key": self.encoder.key},
             "seeds": list(self.seeds),
             "settings": {name: {k: s.to_dict()[k] for k in kept} for name, s in self.variants.items()},

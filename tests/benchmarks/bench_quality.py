@@ -30,6 +30,7 @@ from pathlib import Path as FilePath
 from typing import Any
 
 import torch
+from benches import bench
 
 from data_prep.ecg import prepare_ecg
 from data_prep.manifest import Task, load_task
@@ -41,7 +42,7 @@ from pathsearch.grid.grid import Grid
 from pathsearch.grid.path import Path, mutate
 from pathsearch.run.settings import EncoderSettings, GridSettings, SearchSettings
 from pathsearch.run.streams import python_stream
-from pathsearch.search.search import SearchState, search
+from pathsearch.search.search import Ground, SearchState, search
 from pathsearch.training.fitness import SharedWeights
 from pathsearch.training.fresh import FreshWeights
 from pathsearch.training.sequential import SequentialWeights
@@ -69,7 +70,9 @@ class Bench:
 
     def one_pass(self, seed: int, target: float) -> Curve:
         settings = replace(self.settings, target=target, generations=30)
-        evaluator = SharedWeights(self.grid(seed), self.task.name, self.train, self.validation, settings, seed)
+        evaluator = SharedWeights(
+            bench((self.train, self.validation), settings, seed=seed, task=self.task.name), self.grid(seed)
+        )
         curve: Curve = []
         started = time.perf_counter()
 
@@ -78,11 +81,13 @@ class Bench:
             best, median = max(row["best"] for row in state.log), state.log[-1]["median"]
             curve.append((time.perf_counter() - started, steps, best, median))
 
-        search(evaluator, evaluator.grid.space, settings, seed, lambda path: 0, on_generation=note)
+        search(evaluator, Ground(evaluator.grid.space, lambda path: 0), settings, seed, on_generation=note)
         return curve
 
     def sequential(self, seed: int, target: float, optimiser: str, rate: float) -> Curve:
-        evaluator = SequentialWeights(self.grid(seed), self.task.name, self.train, self.validation, self.settings, seed)
+        evaluator = SequentialWeights(
+            bench((self.train, self.validation), self.settings, seed=seed, task=self.task.name), self.grid(seed)
+        )
         parameters = evaluator.trainable.values()
         evaluator.optimiser = (  # type: ignore[assignment]
             torch.optim.SGD(parameters, lr=rate, momentum=0.9)
@@ -114,7 +119,9 @@ class Bench:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        evaluator = FreshWeights(self.grid(seed), self.task.name, self.train, self.validation, self.settings, seed)
+        evaluator = FreshWeights(
+            bench((self.train, self.validation), self.settings, seed=seed, task=self.task.name), self.grid(seed)
+        )
         study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
         modules = evaluator.grid.settings.n_modules
         curve: Curve = []

@@ -27,6 +27,7 @@ from pathlib import Path as FilePath
 from typing import Any
 
 import numpy as np
+from benches import bench
 from scipy.stats import ttest_1samp
 
 from data_prep.manifest import load_task
@@ -35,7 +36,7 @@ from pathsearch.encoders.features import Split, encode
 from pathsearch.grid.grid import Grid, PathNetwork
 from pathsearch.grid.path import Path
 from pathsearch.run.settings import EncoderSettings, GridSettings, SearchSettings, TrainingSettings
-from pathsearch.search.search import search
+from pathsearch.search.search import Ground, search
 from pathsearch.training import baselines
 from pathsearch.training.fitness import SharedWeights
 from tests.benchmarks.table import OUT, device, publish
@@ -72,8 +73,12 @@ def curve(grid: Grid, subject: Subject, settings: SearchSettings, seed: int) -> 
     """Search a task's paths on a grid: the log, a row a generation, and the best path of the last one."""
     grid.add_head(subject.name, subject.n_classes)
     grid.to(device())
-    evaluator = SharedWeights(grid, subject.name, subject.training, subject.validation, settings, seed)
-    state = search(evaluator, grid.space, settings, seed, lambda path: grid.count_parameters(path, subject.name))
+    evaluator = SharedWeights(
+        bench((subject.training, subject.validation), settings, seed=seed, task=subject.name), grid
+    )
+    state = search(
+        evaluator, Ground(grid.space, lambda path: grid.count_parameters(path, subject.name)), settings, seed
+    )
     return state.log, Path.parse(state.hall_of_fame[0])
 
 
@@ -83,7 +88,9 @@ def expert_of(encoder: Encoder, subject: Subject, path: Path, seed: int, last: T
     grid.add_head(subject.name, subject.n_classes)
     grid.to(device())
     untrained = grid.network(path, subject.name)
-    best = baselines.train_path(grid, subject.name, path, subject.training, subject.validation, last, seed)
+    best = baselines.train_path(
+        bench((subject.training, subject.validation), last=last, seed=seed, task=subject.name), grid, path
+    )
     return Earlier(subject, path, best.network.cpu(), untrained.cpu())
 
 

@@ -22,11 +22,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from benches import bench
 
 from pathsearch.encoders.features import Split, Standardiser
 from pathsearch.grid.grid import Grid
 from pathsearch.run.settings import GridSettings, SearchSettings
-from pathsearch.search.search import search
+from pathsearch.search.search import Ground, search
 from pathsearch.training.fitness import SharedWeights
 from tests.benchmarks.table import device, publish
 
@@ -57,9 +58,9 @@ def one_case(images: int, modules: int, layers: int, paths: int, generations: in
         grid.add_head("bench", CLASSES)
         grid.to(device())
         settings = replace(SearchSettings(), population=paths, generations=generations, warmup=0)
-        evaluator = SharedWeights(grid, "bench", training, validation, settings, 0)
+        evaluator = SharedWeights(bench((training, validation), settings, task="bench"), grid)
         started = time.perf_counter()
-        state = search(evaluator, grid.space, settings, 0, lambda path: 0)
+        state = search(evaluator, Ground(grid.space, lambda path: 0), settings, 0)
         seconds = sorted(row["seconds"] for row in state.log)
     return {
         "s a generation": seconds[len(seconds) // 2],

@@ -7,14 +7,13 @@ import json
 import numpy as np
 import pytest
 import torch
-from small_world import CPU, data_dir, finished
+from small_world import data_dir, finished, place
 
 from pathsearch.experts import joint
 from pathsearch.experts.calibration import RATES, calibration
 from pathsearch.experts.router import Territory
 from pathsearch.measures.intervals import wilson
 from pathsearch.reports.figures import plot_joint
-from pathsearch.run.teller import Silent
 
 
 def ruler(n: int = 1000) -> Territory:
@@ -66,9 +65,7 @@ def test_nothing_is_said_where_nothing_is_known():
 
 def test_the_joint_report_and_its_figure(tmp_path):
     runs = [finished("stripes"), finished("blobs")]
-    reports = [
-        joint.joint_evaluate(runs, data_dir(), data_dir() / "features", CPU, 0, Silent(), rate) for rate in (0.01, 0.2)
-    ]
+    reports = [joint.joint_evaluate(runs, data_dir(), place(), 0, rate) for rate in (0.01, 0.2)]
     usual, generous = reports
     assert usual["calibration"] == generous["calibration"], "whatever rate is chosen"
     assert (usual["false_rejection_on_validation"], generous["false_rejection_on_validation"]) == (0.01, 0.2)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from benches import bench
 from small_world import (
     data_dir,
     encoder,
@@ -120,7 +121,9 @@ def test_finalists_are_trained_alone_from_the_initial_weights(run):
     grid.add_head(prepared.name, len(prepared.classes))
     for row in run.report()["finalists"]:
         trained = train_path(
-            grid, prepared.name, ModulePath.parse(row["path"]), found.train(), found.validation(), chosen.training, 0
+            bench((found.train(), found.validation()), last=chosen.training, task=prepared.name),
+            grid,
+            ModulePath.parse(row["path"]),
         )
         assert trained.log_likelihood == row["validation_log_likelihood"]
         assert trained.best_epoch == row["epochs"]

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from benches import bench
 from small_world import copied, data_dir, encoder, evolve, finished, refused, runs_dir, settings, task
 
 from pathsearch.encoders.encoder import Encoder
@@ -123,7 +124,7 @@ def test_training_along_old_modules_changes_only_the_others(settled):
     head = clone(grid.heads[OLD])
     chosen = replace(settings(NEW).search, steps=3, learning_rate=0.05, weight_decay=0.5)
     split = features(NEW)
-    trainer = SharedWeights(grid, NEW, split.train(), split.validation(), chosen, seed=0)
+    trainer = SharedWeights(bench((split.train(), split.validation()), chosen, task=NEW), grid)
     trainer.train([old_path, full], 1)  # one path of old modules alone, one of all
     moved = {place for place in before if not same(before[place], grid.module(*place).state_dict())}
     without_weights = {place for place in before if not before[place]}  # a skip has none
@@ -138,7 +139,7 @@ def test_the_last_training_of_an_old_path_moves_its_new_head_alone(settled):
     head, split = clone(grid.heads[NEW]), features(NEW)
     # weight decay, the running average of the weights and the refit all pass over the fixed modules
     chosen = replace(settings(NEW).training, learning_rate=0.05, weight_decay=0.5, refit=True)
-    trained = train_path(grid, NEW, old_path, split.train(), split.validation(), chosen, seed=0)
+    trained = train_path(bench((split.train(), split.validation()), last=chosen, task=NEW), grid, old_path)
     after = modules_in(trained.network, old_path)
     assert all(same(before[place], after[place]) for place in before)
     assert not same(head, trained.network.head.state_dict())

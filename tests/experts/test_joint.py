@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from small_world import CPU, copied, data_dir, encoder, finished, pathsearch, prepare, refused, task
+from small_world import CPU, copied, data_dir, encoder, finished, pathsearch, place, prepare, refused, task
 
 from pathsearch.encoders.features import encode
 from pathsearch.experts import joint
@@ -30,7 +30,7 @@ ALL = ["stripes: falling", "stripes: flat", "stripes: rising", "blobs: large", "
 
 def evaluate(runs: Sequence[Run] | None = None, seed: int = 0, data: Path | None = None) -> dict[str, Any]:
     chosen = list(runs or map(finished, NAMES))
-    return joint.joint_evaluate(chosen, data or data_dir(), data_dir() / "features", CPU, seed, Silent())
+    return joint.joint_evaluate(chosen, data or data_dir(), place(), seed)
 
 
 @functools.cache
@@ -358,7 +358,7 @@ def test_the_report_says_what_was_left_out():
     assert evaluate()["left_out"] == {}
     why = {"lungs": "another encoder: vgg16, random, 64 px"}
     runs = [finished("blobs")]
-    made = joint.joint_evaluate(runs, data_dir(), data_dir() / "features", CPU, 0, Silent(), left_out=why)
+    made = joint.joint_evaluate(runs, data_dir(), place(), 0, left_out=why)
     assert made["left_out"] == why
 
 
@@ -380,7 +380,7 @@ def test_a_bare_command_says_what_it_leaves_out(tmp_path):
 def test_a_report_is_found_by_runs_digests_and_thresholds(tmp_path, runs):
     usual, generous = Model.of(runs, CPU), Model.of(runs, CPU, 0.5)
     assert joint.newest(runs, usual) is None
-    report = joint.joint_evaluate(runs, data_dir(), data_dir() / "features", CPU, 0, Silent(), 0.5)
+    report = joint.joint_evaluate(runs, data_dir(), place(), 0, 0.5)
     folder = joint.save(report, tmp_path)
     assert joint.newest(runs, usual) is None, "another router was asked"
     assert joint.newest(runs, generous) == json.loads(json.dumps(report))
@@ -395,7 +395,7 @@ def test_a_report_is_found_by_runs_digests_and_thresholds(tmp_path, runs):
 @pytest.mark.parametrize("name", ["report.json", "env.json", "SHA256SUMS"])
 def test_a_damaged_report_is_refused_and_not_found(tmp_path, runs, name):
     model = Model.of(runs, CPU)
-    folder = joint.save(joint.joint_evaluate(runs, data_dir(), data_dir() / "features", CPU, 0, Silent()), tmp_path)
+    folder = joint.save(joint.joint_evaluate(runs, data_dir(), place(), 0), tmp_path)
     assert joint.newest(runs, model) == joint.read(folder)
     content = (folder / name).read_bytes()
     for damaged in (content[:-2], content.replace(b"0", b"1", 1), None):

@@ -10,6 +10,7 @@ from dataclasses import astuple, replace
 from itertools import pairwise
 
 import pytest
+from drawn_paths import cases, paths_of
 from hypothesis import given
 from hypothesis import strategies as st
 from landscapes import (
@@ -23,12 +24,11 @@ from landscapes import (
     settings_of,
     size_of,
 )
-from test_path import cases, paths_of
 
 from data_prep.errors import PathsearchError
 from pathsearch.grid.path import Path, Space, crossover, mutate
 from pathsearch.grid.recipe import CHOICES, RATE, Recipe, all_recipes, cross_recipes, mutate_recipe
-from pathsearch.search.search import SearchState, search
+from pathsearch.search.search import Ground, SearchState, search
 
 WITH = replace(SPACE, recipes=True)
 
@@ -223,14 +223,14 @@ def test_every_recipe_gene_is_exchanged_by_a_fair_coin():
 def test_the_search_finds_the_planted_recipe(planted, way, seed):
     worth = seasoned(seed)
     settings = settings_of(way, weights="fresh", recipes=True, population=32, generations=60)
-    state = search(planted(worth), SPACE, settings, seed, size_of)
+    state = search(planted(worth), Ground(SPACE, size_of), settings, seed)
     assert Path.parse(state.hall_of_fame[0]).recipe == BEST
     assert_finds_the_best(state, WITH, worth, settings.pareto)
     assert all(WITH.check(Path.parse(text)) for text in [*state.visited, *state.population, *state.parents])
 
 
 def test_a_search_without_recipes_does_not_find_it(planted):
-    state = search(planted(seasoned(0)), SPACE, settings_of("generational"), 0, size_of)
+    state = search(planted(seasoned(0)), Ground(SPACE, size_of), settings_of("generational"), 0)
     assert all(Path.parse(text).recipe is None for text in state.visited)
     with pytest.raises(AssertionError, match="but the best has"):
         assert_finds_the_best(state, WITH, seasoned(0))
@@ -241,10 +241,15 @@ def test_a_search_goes_on_after_a_stop(planted, way):
     settings = settings_of(way, weights="fresh", recipes=True, generations=6)
     saved: list[SearchState] = []
     end = search(
-        planted(seasoned(0)), SPACE, settings, 0, size_of, None, lambda s: saved.append(SearchState(**s.to_dict()))
+        planted(seasoned(0)),
+        Ground(SPACE, size_of),
+        settings,
+        0,
+        None,
+        lambda s: saved.append(SearchState(**s.to_dict())),
     )
     middle = SearchState(**{**saved[2].to_dict(), "log": saved[2].log[:3]})
-    again = search(planted(seasoned(0)), SPACE, settings, 0, size_of, middle)
+    again = search(planted(seasoned(0)), Ground(SPACE, size_of), settings, 0, middle)
     assert (again.visited, again.population, again.hall_of_fame) == (end.visited, end.population, end.hall_of_fame)
 
 
@@ -260,7 +265,7 @@ BEFORE = {
 
 @every_way
 def test_without_recipes_every_draw_is_as_before(planted, way):
-    state = search(planted(rugged(0)), Space(3, 8, 2), settings_of(way, generations=8), 0, size_of)
+    state = search(planted(rugged(0)), Ground(Space(3, 8, 2), size_of), settings_of(way, generations=8), 0)
     text = "\n".join([*state.visited, *state.population, *state.parents, *state.hall_of_fame])
     assert hashlib.sha256(text.encode()).hexdigest()[:16] == BEFORE[way]
     assert set(BEFORE) == set(WAYS)

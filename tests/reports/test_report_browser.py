@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from test_report_page import changed, joint_folder, run_folder
+from pages import changed, joint_folder, run_folder
 
 from pathsearch.reports.report_page import write_page
 

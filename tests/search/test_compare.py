@@ -27,9 +27,10 @@ from pathsearch.reports.report_page import write_page
 from pathsearch.run.runs import all_runs, find_run
 from pathsearch.run.teller import Silent
 from pathsearch.search import rivals
-from pathsearch.search.arena import Arena, Budget
+from pathsearch.search.arena import Budget
 from pathsearch.search.compare import NEEDED, Comparison
 from pathsearch.search.rivals import METHODS
+from pathsearch.training.bench import Bench
 
 # --- the report -----------------------------------------------------------------------------------------------------
 
@@ -197,9 +198,9 @@ def test_an_interrupted_comparison_goes_on_to_the_same_report(compared, tmp_path
         again.part(*lost).unlink()
     original = rivals.enter
 
-    def enter(arena: Arena, method: str, seed: int, budget: Budget | None = None) -> rivals.Entry:
-        made.append((method, seed))
-        return original(arena, method, seed, budget)
+    def enter(bench: Bench, method: str, budget: Budget | None = None) -> rivals.Entry:
+        made.append((method, bench.seed))
+        return original(bench, method, budget)
 
     monkeypatch.setattr(rivals, "enter", enter)
     found = run(tmp_path)[1]
@@ -222,9 +223,9 @@ def test_every_seed_draws_its_own_few_images(tmp_path, monkeypatch):
     seen: dict[tuple[int, str], list[list[int]]] = {}
     original = rivals.enter
 
-    def enter(arena: Arena, method: str, seed: int, budget: Budget | None = None) -> rivals.Entry:
-        seen[seed, method] = [split.rows[0].tolist() for split in (arena.training, arena.validation)]
-        return original(arena, method, seed, budget)
+    def enter(bench: Bench, method: str, budget: Budget | None = None) -> rivals.Entry:
+        seen[bench.seed, method] = [split.rows[0].tolist() for split in (bench.training, bench.validation)]
+        return original(bench, method, budget)
 
     monkeypatch.setattr(rivals, "enter", enter)
     few = chosen(images_per_class=6, steps=1, warmup=1)
@@ -304,9 +305,9 @@ def test_two_processes_share_the_work(compared, tmp_path, monkeypatch):
             for seed, method in mine:
                 shutil.copy(compared[0].part(seed, method), comparison.part(seed, method))
 
-    def spy(where: Arena, method: str, seed: int, budget: Budget | None = None) -> Any:
-        made.append((seed, method))
-        return enter(where, method, seed, budget)
+    def spy(where: Bench, method: str, budget: Budget | None = None) -> Any:
+        made.append((where.seed, method))
+        return enter(where, method, budget)
 
     class Waiter(Silent):
         def stage(self, name: str, total: int) -> None:

@@ -135,22 +135,21 @@ def test_a_study(study, capsys, monkeypatch):
     sample = [text for half in parts[DEFAULT]["sample"].values() for text in half]
     assert len(sample) == 6
     # the truth by hand: each path alone, on what the variants train on, unseen images apart
-    arena, unseen = study.arena(BASE, 1)
-    last = replace(BASE.training, refit=False)
+    here, unseen = study.bench(BASE, 1)
     for number, seed in ((1, 1), (2, derive(1, "fidelity", "second"))):
         for place, text in enumerate(sample):
-            parted = arena.training, arena.validation
-            one = baselines.train_path(arena.grid(seed), "blobs", Path.parse(text), *parted, last, seed)
+            own = here.at(seed).without_refit()
+            one = baselines.train_path(own, own.grid(), Path.parse(text))
             assert parts[f"training {number}"]["scores"][place] == pytest.approx([one.accuracy, one.log_likelihood])
     assert len(parts["training 1"]["unseen"]) == 6
     # every variant's last state, after a search of its own
-    own, _ = study.arena(VARIANTS["kept"], 1)
-    evaluator, _ = bench.searched(own, 1)
+    own, _ = study.bench(VARIANTS["kept"], 1)
+    evaluator, _ = bench.searched(own)
     assert [list(one) for one in evaluator.score(list(map(Path.parse, sample)))] == parts["kept"]["scores"]
     assert report["variants"]["kept"]["minibatches"] == 4 + 2 * 3
     assert report["variants"]["fresh"]["minibatches"] == 8 * 2 * 3
-    arena, unseen = study.arena(BASE, 0)
-    assert report["n"] == {"train": len(arena.training), "val": len(arena.validation), "unseen": len(unseen)}
+    here, unseen = study.bench(BASE, 0)
+    assert report["n"] == {"train": len(here.training), "val": len(here.validation), "unseen": len(unseen)}
     show(report)
     out = capsys.readouterr().out
     assert all(name in out.replace("\n", " ") for name in ("tau_likelihood", "tau_unseen_likelihood", "ceiling"))
@@ -158,11 +157,9 @@ def test_a_study(study, capsys, monkeypatch):
 
 def test_fresh_scores_need_no_search(study):
     """Which the study relies on: the same after a whole search, rounding apart."""
-    own, _ = study.arena(VARIANTS["fresh"], 0)
+    own, _ = study.bench(VARIANTS["fresh"], 0)
     paths = [Path.parse("0|1|2"), Path.parse("1+3|0|0")]
-    for alone, after in zip(
-        bench.new_evaluator(own, 0).score(paths), bench.searched(own, 0)[0].score(paths), strict=True
-    ):
+    for alone, after in zip(bench.new_evaluator(own).score(paths), bench.searched(own)[0].score(paths), strict=True):
         assert alone == Fitness(*(pytest.approx(value, abs=1e-4) for value in after))
 
 

@@ -6,13 +6,16 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from benches import labelled
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
 
 from pathsearch.grid.path import Path, Space
 from pathsearch.run.settings import RunSettings
 from pathsearch.search.finalists import finalists
-from pathsearch.search.search import SearchState
+from pathsearch.search.search import Ground, SearchState
+from pathsearch.training.bench import Bench
 from pathsearch.training.fitness import Fitness
 
 # --- finalists on a planted evaluator -----------------------------------------------------------------------
@@ -33,6 +36,10 @@ def settings_of(weights: str = "fresh", wanted: int = 6, pareto: bool = False) -
     return replace(plain, search=search, training=training)
 
 
+def bench(of: RunSettings, labels: Tensor = LABELS) -> Bench:
+    return Bench(of, ["a", "b"], (1, 1, 1), labelled(labels), labelled(labels))
+
+
 def chosen(planted, scores: dict[str, Any], hall: list[str] | None = None, **options: Any) -> list[str]:
     def worth(path: Path, generation: int) -> Fitness:
         found = scores.get(str(path), 0.0)
@@ -41,7 +48,7 @@ def chosen(planted, scores: dict[str, Any], hall: list[str] | None = None, **opt
     evaluator = planted(worth)
     best_first = sorted(scores, key=lambda text: worth(Path.parse(text), 0), reverse=True)
     state = SearchState([], hall_of_fame=hall or best_first[:2], visited=list(scores))
-    found = finalists(evaluator, state, size_of, settings_of(**options), LABELS)
+    found = finalists(bench(settings_of(**options)), Ground(SPACE, size_of), evaluator, state)
     assert len(evaluator.scored) == 1  # everything in one pass
     return list(map(str, found))
 
@@ -60,7 +67,7 @@ def test_likelihood_breaks_ties_on_the_front(planted):
 def test_of_equal_sizes_the_better_is_on_the_front(planted):
     evaluator = planted(lambda path, _: Fitness({"0": 0.8, "1": 0.9}.get(str(path), 0.0), -1.0))
     state = SearchState([], hall_of_fame=["1"], visited=["0", "1"])
-    assert list(map(str, finalists(evaluator, state, lambda path: 5, settings_of(), LABELS))) == ["1"]
+    assert list(map(str, finalists(bench(settings_of()), Ground(SPACE, lambda path: 5), evaluator, state))) == ["1"]
 
 
 def test_too_few_near_the_best_are_filled_up_from_the_front(planted):
@@ -102,7 +109,7 @@ def test_subpaths_of_the_best_compete_under_shared_weights(planted):
     def run(weights: str) -> list[str]:
         evaluator = planted(lambda path, _: Fitness(scores[str(path)], -1.0))
         state = SearchState([], hall_of_fame=["0+3"], visited=["0+3"])
-        return list(map(str, finalists(evaluator, state, size_of, settings_of(weights), LABELS)))
+        return list(map(str, finalists(bench(settings_of(weights)), Ground(SPACE, size_of), evaluator, state)))
 
     assert run("shared") == ["0", "3", "0+3"]
     assert run("fresh") == ["0+3"]  # under fresh weights a score would cost a training
@@ -111,13 +118,13 @@ def test_subpaths_of_the_best_compete_under_shared_weights(planted):
 def test_the_hall_of_fame_competes_even_if_it_was_not_visited(planted):
     evaluator = planted(lambda path, _: Fitness({"0": 0.5, "7": 0.9}[str(path)], -1.0))
     state = SearchState([], hall_of_fame=["7"], visited=["0"])
-    assert list(map(str, finalists(evaluator, state, size_of, settings_of(), LABELS))) == ["0", "7"]
+    assert list(map(str, finalists(bench(settings_of()), Ground(SPACE, size_of), evaluator, state))) == ["0", "7"]
 
 
 def test_todays_scores_decide_not_those_of_the_search(planted):
     evaluator = planted(lambda path, generation: Fitness(0.9 if str(path) == "5" else 0.5, -1.0))
     state = SearchState([], hall_of_fame=["1"], visited=["1", "5"], log=[{"best_path": "1", "best": 1.0}])
-    found = finalists(evaluator, state, size_of, settings_of(), LABELS)
+    found = finalists(bench(settings_of()), Ground(SPACE, size_of), evaluator, state)
     assert str(found[-1]) == "5"
 
 
@@ -127,7 +134,7 @@ def test_finalists_rise_in_size_and_score_and_hold_the_best(planted, rights, dat
     evaluator = planted(lambda path, _: Fitness(rights[path] / N, -1.0))
     visited = [str(path) for path in rights]
     state = SearchState([], hall_of_fame=visited[:1], visited=visited)
-    found = finalists(evaluator, state, size_of, settings_of(wanted=wanted), LABELS)
+    found = finalists(bench(settings_of(wanted=wanted)), Ground(SPACE, size_of), evaluator, state)
     assert 1 <= len(found) <= wanted
     sizes, scores = [size_of(path) for path in found], [rights[path] for path in found]
     assert sizes == sorted(set(sizes))
@@ -147,7 +154,7 @@ def test_a_rare_class_makes_more_neighbours_under_balanced_accuracy(planted):
         state = SearchState([], hall_of_fame=["3"], visited=list(scores))
         chosen = settings_of(wanted=2)
         chosen = replace(chosen, search=replace(chosen.search, fitness=fitness))
-        return list(map(str, finalists(evaluator, state, size_of, chosen, labels)))
+        return list(map(str, finalists(bench(chosen, labels), Ground(SPACE, size_of), evaluator, state)))
 
     assert found("accuracy") == ["2", "3"]
     # 2 · sqrt(0.7 · 0.3 / 8 + 0.884 · 0.116 / 100) / 2, about 0.165: the bar is 0.735

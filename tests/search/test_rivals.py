@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from comparisons import arena, chosen, run
+from benches import bench
+from comparisons import bench as world_bench
+from comparisons import chosen, run
 from page_checks import faults
 from small_world import encoder
 
@@ -21,13 +22,14 @@ from pathsearch.grid.recipe import Recipe, followed
 from pathsearch.measures.statistics import rank_agreement
 from pathsearch.reports.figures import plot_comparison
 from pathsearch.reports.report_page import write_page
-from pathsearch.run.settings import GridSettings, RunSettings
+from pathsearch.run.settings import GridSettings
 from pathsearch.run.streams import derive
 from pathsearch.search import choice, drawing, nearest, rivals
-from pathsearch.search.arena import Budget
+from pathsearch.search.arena import Budget, epoch
 from pathsearch.search.compare import Comparison
 from pathsearch.search.rivals import METHODS
 from pathsearch.training.baselines import linear_probe, train_path
+from pathsearch.training.bench import Bench
 
 # --- the controls ---------------------------------------------------------------------------------------------------
 
@@ -59,9 +61,9 @@ def test_pathnet_alone_starts_without_rungs(method, monkeypatch):
         return found
 
     monkeypatch.setattr(rivals, "search", spy)
-    here = arena(chosen(rungs=3, epochs=1))
-    rungs = [str(path) for path in here.grid(0).rungs(3)]
-    rivals.enter(here, method, 0)
+    here = world_bench(chosen(rungs=3, epochs=1))
+    rungs = [str(path) for path in here.grid().rungs(3)]
+    rivals.enter(here, method)
     assert first == [rungs if method != "pathnet" else []]
 
 
@@ -71,17 +73,17 @@ def test_every_search_spreads_its_finalists_alike(method, monkeypatch):
     asked: list[tuple[bool, str]] = []
     original = rivals.finalists
 
-    def spy(evaluator: Any, state: Any, size_of: Any, of: RunSettings, n: int) -> Any:
-        asked.append((of.search.pareto, of.search.preset))
-        return original(evaluator, state, size_of, of, n)
+    def spy(here: Bench, *others: Any) -> Any:
+        asked.append((here.search.pareto, here.search.preset))
+        return original(here, *others)
 
     monkeypatch.setattr(rivals, "finalists", spy)
-    rivals.enter(arena(chosen(pareto=True, epochs=1)), method, 0)
+    rivals.enter(world_bench(chosen(pareto=True, epochs=1)), method)
     assert asked == [(True, {"random_search": "random", "pathnet": "pathnet"}.get(method, "generational"))]
 
 
 def test_the_first_restart_is_the_seed_itself():
-    found = rivals.enter(arena(), "full_grid", 0, Budget(0, 1))
+    found = rivals.enter(world_bench(), "full_grid", Budget(0, 1))
     assert len(found.facts["candidates"]) == 1, "one training at least"
     assert ModulePath.parse(found.facts["path"]) == Grid(encoder().feature_shape, chosen().grid, 0).space.full_path()
 
@@ -90,9 +92,9 @@ def test_the_first_restart_is_the_seed_itself():
 def test_a_loaded_part_answers_validation_as_it_was_trained(compared, method):
     """Without a refit the fixed network is the one whose validation answers were kept."""
     of = chosen(refit=False)
-    here = arena(of)
-    entry = rivals.enter(here, method, 1)
-    found = rivals.answers(here, entry, here.validation)
+    here = world_bench(of)
+    entry = rivals.enter(here.at(1), method)
+    found = rivals.answers(here.at(1), entry, here.validation)
     np.testing.assert_allclose(found, entry.log_p.double().exp().numpy(), atol=1e-6)
 
 
@@ -106,16 +108,18 @@ def line(values: list[float], labels: list[int], name: str = "train") -> Split:
 def test_neighbours_by_hand():
     known = line([0, 1, 2, 10, 11, 12], [0, 0, 0, 1, 1, 1])
     asked = line([1, 6.4, 11], [0, 1, 1], "val")
+    whole = bench((known, asked))
+    alone = whole.without_refit()
     # k = 1: one vote and one image more of each class: (1 + 1) / 3 against 1 / 3
     expected = [[2 / 3, 1 / 3], [1 / 3, 2 / 3], [1 / 3, 2 / 3]]
-    np.testing.assert_allclose(nearest.answers(known, asked, asked, 1, False), expected)
+    np.testing.assert_allclose(nearest.answers(alone, asked, 1), expected)
     # k = 5: of the five nearest to 6.4 (2, 10, 1, 11, 12) three are of class 1: (2 + 1) / 7, (3 + 1) / 7
-    np.testing.assert_allclose(nearest.answers(known, asked, asked, 5, False)[1], [3 / 7, 4 / 7])
-    facts, log_p = nearest.choose(known, asked, replace(chosen(), task="t"))
+    np.testing.assert_allclose(nearest.answers(alone, asked, 5)[1], [3 / 7, 4 / 7])
+    facts, log_p = nearest.choose(whole)
     assert facts["k"] == 5, "1, 3 and 5 are all right: the most neighbours"
     assert facts["parameters"] == 9, "with validation images, one number each"
     assert log_p.shape == (3, 2)
-    assert nearest.answers(known, asked, line([], []), 3, True).shape == (0, 2), "a task may have no test images"
+    assert nearest.answers(whole, line([], []), 3).shape == (0, 2), "a task may have no test images"
 
 
 def test_rank_agreement_by_hand():
@@ -129,15 +133,15 @@ def test_rank_agreement_by_hand():
 def test_a_search_that_knows_every_path_stops():
     """Under fresh weights a small grid leaves a control nothing to spend its budget on."""
     of = chosen(weights="fresh", warmup=0, n_layers=1, n_modules=3, max_active=1, epochs=1, steps=1)
-    entry = rivals.enter(arena(of), "random_search", 0, Budget(10**9, 1))
+    entry = rivals.enter(world_bench(of), "random_search", Budget(10**9, 1))
     assert entry.facts["stopped"] == "knows every path"
     assert entry.facts["path_images"]["search"] == 3 * 32
 
 
 def test_a_control_searches_until_its_budget_is_spent():
-    here = arena(chosen(epochs=1))
+    here = world_bench(chosen(epochs=1))
     for spent, generations in ((1, 1), (4 * 32 * 8, 1), (4 * 32 * 8 * 2 + 1, 3)):  # a warm-up costs a generation
-        entry = rivals.enter(here, "pathnet", 0, Budget(spent, 1))
+        entry = rivals.enter(here, "pathnet", Budget(spent, 1))
         assert entry.facts["evaluations"] == 8 * generations, spent
         assert entry.facts["path_images"]["search"] == 4 * 32 * 8 * generations
 
@@ -149,8 +153,8 @@ def test_a_path_that_comes_again_starts_from_other_weights():
 
 
 def test_the_evolved_path_is_not_bound_by_a_budget():
-    here = arena(chosen(epochs=1))
-    bound, free = (rivals.enter(here, "evolved", 0, budget).facts["path_images"] for budget in (Budget(1, 1), None))
+    here = world_bench(chosen(epochs=1))
+    bound, free = (rivals.enter(here, "evolved", budget).facts["path_images"] for budget in (Budget(1, 1), None))
     assert bound == free
 
 
@@ -187,21 +191,21 @@ def test_every_method_that_can_has_recipes(with_recipes):
 def test_restarts_follow_their_recipes(method, monkeypatch):
     """The second training, were it chosen, is what settings of its recipe's values give, before and after the refit."""
     original = drawing.scores_of
-    second = lambda results, *given: [float(i == 1) for i, _ in enumerate(original(results, *given))]  # noqa: E731
+    second = lambda *given: [float(i == 1) for i, _ in enumerate(original(*given))]  # noqa: E731
     monkeypatch.setattr(drawing, "scores_of", second)
     monkeypatch.setattr(choice, "scores_of", second)
-    monkeypatch.setattr(choice, "errors_of", lambda log_p, *given: ([0.0] * len(log_p), [0.0] * len(log_p)))
+    monkeypatch.setattr(choice, "errors_of", lambda _, log_p: ([0.0] * len(log_p), [0.0] * len(log_p)))
     of = chosen(weights="fresh", recipes=True, steps=1, epochs=2)
-    here = arena(of)
-    entry = rivals.enter(here, method, 0, Budget(0, 3 * 2 * here.epoch))
+    here = world_bench(of)
+    entry = rivals.enter(here, method, Budget(0, 3 * 2 * epoch(here)))
     assert entry.facts["chosen"] == 1
     seed, recipe = derive(0, "restart", 1), Recipe.parse(entry.facts["candidates"][1]["recipe"])
     last = followed(of.training, recipe)
-    grid, both = here.grid(seed if method == "full_grid" else 0), (here.training, here.validation)
+    grid, both = here.at(seed).grid(), (here.training, here.validation)
     if method == "full_grid":
-        alone = train_path(grid, "blobs", grid.space.full_path(), *both, last, seed)
+        alone = train_path(bench(both, last=last, seed=seed, task="blobs"), grid, grid.space.full_path())
     else:
-        alone = linear_probe(grid, 2, *both, last, seed)
+        alone = linear_probe(bench(both, last=last, seed=seed))
     assert torch.equal(alone.log_p, entry.log_p)
     weights = alone.network.state_dict()
     assert all(torch.equal(weights[name], tensor) for name, tensor in entry.weights.items())

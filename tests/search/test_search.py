@@ -21,6 +21,7 @@ from landscapes import (
     size_of,
     smooth,
     value,
+    without_times,
 )
 
 from data_prep.errors import PathsearchError
@@ -28,15 +29,8 @@ from pathsearch.grid.path import Path, Space
 from pathsearch.run.settings import SearchSettings
 from pathsearch.run.streams import derive
 from pathsearch.search import search as search_module
-from pathsearch.search.search import Individual, SearchState, _deap_draws_from, search
+from pathsearch.search.search import Ground, Individual, SearchState, _deap_draws_from, search
 from pathsearch.training.fitness import Fitness, NonFiniteFitness
-
-
-def without_times(state: SearchState) -> dict[str, Any]:
-    plain = state.to_dict()
-    plain["log"] = [{key: v for key, v in row.items() if key != "seconds"} for row in plain["log"]]
-    return plain
-
 
 # --- every state on the way ---------------------------------------------------------------------------------
 
@@ -46,7 +40,7 @@ def test_every_generation_is_valid_and_of_full_size(planted, way):
     states: list[dict[str, Any]] = []
     settings = settings_of(way, generations=12)
     evaluator = planted(rugged(1))
-    search(evaluator, SPACE, settings, 1, size_of, on_generation=lambda s: states.append(s.to_dict()))
+    search(evaluator, Ground(SPACE, size_of), settings, 1, on_generation=lambda s: states.append(s.to_dict()))
     assert len(states) == 12
     for state in states:
         assert len(state["population"]) == settings.population
@@ -63,7 +57,7 @@ def test_every_generation_is_valid_and_of_full_size(planted, way):
 @every_way
 @pytest.mark.parametrize("space", [Space(1, 1, 1), Space(1, 2, 1), Space(1, 3, 1), Space(2, 2, 2)])
 def test_spaces_smaller_than_the_population(planted, way, space):
-    state = search(planted(rugged(0)), space, settings_of(way, population=8, generations=8), 0, size_of)
+    state = search(planted(rugged(0)), Ground(space, size_of), settings_of(way, population=8, generations=8), 0)
     assert_finds_the_best(state, space, rugged(0), WAYS[way].get("pareto", False))
 
 
@@ -71,16 +65,16 @@ def test_spaces_smaller_than_the_population(planted, way, space):
 @pytest.mark.parametrize("population", [2, 3, 7])
 def test_small_and_odd_populations(planted, way, population):
     settings = settings_of(way, population=population, generations=6, elite=1)
-    state = search(planted(rugged(0)), SPACE, settings, 0, size_of)
+    state = search(planted(rugged(0)), Ground(SPACE, size_of), settings, 0)
     assert len(state.population) == population
 
 
 @every_way
 def test_known_paths_come_first_and_the_rest_is_drawn(planted, way):
     known, evaluator = [Path.parse("0|0"), Path.parse("3|3")], planted(rugged(0))
-    search(evaluator, SPACE, settings_of(way, generations=1), 5, size_of, first=known)
+    search(evaluator, Ground(SPACE, size_of, known), settings_of(way, generations=1), 5)
     plain = planted(rugged(0))
-    search(plain, SPACE, settings_of(way, generations=1), 5, size_of)
+    search(plain, Ground(SPACE, size_of), settings_of(way, generations=1), 5)
     (_, paths), (_, drawn) = evaluator.trained[0], plain.trained[0]
     assert list(paths) == [*known, *drawn[2:]]
 
@@ -88,7 +82,7 @@ def test_known_paths_come_first_and_the_rest_is_drawn(planted, way):
 def test_known_paths_get_recipes_where_paths_have_them(planted):
     evaluator = planted(rugged(0))
     settings = settings_of("generational", generations=1, weights="fresh", recipes=True)
-    search(evaluator, SPACE, settings, 5, size_of, first=[Path.parse("0|0")])
+    search(evaluator, Ground(SPACE, size_of, [Path.parse("0|0")]), settings, 5)
     paths = evaluator.trained[0][1]
     assert all(path.recipe is not None for path in paths)
     assert paths[0].bare == Path.parse("0|0")
@@ -99,7 +93,7 @@ def test_a_row_of_the_log_by_hand(planted):
     settings = settings_of("generational", population=8, generations=1)
     space = Space(1, 4, 1)
     evaluator = planted(lambda path, _: Fitness(score[str(path)], -score[str(path)] / 10))
-    (row,) = search(evaluator, space, settings, 3, size_of).log
+    (row,) = search(evaluator, Ground(space, size_of), settings, 3).log
     values = sorted(score[str(path)] for path in evaluator.trained[0][1])
     assert row["generation"] == 1
     assert (row["worst"], row["best"]) == (values[0], values[-1])
@@ -120,7 +114,7 @@ def test_accuracy_comes_first_then_likelihood(planted):
     def worth(path: Path, generation: int) -> Fitness:  # accuracies tie at the top; one likelihood is higher
         return {"0": Fitness(0.9, -0.3), "1": Fitness(0.9, -0.2), "2": Fitness(0.8, -0.1)}[str(path)]
 
-    state = search(planted(worth), Space(1, 3, 1), settings_of("generational", generations=5), 0, size_of)
+    state = search(planted(worth), Ground(Space(1, 3, 1), size_of), settings_of("generational", generations=5), 0)
     assert state.hall_of_fame == ["1", "0", "2"]
     assert state.log[-1]["best_path"] == "1"
 
@@ -147,7 +141,7 @@ def test_as_many_couples_cross_as_the_settings_say(planted, monkeypatch, way):
     for crossover in (0.0, 0.5, 1.0):
         settings = settings_of(way, population=400, generations=1, elite=0, crossover=crossover, tournament=2)
         evaluator = planted(rugged(0))
-        state = search(evaluator, space, settings, 0, size_of)
+        state = search(evaluator, Ground(space, size_of), settings, 0)
         parents = {str(path) for _, paths in evaluator.trained for path in paths}
         mixtures[crossover] = sum(child not in parents for child in state.population) / len(state.population)
     # A couple of different paths without a common layer yields two mixtures, unless all four coins agree: 7/8.
@@ -162,7 +156,7 @@ def test_as_many_couples_cross_as_the_settings_say(planted, monkeypatch, way):
 @pytest.mark.parametrize("way", ["generational", "pathnet"])
 @pytest.mark.parametrize("seed", range(3))
 def test_the_best_is_kept(planted, way, seed):
-    state = search(planted(rugged(seed)), SPACE, settings_of(way, elite=1), seed, size_of)
+    state = search(planted(rugged(seed)), Ground(SPACE, size_of), settings_of(way, elite=1), seed)
     best = [row["best"] for row in state.log]
     assert best == sorted(best)
 
@@ -171,7 +165,7 @@ def test_without_an_elite_the_best_can_be_lost(planted):
     """So the test above can fail."""
     drops = 0
     for seed in range(3):
-        state = search(planted(rugged(seed)), SPACE, settings_of("generational", elite=0), seed, size_of)
+        state = search(planted(rugged(seed)), Ground(SPACE, size_of), settings_of("generational", elite=0), seed)
         best = [row["best"] for row in state.log]
         drops += best != sorted(best)
     assert drops
@@ -182,7 +176,7 @@ def test_the_hall_of_fame_never_loses_a_best_that_still_stands(planted, way):
     halls: list[str] = []
     worth = rugged(2)
     settings = settings_of(way)
-    search(planted(worth), SPACE, settings, 2, size_of, on_generation=lambda s: halls.append(s.hall_of_fame[0]))
+    search(planted(worth), Ground(SPACE, size_of), settings, 2, on_generation=lambda s: halls.append(s.hall_of_fame[0]))
     values = [value(Path.parse(text), worth, settings.pareto) for text in halls]
     assert values == sorted(values)
 
@@ -190,7 +184,7 @@ def test_the_hall_of_fame_never_loses_a_best_that_still_stands(planted, way):
 @pytest.mark.parametrize("warmup", [0, 3])
 def test_warmup_trains_random_paths_before_the_first_generation(planted, warmup):
     evaluator = planted(smooth(0))
-    search(evaluator, SPACE, settings_of("generational", generations=2, warmup=warmup), 0, size_of)
+    search(evaluator, Ground(SPACE, size_of), settings_of("generational", generations=2, warmup=warmup), 0)
     assert [generation for generation, _ in evaluator.trained] == ([-1] if warmup else []) + [1, 2]
     if warmup:
         before, first = evaluator.trained[0][1], evaluator.trained[1][1]
@@ -209,7 +203,11 @@ def test_the_hall_of_fame_is_scored_with_the_last_weights(planted, way):
     settings = settings_of(way, generations=10)
     states: list[SearchState] = []
     state = search(
-        evaluator, SPACE, settings, 0, size_of, on_generation=lambda s: states.append(SearchState(**s.to_dict()))
+        evaluator,
+        Ground(SPACE, size_of),
+        settings,
+        0,
+        on_generation=lambda s: states.append(SearchState(**s.to_dict())),
     )
     for before, after, (generation, scored) in zip(states, states[1:], evaluator.scored[1:], strict=False):
         assert {*before.hall_of_fame, *before.population, *before.parents} == set(map(str, scored))
@@ -230,10 +228,9 @@ def test_pareto_parents_compete_with_their_scores_of_today(planted):
     states: list[dict[str, Any]] = []
     search(
         evaluator,
-        SPACE,
+        Ground(SPACE, size_of),
         settings_of("pareto", generations=6, population=32),
         0,
-        size_of,
         on_generation=lambda s: states.append(s.to_dict()),
     )
     for generation in range(2, 7):
@@ -248,14 +245,14 @@ def test_pareto_parents_compete_with_their_scores_of_today(planted):
 
 @every_way
 def test_stops_after_the_generations(planted, way):
-    state = search(planted(smooth(0)), SPACE, settings_of(way, generations=7), 0, size_of)
+    state = search(planted(smooth(0)), Ground(SPACE, size_of), settings_of(way, generations=7), 0)
     assert len(state.log) == 7
     assert state.stopped == "did all 7 generations"
 
 
 def test_stops_at_the_target(planted):
     evaluator = planted(lambda path, generation: Fitness(generation / 10, -1.0))
-    state = search(evaluator, SPACE, settings_of("generational", target=0.3), 0, size_of)
+    state = search(evaluator, Ground(SPACE, size_of), settings_of("generational", target=0.3), 0)
     assert len(state.log) == 3  # 0.1, 0.2, 0.3
     assert state.stopped == "reached the target 0.3 in generation 3"
 
@@ -263,7 +260,7 @@ def test_stops_at_the_target(planted):
 def test_stops_at_a_plateau(planted):
     best = [0.1, 0.2, 0.2, 0.3, 0.3, 0.3, 0.2, 0.4]  # the third generation without more than 0.3 is the 7th
     evaluator = planted(lambda path, generation: Fitness(best[generation - 1], -1.0))
-    state = search(evaluator, SPACE, settings_of("generational", plateau=3), 0, size_of)
+    state = search(evaluator, Ground(SPACE, size_of), settings_of("generational", plateau=3), 0)
     assert len(state.log) == 7
     assert state.stopped == "no better best for 3 generations"
 
@@ -275,14 +272,14 @@ def scripted(planted, pairs: list[tuple[float, float]]):
 
 def test_a_gain_of_likelihood_is_no_plateau(planted):
     pairs = [(0.9, -0.5), (0.9, -0.4), (0.9, -0.3), (0.9, -0.2)]  # and no more: the 7th is the third without gain
-    state = search(scripted(planted, pairs), SPACE, settings_of("generational", plateau=3), 0, size_of)
+    state = search(scripted(planted, pairs), Ground(SPACE, size_of), settings_of("generational", plateau=3), 0)
     assert len(state.log) == 7
 
 
 def test_a_search_that_has_all_right_stops(planted):
     """Shared weights train on: the likelihood rises for ever, by ever less than the least gain."""
     evaluator = planted(lambda path, generation: Fitness(1.0, -(10.0**-generation)))
-    state = search(evaluator, SPACE, settings_of("generational", generations=100, plateau=5), 0, size_of)
+    state = search(evaluator, Ground(SPACE, size_of), settings_of("generational", generations=100, plateau=5), 0)
     # gains over the last gain: 0.1 to 0.01, 0.001 and 0.0001 (the 4th generation); there is none to come: five more
     assert len(state.log) == 9
     assert state.stopped == "no better best for 5 generations"
@@ -292,15 +289,15 @@ def test_slow_gains_add_up(planted):
     """A fifth of the least gain each generation is a gain every sixth."""
     evaluator = planted(lambda path, generation: Fitness(0.9, -1 + 0.00002 * generation))
     for plateau, generations in ((7, 25), (5, 6)):
-        state = search(evaluator, SPACE, settings_of("generational", plateau=plateau), 0, size_of)
+        state = search(evaluator, Ground(SPACE, size_of), settings_of("generational", plateau=plateau), 0)
         assert len(state.log) == generations, plateau
 
 
 def test_the_plateau_is_on_by_default_and_null_turns_it_off(planted):
     evaluator = planted(lambda path, generation: Fitness(0.9, -1.0))
     settings = settings_of("generational", plateau=SearchSettings().plateau)
-    assert len(search(evaluator, SPACE, settings, 0, size_of).log) == 13
-    assert len(search(evaluator, SPACE, replace(settings, plateau=None), 0, size_of).log) == 25
+    assert len(search(evaluator, Ground(SPACE, size_of), settings, 0).log) == 13
+    assert len(search(evaluator, Ground(SPACE, size_of), replace(settings, plateau=None), 0).log) == 25
 
 
 # --- what NSGA-II's log tells ---------------------------------------------------------------------------------------
@@ -318,9 +315,12 @@ def test_the_survivors_of_nsga2_stand_in_its_log(planted):
     space, evaluator = Space(4, 60, 3), planted(worth)  # so large that mutation hardly comes back
     states: list[SearchState] = []
     search(
-        evaluator, space, settings_of("pareto", generations=6), 1, size_of,
+        evaluator,
+        Ground(space, size_of),
+        settings_of("pareto", generations=6),
+        1,
         on_generation=lambda s: states.append(SearchState(**s.to_dict())),
-    )  # fmt: skip
+    )
     best = str(max(first, key=size_of))
     assert any(best not in set(map(str, paths)) for _, paths in evaluator.trained[1:]), "offspring lost it"
     last = states[-1].log
@@ -340,7 +340,7 @@ def test_nsga2_reaches_its_target_with_survivors(planted):
     def worth(path: Path, generation: int) -> Fitness:
         return Fitness(0.5 + 0.1 * (generation - born.setdefault(path, generation)), -1.0)
 
-    state = search(planted(worth), Space(4, 60, 3), settings_of("pareto", target=0.7), 0, size_of)
+    state = search(planted(worth), Ground(Space(4, 60, 3), size_of), settings_of("pareto", target=0.7), 0)
     assert len(state.log) == 3
     assert state.stopped == "reached the target 0.7 in generation 3"
 
@@ -349,19 +349,19 @@ def test_a_smaller_front_is_no_plateau_of_nsga2(planted):
     """All paths are as good: the best does not rise, but smaller ones are found: a gain of NSGA-II alone."""
     settings = settings_of("pareto", generations=25, plateau=3)
     space, flat = Space(3, 30, 2), lambda path, generation: Fitness(0.9, -1.0)
-    log = search(planted(flat), space, settings, 0, size_of).log
+    log = search(planted(flat), Ground(space, size_of), settings, 0).log
     volumes = [row["hypervolume"] for row in log]
     assert len(log) > 4
     assert volumes == sorted(volumes)
     assert all(volumes[i] == volumes[-1] for i in range(-4, 0)) or len(log) == 25
-    assert "hypervolume" not in search(planted(flat), space, settings_of("generational"), 0, size_of).log[0]
+    assert "hypervolume" not in search(planted(flat), Ground(space, size_of), settings_of("generational"), 0).log[0]
 
 
 def test_a_stopped_search_does_nothing_more(planted):
     settings = settings_of("generational", generations=3)
-    state = search(planted(smooth(0)), SPACE, settings, 0, size_of)
+    state = search(planted(smooth(0)), Ground(SPACE, size_of), settings, 0)
     evaluator, before = planted(smooth(0)), without_times(state)
-    again = search(evaluator, SPACE, settings, 0, size_of, state)
+    again = search(evaluator, Ground(SPACE, size_of), settings, 0, state)
     assert without_times(again) == before
     assert evaluator.trained == evaluator.scored == []
 
@@ -386,7 +386,7 @@ def test_non_finite_fitness_is_refused_by_path_and_generation(planted, way, bad)
         return Fitness(0.5, -1.0)
 
     with pytest.raises(NonFiniteFitness, match="in generation 3") as raised:
-        search(planted(worth), SPACE, settings_of(way), 0, size_of)
+        search(planted(worth), Ground(SPACE, size_of), settings_of(way), 0)
     assert f"path {victims[0]}: fitness became" in str(raised.value)
 
 
@@ -400,7 +400,7 @@ def test_a_seed_says_everything(planted, way):
         random.seed(noise)
         torch.manual_seed(noise)
         np.random.seed(noise)  # noqa: NPY002 - the global generator is the point
-        ends.append(without_times(search(planted(rugged(0)), SPACE, settings_of(way), seed, size_of)))
+        ends.append(without_times(search(planted(rugged(0)), Ground(SPACE, size_of), settings_of(way), seed)))
     assert ends[0] == ends[1]
     assert ends[0] != ends[2]
 
@@ -408,7 +408,7 @@ def test_a_seed_says_everything(planted, way):
 @every_way
 def test_global_generators_are_left_as_they_were(planted, way):
     before = random.getstate(), torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
-    search(planted(rugged(0)), SPACE, settings_of(way), 0, size_of)
+    search(planted(rugged(0)), Ground(SPACE, size_of), settings_of(way), 0)
     assert random.getstate() == before[0]
     assert torch.equal(torch.get_rng_state(), before[1])
     assert (np.random.get_state()[1] == before[2]).all()  # noqa: NPY002

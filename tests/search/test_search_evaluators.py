@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 import torch
-from test_search import WAYS, every_way, settings_of, without_times
+from benches import bench
+from landscapes import WAYS, assert_same_end, every_way, settings_of, without_times
 
 from pathsearch.grid.path import Path
-from pathsearch.search.search import SearchState, search
+from pathsearch.search.search import Ground, SearchState, search
 from pathsearch.training.fitness import SharedWeights
 from pathsearch.training.fresh import FreshWeights
 
@@ -28,7 +29,7 @@ def run_real(make_grid, splits, weights: str, way: str, seed: int = 0, saved: An
     """One search of four generations, or what is left of it; returns its state and its evaluator."""
     settings = settings_of(way, population=8, generations=4, warmup=3, weights=weights)
     grid = make_grid(seed=seed)
-    evaluator = EVALUATORS[weights](grid, "planted", *splits, settings, seed)
+    evaluator = EVALUATORS[weights](bench(splits, settings, seed=seed), grid)
     state = None
     if saved:
         state = SearchState(**json.loads(saved[0]))
@@ -41,16 +42,7 @@ def run_real(make_grid, splits, weights: str, way: str, seed: int = 0, saved: An
         if watch is not None:
             watch.append((json.dumps(state.to_dict()), {k: v.clone() for k, v in evaluator.state().items()}))
 
-    return search(evaluator, grid.space, settings, seed, size, state, on_generation), evaluator
-
-
-def assert_same_end(first: Any, second: Any) -> None:
-    assert without_times(first[0]) == without_times(second[0])
-    one, other = first[1].state(), second[1].state()
-    assert one.keys() == other.keys()
-    assert all(torch.equal(one[name], other[name]) for name in one)
-    weights, others = first[1].grid.state_dict(), second[1].grid.state_dict()
-    assert all(torch.equal(weights[name], others[name]) for name in weights)
+    return search(evaluator, Ground(grid.space, size), settings, seed, state, on_generation), evaluator
 
 
 @pytest.mark.parametrize(("weights", "way"), CASES)

@@ -17,7 +17,7 @@ from landscapes import (
 )
 
 from pathsearch.grid.path import Path, Space
-from pathsearch.search.search import SearchState, search
+from pathsearch.search.search import Ground, SearchState, search
 
 # --- the oracle: exhaustive search --------------------------------------------------------------------------
 
@@ -29,14 +29,14 @@ def test_the_best_is_that_of_exhaustive_search(planted, way, landscape, seed):
     worth = landscape(seed)
     sizes = {} if landscape is smooth else {"population": 32, "generations": 120}  # no pattern to follow: try most
     settings = settings_of(way, **sizes)
-    state = search(planted(worth), SPACE, settings, seed, size_of)
+    state = search(planted(worth), Ground(SPACE, size_of), settings, seed)
     assert_finds_the_best(state, SPACE, worth, settings.pareto)
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_the_front_is_that_of_exhaustive_search(planted, seed):
     worth = smooth(seed)
-    state = search(planted(worth), SPACE, settings_of("pareto", population=32, generations=30), seed, size_of)
+    state = search(planted(worth), Ground(SPACE, size_of), settings_of("pareto", population=32, generations=30), seed)
     assert 1 < len(true_front(SPACE, worth)) <= 32
     assert_finds_the_front(state, SPACE, worth)
 
@@ -47,7 +47,7 @@ def test_a_large_space_needs_few_visits(planted, way):
     space, found = Space(3, 8, 2), 0
     for seed in range(6):
         worth = smooth(seed)
-        state = search(planted(worth), space, settings_of(way, population=32, generations=60), seed, size_of)
+        state = search(planted(worth), Ground(space, size_of), settings_of(way, population=32, generations=60), seed)
         assert len(state.visited) < 1200
         best = max(worth(path, 0) for path in space.all_paths())
         found += worth(Path.parse(state.hall_of_fame[0]), 0) == best
@@ -56,7 +56,7 @@ def test_a_large_space_needs_few_visits(planted, way):
 
 def test_the_oracle_rejects_a_search_that_missed_the_best(planted):
     worth = rugged(0)
-    state = search(planted(worth), SPACE, settings_of("generational", population=4, generations=1), 0, size_of)
+    state = search(planted(worth), Ground(SPACE, size_of), settings_of("generational", population=4, generations=1), 0)
     with pytest.raises(AssertionError, match="but the best has"):
         assert_finds_the_best(state, SPACE, worth)
     ranked = sorted(SPACE.all_paths(), key=lambda path: value(path, worth, False))

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from comparisons import arena
+from comparisons import bench
 from small_world import task
 
 from pathsearch.measures.fronts import Frame, front
@@ -36,7 +36,7 @@ def test_every_front_is_kept_with_its_networks(compared):
 
 
 def test_the_networks_of_a_front_answer_as_they_were_trained(compared):
-    here = arena()
+    here = bench()
     for method in FRONTED:
         entry = compared[0].load(0, method)
         said = rivals.front_answers(here, entry, here.validation)

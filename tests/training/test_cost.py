@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from benches import bench
 from evaluators import PATHS, SETTINGS, fresh, shared
 from populations import converged, grid_of
 from torch import nn
@@ -87,7 +88,7 @@ def test_shared_weights_count_an_image_once_and_for_every_path(make_grid, splits
 
 
 def test_sequential_weights_count_each_path_by_itself(make_grid, splits):
-    one = SequentialWeights(make_grid(), "planted", *splits, SETTINGS, 0)
+    one = SequentialWeights(bench(splits, SETTINGS), make_grid())
     one.train(PATHS, 1)
     n = 6 * 32 * len(PATHS)
     assert one.cost == Cost(n, n, 3 * 6 * 32 * sum(map(one.meter.path, PATHS)))

@@ -9,17 +9,20 @@ from statistics import fmean
 import numpy as np
 import pytest
 import torch
+from benches import bench
 from evaluators import PATHS, SETTINGS, equal, fresh, snapshot
 from hypothesis import given
 from hypothesis import strategies as st
-from small_world import CPU, encoder, refused, settings, task
+from small_world import encoder, refused, settings, task
 
 from pathsearch.encoders.features import Split, encode
+from pathsearch.run.place import Place
 from pathsearch.run.settings import SearchSettings
 from pathsearch.run.streams import derive
-from pathsearch.run.teller import Silent
 from pathsearch.search import rivals
+from pathsearch.search.arena import minibatches, most
 from pathsearch.training import fresh as module
+from pathsearch.training.bench import Bench
 from pathsearch.training.folds import folds, labels_scored
 from pathsearch.training.fresh import FreshWeights
 from pathsearch.training.told import fitnesses_of
@@ -44,6 +47,11 @@ def images(split: Split) -> list[int]:
     return split.rows[0].tolist()
 
 
+def parted(splits: Sequence[Split], how: SearchSettings, seed: int) -> list[tuple[Split, Split]]:
+    """What each part is trained on, and the part."""
+    return [(one.training, one.validation) for one in folds(bench(splits, how, seed=seed))]
+
+
 def assert_each_left_out_once(pairs: Sequence[tuple[Split, Split]], splits: Sequence[Split]) -> None:
     everything = sorted(image for one in splits for image in images(one))
     assert sorted(image for _, part in pairs for image in images(part)) == everything
@@ -63,7 +71,7 @@ def assert_groups_together(pairs: Sequence[tuple[Split, Split]]) -> None:
 @given(number=st.integers(2, 6), seed=st.integers(0, 99))
 def test_every_image_is_left_out_once_and_classes_keep_their_shares(make_splits, number, seed):
     splits = make_splits()
-    pairs = folds(*splits, replace(FRESH, folds=number), seed)
+    pairs = parted(splits, replace(FRESH, folds=number), seed)
     assert len(pairs) == number
     assert_each_left_out_once(pairs, splits)
     sizes = np.array([np.bincount(part.labels, minlength=3) for _, part in pairs])
@@ -73,7 +81,7 @@ def test_every_image_is_left_out_once_and_classes_keep_their_shares(make_splits,
 @given(number=st.integers(2, 5), seed=st.integers(0, 99))
 def test_groups_stay_together(make_splits, number, seed):
     splits = grouped(make_splits(), [f"t{i}" for i in range(40)], [f"v{i}" for i in range(15)])
-    pairs = folds(*splits, replace(FRESH, folds=number), seed)
+    pairs = parted(splits, replace(FRESH, folds=number), seed)
     assert_each_left_out_once(pairs, splits)
     assert_groups_together(pairs)
 
@@ -92,27 +100,27 @@ def test_folds_divide_groups_where_the_split_does(splits):
     """One name in both training and validation: the task's own validation divides groups, and so do the parts."""
     names = [f"p{i}" for i in range(20)]
     torn = grouped(splits, [*names, "both"], ["both", "q"])
-    for (_, own), (_, plain) in zip(folds(*torn, THREE, 5), folds(*splits, THREE, 5), strict=True):
+    for (_, own), (_, plain) in zip(parted(torn, THREE, 5), parted(splits, THREE, 5), strict=True):
         assert images(own) == images(plain)
 
 
 def test_images_without_a_group_are_groups_of_their_own(splits):
     nameless = grouped(splits, [""], [""])
-    for (_, own), (_, plain) in zip(folds(*nameless, THREE, 5), folds(*splits, THREE, 5), strict=True):
+    for (_, own), (_, plain) in zip(parted(nameless, THREE, 5), parted(splits, THREE, 5), strict=True):
         assert images(own) == images(plain)
-    pairs = folds(*grouped(splits, ["", "", "", "g"], [""]), THREE, 5)
+    pairs = parted(grouped(splits, ["", "", "", "g"], [""]), THREE, 5)
     assert_groups_together(pairs)
     assert all("" in part.groups for _, part in pairs), "or all of the nameless would be one group"
 
 
 def test_the_seed_shuffles(splits):
-    first, again, other = ([images(part) for _, part in folds(*splits, THREE, seed)] for seed in (0, 0, 1))
+    first, again, other = ([images(part) for _, part in parted(splits, THREE, seed)] for seed in (0, 0, 1))
     assert first == again
     assert first != other
 
 
 def test_what_is_trained_on_has_its_views_and_what_is_scored_does_not_show_them(splits):
-    rest, part = folds(*splits, THREE, 0)[0]
+    rest, part = parted(splits, THREE, 0)[0]
     train = set(images(splits[0]))
     for split in (rest, part):
         assert [row >= 0 for row in split.rows[1]] == [image in train for image in images(split)]
@@ -123,14 +131,14 @@ def test_what_is_trained_on_has_its_views_and_what_is_scored_does_not_show_them(
 def test_too_many_parts_are_refused(make_splits):
     few = make_splits(n_train=9, n_val=3)
     with refused(r"^search.folds: 5 are too many: class number 0 has 4 images; choose fewer"):
-        folds(*few, replace(FRESH, folds=5), 0)
+        parted(few, replace(FRESH, folds=5), 0)
     two = grouped(few, ["a", "b", "c"], ["x", "y", "z"])  # a class has two groups
     with refused("4 are too many: class number 0 has 2 groups"):
-        folds(*two, replace(FRESH, folds=4, fitness="auc"), 0)
-    assert len(folds(*two, replace(FRESH, folds=2), 0)) == 2
+        parted(two, replace(FRESH, folds=4, fitness="auc"), 0)
+    assert len(parted(two, replace(FRESH, folds=2), 0)) == 2
     one = two[1].only(np.flatnonzero(two[1].labels != 0))
     with refused("2 are too many: class number 0 has 1 groups"):
-        folds(two[0], one, replace(FRESH, folds=2), 0)
+        parted((two[0], one), replace(FRESH, folds=2), 0)
 
 
 # --- the scores -----------------------------------------------------------------------------------------------------
@@ -141,8 +149,8 @@ def by_hand(
 ) -> tuple[list[list[tuple[float, ...]]], list[list[tuple[float, ...]]]]:
     """Fitness and progress of the paths in each of the trainings with one part left out, made one by one."""
     found, progress = [], []
-    for number, (rest, part) in enumerate(folds(*splits, how, 0)):
-        one = FreshWeights(make_grid(), "planted", rest, part, replace(how, folds=1), derive(0, "fold", number))
+    for number, (rest, part) in enumerate(parted(splits, how, 0)):
+        one = FreshWeights(bench((rest, part), replace(how, folds=1), seed=derive(0, "fold", number)), make_grid())
         found.append(one.score(PATHS))
         progress.append([one.known[path][1] for path in PATHS])
     return found, progress
@@ -219,19 +227,20 @@ def test_the_budget_counts_every_training(tmp_path):
     of = settings("blobs", weights="fresh", folds=2, **small)
     features = encode(task("blobs"), encoder(), tmp_path)
     parts = features.train(), features.validation()
-    arena = rivals.Arena(task("blobs"), encoder().feature_shape, of, *parts, CPU, Silent())
-    assert arena.minibatches == 48
-    assert arena.most.search == 48 * of.search.batch_size
-    each = {name: rivals.enter(arena, name, 0).facts for name in ("evolved", "random_search", "pathnet")}
+    here = Bench.of(of, encoder(), features, Place(tmp_path))
+    assert minibatches(here) == 48
+    assert most(here).search == 48 * of.search.batch_size
+    each = {name: rivals.enter(here, name).facts for name in ("evolved", "random_search", "pathnet")}
     drawn, rest = divmod(each["evolved"]["path_images"]["search"], 2 * 3 * of.search.batch_size)
     assert rest == 0
     assert 4 <= drawn <= 8
     generations = each["evolved"]["images"]["search"] / (2 * 3 * of.search.batch_size)
     assert generations <= 2, "paths that train together draw an image once"
     for name in ("random_search", "pathnet"):
-        assert 0 <= each[name]["path_images"]["search"] - arena.most.search < 4 * 2 * 3 * of.search.batch_size
-    assert labels_scored(of.search, *parts).tolist() == [*parts[0].labels.tolist(), *parts[1].labels.tolist()]
-    assert labels_scored(replace(of.search, folds=1), *parts) is parts[1].labels
+        assert 0 <= each[name]["path_images"]["search"] - most(here).search < 4 * 2 * 3 * of.search.batch_size
+    assert labels_scored(here).tolist() == [*parts[0].labels.tolist(), *parts[1].labels.tolist()]
+    alone = here.searched_by(replace(of.search, folds=1))
+    assert labels_scored(alone).tolist() == parts[1].labels.tolist()
 
 
 def test_a_task_gives_its_groups_to_its_splits(tmp_path):

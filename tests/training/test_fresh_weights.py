@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from benches import bench
 from evaluators import PATHS, SETTINGS, equal, fresh, shared, snapshot
 
 from pathsearch.grid.copies import Copies
@@ -92,7 +93,7 @@ def test_fresh_keeps_frozen_modules(make_grid, splits, monkeypatch):
     grid.freeze(Path.parse("0|1"))
     made = []
     monkeypatch.setattr(module, "Copies", lambda *arguments: made.append(Copies(*arguments)) or made[-1])
-    FreshWeights(grid, "planted", *splits, SETTINGS, 0).score([Path.parse("0+1|1")])
+    FreshWeights(bench(splits, SETTINGS), grid).score([Path.parse("0+1|1")])
     first, second = made[0].layers[0]  # copies of modules 0 and 1
     fixed, free = grid.module(0, 0).parameters(), grid.module(0, 1).parameters()
     assert all(torch.equal(own[0], p) for own, p in zip(first.parameters(), fixed, strict=True))

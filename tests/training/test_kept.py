@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from benches import bench
 from small_world import copied, data_dir, encoder, evolve, finished, outcome, refused, settings, task
 
 from pathsearch.encoders.features import encode
@@ -33,7 +34,7 @@ def grid() -> Grid:
 def trained() -> Trained:
     split = encode(task("blobs"), encoder(), data_dir() / "features")
     return baselines.train_path(
-        grid(), "blobs", PATH, split.train(), split.validation(), settings("blobs").training, seed=0
+        bench((split.train(), split.validation()), last=settings("blobs").training, task="blobs"), grid(), PATH
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from benches import bench
 from evaluators import PATHS, SETTINGS, fresh, snapshot
 from page_checks import faults
 from small_world import data_dir, encoder, evolve, log_rows, outcome, scratch, settings, task
@@ -102,20 +103,20 @@ def test_no_recipe_diverges(make_grid, splits):
 @pytest.mark.parametrize("refit", [False, True])
 def test_the_last_training_follows_the_recipe(make_grid, splits, refit):
     recipe, path, last = RECIPES[2], PATHS[1], replace(LAST, refit=refit)
-    ours = train_path(make_grid(), "planted", dressed(path, recipe), *splits, last, 0)
-    plain = train_path(make_grid(), "planted", path, *splits, followed(last, recipe), 0)
+    ours = train_path(bench(splits, last=last), make_grid(), dressed(path, recipe))
+    plain = train_path(bench(splits, last=followed(last, recipe)), make_grid(), path)
     assert ours.history == plain.history
     assert torch.equal(ours.log_p, plain.log_p)
     assert same_weights(ours, plain)
-    assert ours.history != train_path(make_grid(), "planted", path, *splits, last, 0).history
+    assert ours.history != train_path(bench(splits, last=last), make_grid(), path).history
 
 
 def test_the_refit_follows_the_recipe(make_grid, splits):
     path = dressed(PATHS[1], RECIPES[2])
-    before = train_path(make_grid(), "planted", path, *splits, replace(LAST, refit=False), 0)
-    ours = refit_path(before, make_grid(), "planted", path, *splits, LAST, 0)
-    assert same_weights(ours, train_path(make_grid(), "planted", path, *splits, LAST, 0))
-    assert not same_weights(ours, refit_path(before, make_grid(), "planted", path.bare, *splits, LAST, 0))
+    before = train_path(bench(splits, last=replace(LAST, refit=False)), make_grid(), path)
+    ours = refit_path(bench(splits, last=LAST), make_grid(), path, before)
+    assert same_weights(ours, train_path(bench(splits, last=LAST), make_grid(), path))
+    assert not same_weights(ours, refit_path(bench(splits, last=LAST), make_grid(), path.bare, before))
 
 
 def same_weights(first: Any, second: Any) -> bool:
@@ -158,7 +159,7 @@ def test_finalists_are_trained_by_their_recipes(run):
     for row in run.report()["finalists"]:
         path = Path.parse(row["path"])
         last = followed(chosen.training, path.recipe)
-        trained = train_path(grid, "blobs", path.bare, found.train(), found.validation(), last, 0)
+        trained = train_path(bench((found.train(), found.validation()), last=last, task="blobs"), grid, path.bare)
         assert trained.log_likelihood == row["validation_log_likelihood"]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from benches import bench
 from torch import Tensor
 
 from pathsearch.grid.path import Path
@@ -21,7 +22,7 @@ def splits(make_splits):
 
 
 def trained(way, make_grid, splits, *calls: tuple[list[Path], int]) -> dict[str, Tensor]:
-    evaluator = way(make_grid(), "planted", *splits, SETTINGS, 0)
+    evaluator = way(bench(splits, SETTINGS), make_grid())
     for paths, generation in calls:
         evaluator.train(paths, generation)
     return evaluator.grid.state_dict()
@@ -53,7 +54,7 @@ def test_the_warm_up_has_its_own_steps_and_progress_is_the_mean(make_grid, split
         return real(self, paths, generation)
 
     monkeypatch.setattr(SharedWeights, "train", note)
-    evaluator = SequentialWeights(make_grid(), "planted", *splits, SETTINGS, 0)
+    evaluator = SequentialWeights(bench(splits, SETTINGS), make_grid())
     evaluator.train([FIRST, SECOND], -1)
     assert [paths for paths, _ in asked] == [[FIRST], [SECOND]]
     assert all(generation < 0 for _, generation in asked)

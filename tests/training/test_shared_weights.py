@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
+from benches import bench
 from evaluators import PATHS, SETTINGS, equal, fresh, shared, snapshot
 from torch import Tensor
 
@@ -16,7 +17,7 @@ from pathsearch.grid.path import Path
 from pathsearch.grid.population import plan
 from pathsearch.run.streams import torch_stream
 from pathsearch.training import fitness as module
-from pathsearch.training.fitness import NonFiniteFitness, SharedWeights, grid_classes, log_probabilities, minibatches
+from pathsearch.training.fitness import NonFiniteFitness, SharedWeights, log_probabilities, minibatches
 from pathsearch.training.fresh import FreshWeights
 from pathsearch.training.optimisers import running_average
 
@@ -108,7 +109,7 @@ def test_only_modules_on_paths_and_the_own_head_change(make_grid, splits):
     evaluator = shared(make_grid, splits)
     evaluator.grid.add_head("other", 2)
     before = snapshot(evaluator.grid.state_dict())
-    evaluator = SharedWeights(evaluator.grid, "planted", *splits, SETTINGS, 0)
+    evaluator = SharedWeights(bench(splits, SETTINGS), evaluator.grid)
     evaluator.train([Path.parse("0|1"), Path.parse("0+2|1")], 1)
     after = evaluator.grid.state_dict()
     changed = {name for name in before if not torch.equal(before[name], after[name])}
@@ -120,7 +121,7 @@ def test_frozen_modules_stay_bit_identical(make_grid, splits):
     grid = make_grid()
     grid.freeze(Path.parse("0+1|1"))
     before = snapshot(grid.state_dict())
-    evaluator = SharedWeights(grid, "planted", *splits, replace(SETTINGS, weight_decay=0.5), 0)
+    evaluator = SharedWeights(bench(splits, replace(SETTINGS, weight_decay=0.5)), grid)
     for generation in range(1, 4):
         evaluator.train(grid.space.all_paths()[:40], generation)
     after = grid.state_dict()
@@ -144,14 +145,10 @@ def test_balance_weighs_the_classes(make_grid, make_splits):
     assert (half[1] / half[0]).item() == pytest.approx(10**0.5)
 
 
-def test_number_of_classes_of_a_head(make_grid):
-    assert grid_classes(make_grid(n_classes=5), "planted") == 5
-
-
 @pytest.mark.parametrize("way", [SharedWeights, FreshWeights])
 @pytest.mark.parametrize("measure", ["accuracy", "balanced_accuracy", "auc"])
 def test_every_measure_scores_in_range(make_grid, splits, way, measure):
-    evaluator = way(make_grid(), "planted", *splits, replace(SETTINGS, fitness=measure), 0)
+    evaluator = way(bench(splits, replace(SETTINGS, fitness=measure)), make_grid())
     assert all(0 <= one.score <= 1 and one.log_likelihood < 0 for one in evaluator.score(PATHS))
 
 

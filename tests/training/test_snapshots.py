@@ -6,13 +6,13 @@ from dataclasses import replace
 from statistics import fmean
 
 import pytest
+from benches import bench
 from evaluators import PATHS, SETTINGS, equal, shared, snapshot
-from test_search import settings_of
-from test_search_evaluators import assert_same_end
+from landscapes import assert_same_end, settings_of
 
 from data_prep.errors import PathsearchError
 from pathsearch.run.settings import SearchSettings
-from pathsearch.search.search import SearchState, search
+from pathsearch.search.search import Ground, SearchState, search
 from pathsearch.training.fitness import SharedWeights
 
 THREE = replace(SETTINGS, snapshots=3)
@@ -96,7 +96,7 @@ def run(make_grid, splits, saved=None, watch=None, forget: bool = False):
     """A search of five generations with three snapshots, or what is left of it."""
     settings = settings_of("generational", population=8, generations=5, warmup=3, snapshots=3)
     grid = make_grid()
-    evaluator = SharedWeights(grid, "planted", *splits, settings, 0)
+    evaluator = SharedWeights(bench(splits, settings), grid)
     state = None
     if saved:
         state = SearchState(**saved[0])
@@ -106,7 +106,7 @@ def run(make_grid, splits, saved=None, watch=None, forget: bool = False):
         if watch is not None:
             watch.append(({**state.to_dict(), "log": list(state.log)}, snapshot(evaluator.state())))
 
-    return search(evaluator, grid.space, settings, 0, lambda p: len(str(p)), state, on_generation), evaluator
+    return search(evaluator, Ground(grid.space, lambda p: len(str(p))), settings, 0, state, on_generation), evaluator
 
 
 def test_a_resumed_search_equals_one_never_stopped(make_splits, make_grid):

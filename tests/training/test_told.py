@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from benches import bench
 from evaluators import PATHS, SETTINGS, fresh, shared
 from torch import Tensor
 
@@ -94,7 +95,7 @@ def test_no_tensor_of_all_paths_images_and_classes_is_made(make_grid, way, monke
     grid.add_head("planted", 1000)
     weights = "shared" if way is SharedWeights else "fresh"
     few = replace(SETTINGS, weights=weights, steps=1, balance=False)
-    evaluator = way(grid, "planted", *many_classes(1000), few, 0)
+    evaluator = way(bench(many_classes(1000), few), grid)
     monkeypatch.setattr(shared_module, "SCORING_BYTES", 2 << 20)
     assert all(isinstance(one, Fitness) for one in evaluator.score(PATHS))
     assert sum(sizes) == len(PATHS) * 1000 * 1000

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from benches import bench
 from torch import Tensor
 
 from pathsearch.grid.grid import PathNetwork
@@ -49,7 +50,7 @@ def noise(make_splits):
 
 def go(make_grid, splits, settings: TrainingSettings = SETTINGS, seed: int = 0, n_classes: int = 3) -> Trained:
     grid = make_grid(n_classes=n_classes)
-    return train(grid.network(PATH, "planted"), grid.shapes[1:], *splits, settings, seed)
+    return train(bench(splits, last=settings, seed=seed), grid.network(PATH, "planted"), grid.shapes[1:])
 
 
 # --- learning -----------------------------------------------------------------------------------------------
@@ -65,11 +66,11 @@ def test_a_path_learns_the_planted_task(make_grid, splits):
 def test_the_probe_learns_what_is_linear_and_only_that(make_grid, make_splits):
     settings = replace(SETTINGS, epochs=20, patience=20, learning_rate=0.01)
     linear, xor = make_splits(), make_splits(n_classes=2, kind="xor", noise=0.5)
-    probe = linear_probe(make_grid(), 3, *linear, settings, 0)
+    probe = linear_probe(bench(linear, last=settings))
     assert probe.accuracy > 0.95
-    blind = linear_probe(make_grid(n_classes=2), 2, *xor, settings, 0)
+    blind = linear_probe(bench(xor, last=settings))
     assert blind.accuracy < 0.7  # chance is a half
-    path = train_path(make_grid(n_classes=2), "planted", Path.parse("1|1"), *xor, settings, 0)
+    path = train_path(bench(xor, last=settings), make_grid(n_classes=2), Path.parse("1|1"))
     assert path.accuracy > 0.95
 
 
@@ -245,8 +246,8 @@ def test_same_seed_same_weights_bit_for_bit(make_grid, splits):
 
 def test_training_leaves_the_global_generators_alone(make_grid, splits):
     before, torch_before = random.getstate(), torch.get_rng_state()
-    train_path(make_grid(), "planted", PATH, *splits, replace(SETTINGS, refit=True, epochs=2), 0)
-    linear_probe(make_grid(), 3, *splits, replace(SETTINGS, epochs=2), 0)
+    train_path(bench(splits, last=replace(SETTINGS, refit=True, epochs=2)), make_grid(), PATH)
+    linear_probe(bench(splits, last=replace(SETTINGS, epochs=2)))
     assert random.getstate() == before
     assert torch.equal(torch.get_rng_state(), torch_before)
 
@@ -272,7 +273,7 @@ def test_frozen_modules_stay_bit_identical(make_grid, splits):
     grid.freeze(Path.parse("0|1"))
     start = grid.network(PATH, "planted")
     settings = replace(SETTINGS, refit=True, weight_decay=0.5)
-    trained = train_path(grid, "planted", PATH, *splits, settings, 0)
+    trained = train_path(bench(splits, last=settings), grid, PATH)
     assert equal(trained.network.modules_of(0)[0], start.modules_of(0)[0])
     assert equal(trained.network.modules_of(1)[0], start.modules_of(1)[0])
     assert not equal(trained.network.modules_of(0)[1], start.modules_of(0)[1])
@@ -282,7 +283,7 @@ def test_frozen_modules_stay_bit_identical(make_grid, splits):
 def test_training_a_path_leaves_its_grid_alone(make_grid, splits):
     grid = make_grid()
     before = {name: tensor.clone() for name, tensor in grid.state_dict().items()}
-    train_path(grid, "planted", PATH, *splits, replace(SETTINGS, refit=True, epochs=2), 0)
+    train_path(bench(splits, last=replace(SETTINGS, refit=True, epochs=2)), grid, PATH)
     assert all(torch.equal(before[name], tensor) for name, tensor in grid.state_dict().items())
 
 
@@ -292,12 +293,12 @@ def test_training_a_path_leaves_its_grid_alone(make_grid, splits):
 def test_refit_is_a_training_on_all_images_for_the_best_epochs(make_grid, splits, monkeypatch):
     settings = replace(SETTINGS, refit=True, epochs=5, patience=5)
     grid = make_grid()
-    alone = train_path(grid, "planted", PATH, *splits, replace(settings, refit=False), 3)
+    alone = train_path(bench(splits, last=replace(settings, refit=False), seed=3), grid, PATH)
     alone = replace(alone, best_epoch=3)  # as if validation had been best in the third epoch
     shown: list[int] = []
     original = module.minibatches
     monkeypatch.setattr(module, "minibatches", lambda split, *more: shown.append(len(split)) or original(split, *more))
-    again = refit(alone, grid.network(PATH, "planted"), grid.shapes[1:], *splits, settings, 3)
+    again = refit(bench(splits, last=settings, seed=3), alone, grid.network(PATH, "planted"), grid.shapes[1:])
     assert shown == [240 + 90] * 3
     expected = by_hand(
         grid.network(PATH, "planted"), grid.shapes[1:], splits[0].joined(splits[1]), settings, 3, derive(3, "refit")
@@ -309,8 +310,8 @@ def test_refit_is_a_training_on_all_images_for_the_best_epochs(make_grid, splits
 
 def test_refit_keeps_what_validation_said_before(make_grid, splits):
     grid = make_grid()
-    alone = train_path(grid, "planted", PATH, *splits, SETTINGS, 3)
-    both = train_path(grid, "planted", PATH, *splits, replace(SETTINGS, refit=True), 3)
+    alone = train_path(bench(splits, last=SETTINGS, seed=3), grid, PATH)
+    both = train_path(bench(splits, last=replace(SETTINGS, refit=True), seed=3), grid, PATH)
     assert (both.history, both.best_epoch, both.accuracy) == (alone.history, alone.best_epoch, alone.accuracy)
     assert torch.equal(both.log_p, alone.log_p)
     assert not equal(both.network, alone.network)
@@ -322,23 +323,23 @@ def test_refit_keeps_what_validation_said_before(make_grid, splits):
 
 
 def test_the_probe_is_one_linear_layer_on_all_features(make_grid, splits):
-    trained = linear_probe(make_grid(), 3, *splits, SETTINGS, 0)
+    trained = linear_probe(bench(splits, last=SETTINGS))
     assert sum(p.numel() for p in trained.network.parameters()) == 3 * 8 * 2 * 2 + 3
-    assert equal(trained.network, linear_probe(make_grid(seed=9), 3, *splits, SETTINGS, 0).network)  # not the grid's
-    assert not equal(trained.network, linear_probe(make_grid(), 3, *splits, SETTINGS, 1).network)
+    assert equal(trained.network, linear_probe(bench(splits, last=SETTINGS)).network)  # not the grid's
+    assert not equal(trained.network, linear_probe(bench(splits, last=SETTINGS, seed=1)).network)
 
 
 def test_the_probe_is_refitted_from_its_start(make_grid, splits):
-    again = linear_probe(make_grid(), 3, *splits, replace(SETTINGS, refit=True), 0)
-    assert not equal(again.network, linear_probe(make_grid(), 3, *splits, SETTINGS, 0).network)
+    again = linear_probe(bench(splits, last=replace(SETTINGS, refit=True)))
+    assert not equal(again.network, linear_probe(bench(splits, last=SETTINGS)).network)
     assert accuracy_of(log_probabilities(again.network, splits[1]), splits[1]) > 0.9
 
 
 def test_a_path_trains_from_the_present_weights_of_the_grid(make_grid, splits):
     grid = make_grid()
-    cold = train_path(grid, "planted", PATH, *splits, replace(SETTINGS, epochs=1), 0)
+    cold = train_path(bench(splits, last=replace(SETTINGS, epochs=1)), grid, PATH)
     grid.adopt(go(make_grid, splits).network, PATH, "planted")
-    warm = train_path(grid, "planted", PATH, *splits, replace(SETTINGS, epochs=1), 0)
+    warm = train_path(bench(splits, last=replace(SETTINGS, epochs=1)), grid, PATH)
     assert warm.log_likelihood > cold.log_likelihood
 
 
@@ -362,7 +363,7 @@ def test_nan_loss_names_the_epoch_and_the_way_out(make_grid, splits):
         next(network.head.parameters()).fill_(math.nan)
     message = r"epoch 1: the training loss became nan; lower the rate with --set training\.learning_rate=0\.0005"
     with pytest.raises(NonFiniteFitness, match=message):
-        train(network, make_grid().shapes[1:], *splits, SETTINGS, 0)
+        train(bench(splits, last=SETTINGS), network, make_grid().shapes[1:])
 
 
 def test_a_last_step_into_nothing_is_noticed(make_grid, splits):
