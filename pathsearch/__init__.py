@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from data_prep import __version__ as __version__
@@ -33,3 +35,10 @@ def load(
 
     load_plugins(os.fspath(one) for one in plugins)
     return load_bundle(Path(bundle), choose_device(device))
+
+
+def __getattr__(name: str) -> ModuleType:
+    """`modules` and `vocabulary`, which plug-ins register in, under names that stay; imported when asked for."""
+    if name in ("modules", "vocabulary"):
+        return import_module(f"pathsearch.grid.{name}")
+    raise AttributeError(f"module 'pathsearch' has no attribute {name!r}")

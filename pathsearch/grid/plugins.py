@@ -5,8 +5,7 @@ experts and bundles note which plug-ins their modules came from; who opens them 
 the same file. A worked example, `mine.py`, in one file that imports installed packages only:
 
     from torch import nn
-    from pathsearch.grid import modules
-    from pathsearch.grid import vocabulary
+    from pathsearch import modules, vocabulary
 
     @modules.register("tanh")  # the part of a specification before the hyphen; the number after it is `size`
     def tanh(in_shape, out_shape, size):
@@ -21,7 +20,7 @@ the same file. A worked example, `mine.py`, in one file that imports installed p
     pathsearch bundle ecg-random-s0 --out model --plugin mine.py
     pathsearch predict model image.png --plugin mine.py
 
-An installed plug-in is a module under the entry point group `pathsearch.grid.modules`, named by its entry point.
+An installed plug-in is a module under the entry point group `pathsearch.modules`, named by its entry point.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ from data_prep.errors import PathsearchError
 from pathsearch.grid.modules import KINDS
 from pathsearch.grid.vocabulary import VOCABULARIES
 
-GROUP = "pathsearch.grid.modules"
+GROUP = "pathsearch.modules"
 _loaded: dict[str, str] = {}  # SHA-256 of every plug-in that this process has run, by its name
 _origins: dict[str, str] = {}  # the plug-in of every kind that came from one
 

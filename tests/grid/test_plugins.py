@@ -21,8 +21,7 @@ from pathsearch.run.settings import GridSettings
 
 MINE = """
 from torch import nn
-from pathsearch.grid import modules
-from pathsearch.grid import vocabulary
+from pathsearch import modules, vocabulary
 
 @modules.register("tanh")
 def tanh(in_shape, out_shape, size):

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from benches import bench as on
 from small_world import data_dir, encoder, refused, settings, task
 
 from pathsearch.encoders.features import Features, encode
@@ -70,12 +71,13 @@ def test_the_sample_is_half_random_half_visited():
 
 def test_unseen_images_are_in_no_split(features):
     whole = features.train(), features.validation()
-    *kept, unseen = kept_apart(*whole, 4, 0)
-    images = [set(one.rows[0].tolist()) for one in (*kept, unseen)]
+    everything = on(whole, task="blobs")
+    kept, unseen = kept_apart(everything, 4)
+    images = [set(one.rows[0].tolist()) for one in (kept.training, kept.validation, unseen)]
     assert sum(map(len, images)) == len(set.union(*images)) == sum(map(len, whole))
     assert len(unseen) == pytest.approx(sum(map(len, whole)) / 4, abs=1)
     assert images[0] < set(whole[0].rows[0].tolist())
-    assert kept_apart(*whole, 0, 0) == (*whole, None)
+    assert kept_apart(everything, 0) == (everything, None)
 
 
 # --- the numbers ----------------------------------------------------------------------------------------------------
@@ -179,7 +181,7 @@ def test_a_killed_study_goes_on_and_other_settings_start_anew(study, monkeypatch
     monkeypatch.setattr(bench, "default_part", lambda *given: pytest.fail("the default was searched twice"))
     monkeypatch.setattr(bench, "truth_part", lambda *given: made.append(given) or real(*given))
     parts = study.of_seed(0)
-    assert [given[3] for given in made] == [0, derive(0, "fidelity", "second")], "each training once"
+    assert [given[2] for given in made] == [0, derive(0, "fidelity", "second")], "each training once"
     monkeypatch.setattr(bench, "truth_part", lambda *given: pytest.fail("made again"))
     assert study.of_seed(0) == parts
     with pytest.raises(pytest.fail.Exception, match="searched twice"):

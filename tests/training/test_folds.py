@@ -198,7 +198,7 @@ def test_folds_train_once_and_leave_the_grid_alone(make_grid, splits, monkeypatc
     trained = []
     real = FreshWeights._answers
     monkeypatch.setattr(
-        FreshWeights, "_answers", lambda self, paths: trained.append(len(self.validation)) or real(self, paths)
+        FreshWeights, "_answers", lambda self, paths: trained.append(len(self.bench.validation)) or real(self, paths)
     )
     evaluator = fresh(make_grid, splits, THREE)
     before = snapshot(evaluator.grid.state_dict())
