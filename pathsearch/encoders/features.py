@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -83,6 +84,18 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For another process: features on disk go as their files' names, tensors as plain arrays."""
+        views = [_Mapped.of(view) if isinstance(view, np.memmap) else view for view in self.views]
+        standardise = (self.standardise.mean.numpy(), self.standardise.std.numpy())
+        return {**self.__dict__, "labels": self.labels.numpy(), "views": views, "standardise": standardise}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        views = tuple(view.opened() if isinstance(view, _Mapped) else view for view in state["views"])
+        mean, std = map(torch.from_numpy, state["standardise"])
+        state = {**state, "labels": torch.from_numpy(state["labels"]), "views": views}
+        self.__dict__.update(state, standardise=Standardiser(mean, std))
+
     def batch(self, positions: Tensor, views: Tensor | None = None) -> Tensor:
         """Standardised features (B, C, H, W) of images `positions`, of the unchanged view unless told."""
         if views is None or len(self.views) == 1:
@@ -124,6 +137,22 @@ class Split:
         """(n, C) float32 mean over positions of the raw maps of the unchanged images: the router's input."""
         parts = np.array_split(self.rows[0], max(1, math.ceil(len(self) / 1024)))
         return torch.cat([torch.from_numpy(self.views[0][part]).float().mean((2, 3)) for part in parts])
+
+
+class _Mapped(NamedTuple):
+    """An array on disk, by name: what another process needs to open it."""
+
+    file: str
+    dtype: str
+    offset: int
+    shape: tuple[int, ...]
+
+    @classmethod
+    def of(cls, array: np.memmap) -> _Mapped:
+        return cls(str(array.filename), array.dtype.str, array.offset, array.shape)
+
+    def opened(self) -> np.memmap:
+        return np.memmap(self.file, self.dtype, "r", self.offset, self.shape)
 
 
 @dataclass(frozen=True)

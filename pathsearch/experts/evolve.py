@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from functools import partial
 from typing import Any
+
+import torch
 
 from data_prep.manifest import Task
 from data_prep.whole_files import write_json
@@ -15,7 +15,8 @@ from pathsearch.experts.expert import Expert, ExpertFacts
 from pathsearch.experts.heritage import Heritage
 from pathsearch.experts.reporting import Outcome, report
 from pathsearch.experts.router import Territory
-from pathsearch.grid.grid import Grid, PathNetwork
+from pathsearch.experts.trainings import Trainings
+from pathsearch.grid.grid import Grid
 from pathsearch.grid.path import Path
 from pathsearch.grid.plugins import plugins_of
 from pathsearch.run.place import Place
@@ -33,7 +34,6 @@ from pathsearch.training.cost import training_work
 from pathsearch.training.fitness import Evaluator
 from pathsearch.training.fresh import evaluator
 from pathsearch.training.kept import Kept
-from pathsearch.training.last_training import Trained
 
 
 @keeps_threads()
@@ -66,6 +66,7 @@ def evolve(
     grid = bench.grid()
     heritage.settle(grid)
     start = {name: tensor.clone() for name, tensor in grid.state_dict().items()}
+    cores = torch.get_num_threads()
     threads = choose_threads(training_work(grid, task.name, settings.training.batch_size), tell)
 
     # 3. the search; kept every generation
@@ -76,24 +77,28 @@ def evolve(
     state = _search(bench, ground, scorer, run, kept)
     clock.lap("search")
 
-    # 4. finalists of different sizes, each trained alone from the same initial weights; the smallest good one wins
+    # 4. finalists of different sizes and the baselines, each trained alone from the same initial weights; the smallest
+    # good finalist wins
     candidates = finalists(bench, ground, scorer, state)
     grid.load_state_dict(start)
     others = baselines.random_paths(grid, settings.training.random_paths, settings.seed, settings.search.recipes)
-    trainings = _Trainings(bench, grid, kept, len(candidates) + 1 + len(others) + 2)
-    choice = choose(bench, grid, candidates, [trainings.alone(path, f"finalist {path}") for path in candidates])
-    best = trainings.refit(choice)
-    clock.lap("finalists")
-
-    # 5. the baselines, trained the same way
-    rivals: dict[str, list[tuple[str, Trained]]] = {
+    trainings = Trainings(bench, heritage.files(), kept, cores)
+    alone = [trainings.alone(path, f"finalist {path}") for path in candidates]
+    beside = {
         "random_path": [(str(path), trainings.whole(path, "random paths")) for path in others],
         "full_grid": [("full grid", trainings.whole(grid.space.full_path(), "full grid"))],
-        "linear_probe": [("linear probe", trainings.probe())],
+        "linear_probe": [("linear probe", trainings.whole(None, "linear probe"))],
     }
-    clock.lap("baselines")
+    tell.stage("train", len(trainings.asked) + 1)
+    trainings.carry_out(trainings.asked)
+    choice = choose(bench, grid, candidates, [one.trained() for one in alone])
+    refit = trainings.refit(alone[choice.chosen])
+    trainings.carry_out([refit])
+    best = refit.trained()
+    rivals = {name: [(label, one.trained()) for label, one in several] for name, several in beside.items()}
+    clock.lap("train")
 
-    # 6. fix the expert: path, weights, threshold, router statistics; nothing may change after this line
+    # 5. fix the expert: path, weights, threshold, router statistics; nothing may change after this line
     grid.adopt(best.network, choice.path, task.name)
     facts = _facts(bench, grid, choice, task, encoder)
     Expert(facts, best.network.cpu(), bench.training.standardise).save(run.expert_file)
@@ -103,7 +108,7 @@ def evolve(
     Territory.fit(bench.training.pooled(), bench.training.labels, bench.validation.pooled()).save(run.router_file)
     clock.lap("fix")
 
-    # 7. the test images, read once, for the expert and its baselines
+    # 6. the test images, read once, for the expert and its baselines
     tell.stage("test", 0)
     outcome = Outcome(task, encoder, settings, features, grid, state, choice, rivals, expert, heritage)
     result = report(outcome)
@@ -113,7 +118,7 @@ def evolve(
     result["seconds"] = {**seconds, "search_generations": sum(row["seconds"] for row in state.log)}
     result["seconds"]["total"] = sum(seconds.values())
     write_json(run.report_file, result)
-    # 8. digests of all files, which finish the run; what it would have gone on from is needed no longer
+    # 7. digests of all files, which finish the run; what it would have gone on from is needed no longer
     run.seal()
     forget_trainings(run.checkpoint_dir)
     return result
@@ -148,44 +153,6 @@ def _search(bench: Bench, ground: Ground, scorer: Evaluator, run: Run, kept: Kep
         write_table(run.log_file, state.log)
         tell.advance(len(state.log), "resumed")
     return search(scorer, ground, bench.search, bench.seed, state, on_generation)
-
-
-class _Trainings:
-    """The last trainings of a run, told of as they come.
-
-    Each is kept as soon as it is finished, and only read back if the run was interrupted after it.
-    """
-
-    def __init__(self, bench: Bench, grid: Grid, kept: Kept, number: int) -> None:
-        """Of paths of a grid, from its present weights; there will be so many."""
-        self.bench, self.grid, self.kept, self.done = bench, grid, kept, 0
-        bench.tell.stage("train", number)
-
-    def alone(self, path: Path, label: str) -> Trained:
-        """A candidate's, which leaves the validation images to choose by."""
-        return self._path(path, label, lambda: baselines.train_path(self.bench.without_refit(), self.grid, path))
-
-    def whole(self, path: Path, label: str) -> Trained:
-        """A baseline's."""
-        return self._path(path, label, lambda: baselines.train_path(self.bench, self.grid, path))
-
-    def refit(self, choice: Choice) -> Trained:
-        """The chosen one's, on validation images too if the settings ask for it."""
-        path = choice.path
-        return self._path(path, "refit", lambda: baselines.refit_path(self.bench, self.grid, path, choice.best))
-
-    def probe(self) -> Trained:
-        """The linear probe's."""
-        make, untrained = partial(baselines.linear_probe, self.bench), partial(baselines.probe_network, self.bench)
-        return self._once("linear probe", "all features", untrained, make)
-
-    def _path(self, path: Path, label: str, make: Callable[[], Trained]) -> Trained:
-        return self._once(label, str(path), lambda: self.grid.network(path, self.bench.task), make)
-
-    def _once(self, label: str, of: str, untrained: Callable[[], PathNetwork], make: Callable[[], Trained]) -> Trained:
-        self.bench.tell.advance(self.done, label)
-        self.done += 1
-        return self.kept.training(self.done, f"{label}, {of}", untrained, make)
 
 
 def _facts(bench: Bench, grid: Grid, choice: Choice, task: Task, encoder: Encoder) -> ExpertFacts:

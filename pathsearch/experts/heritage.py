@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any
@@ -14,7 +15,7 @@ from pathsearch.encoders.encoder import Encoder
 from pathsearch.encoders.features import Split
 from pathsearch.experts.expert import Expert
 from pathsearch.experts.same_encoder import differences, value
-from pathsearch.grid.grid import Grid
+from pathsearch.grid.grid import Grid, device_of
 from pathsearch.grid.path import Path
 from pathsearch.run.runs import Run, find_run
 
@@ -73,16 +74,12 @@ class Heritage:
                 )
 
     def settle(self, grid: Grid) -> None:
-        """Put the experts' weights into their places on `grid` and fix them there.
+        """Put the experts' weights into their places on `grid` and fix them there."""
+        settle(grid, [ancestor.expert for ancestor in self.ancestors])
 
-        A module shared by two experts has the same weights in both, since the later one could not change it.
-        """
-        for ancestor in self.ancestors:
-            facts, path = ancestor.expert.facts, Path.parse(ancestor.expert.facts.path)
-            grid.add_head(facts.task, len(facts.classes))
-            grid.adopt(ancestor.expert.network.network, path, facts.task)  # type: ignore[arg-type]
-            grid.freeze(path)
-            grid.heads[facts.task].requires_grad_(False)
+    def files(self) -> list[FilePath]:
+        """The experts' files, oldest first."""
+        return [ancestor.run.expert_file for ancestor in self.ancestors]
 
     def paths(self) -> dict[str, Path]:
         """Paths of the earlier experts by task, oldest first."""
@@ -120,3 +117,17 @@ class Heritage:
                     f"expert of {facts.task} ({ancestor.run.name}) has changed: {rows[-1]}; report this"
                 )
         return rows
+
+
+def settle(grid: Grid, experts: Sequence[Expert]) -> None:
+    """Put experts' weights into their places on a grid and fix them there.
+
+    A module shared by two experts has the same weights in both, since the later one could not change it.
+    """
+    for expert in experts:
+        facts, path = expert.facts, Path.parse(expert.facts.path)
+        grid.add_head(facts.task, len(facts.classes))
+        grid.adopt(expert.network.network, path, facts.task)  # type: ignore[arg-type]
+        grid.freeze(path)
+        grid.heads[facts.task].requires_grad_(False)
+    grid.to(device_of(grid))

@@ -41,6 +41,7 @@ from pathsearch.grid.vocabulary import VOCABULARIES
 
 GROUP = "pathsearch.modules"
 _loaded: dict[str, str] = {}  # SHA-256 of every plug-in that this process has run, by its name
+_named: dict[str, None] = {}  # as they were named, in order
 _origins: dict[str, str] = {}  # the plug-in of every kind that came from one
 
 
@@ -54,6 +55,11 @@ def load_plugins(named: Iterable[str | Path]) -> tuple[str, ...]:
         PathsearchError: no such plug-in, it fails, it enters nothing, or another one of its name was run before.
     """
     return tuple(f"{name}={_loaded[name]}" for name in dict.fromkeys(_load(str(one)) for one in named))
+
+
+def named_plugins() -> tuple[str, ...]:
+    """What this process was told to load, as it was named: for one that works beside it."""
+    return tuple(_named)
 
 
 def check_plugins(needed: Sequence[str], owner: str) -> None:
@@ -92,7 +98,7 @@ def _load(named: str) -> str:
     try:
         run()
         if len(KINDS) + len(VOCABULARIES) == len(kinds) + len(vocabularies):
-            raise ValueError("it registers no module kind and no vocabulary; pathsearch/plugins.py has an example")
+            raise ValueError("it registers no module kind and no vocabulary; pathsearch/grid/plugins.py has an example")
     except Exception as error:
         for registry, before in ((KINDS, kinds), (VOCABULARIES, vocabularies)):
             for added in registry.keys() - before.keys():
@@ -100,7 +106,7 @@ def _load(named: str) -> str:
         about = str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
         raise PathsearchError(f"--plugin {named}: {about}") from error
     _origins.update(dict.fromkeys(KINDS.keys() - kinds.keys(), name))
-    _loaded[name] = digest
+    _loaded[name], _named[named] = digest, None
     return name
 
 

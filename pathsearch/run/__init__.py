@@ -1,10 +1,12 @@
 """Settings, the run directory and its files, named streams of random numbers, threads, progress.
 
 - `ahead`: Work of several threads as one stream, in order, at constant memory.
+- `engine`: Where independent work runs: in this process, or beside each other in as many as there are cores to use.
 - `fields`: Are the fields of a JSON object there, and of their type? One clear line for the first that is not.
 - `growing`: An array on disk that grows row by row, survives kills and damage, and takes its name when it is whole.
 - `idle_settings`: Settings that others leave without effect: who gives one of them is told so, and what would make it
   count.
+- `place`: Where a command works: the cache that it fills, the device it computes on, and who hears of its progress.
 - `runs`: The run directory: settings before work starts, files whole or not at all, digests of all of them at the end.
 - `sealed`: Tensors and plain values in one file that says whose they are and holds a digest of itself.
 - `setting_checks`: What a settings class refuses: each check names the setting, what it expects and what it got, in one

@@ -1,8 +1,7 @@
 """The genetic algorithm, finalists and choice, and the rivals that a comparison sets beside it.
 
-- `arena`: Where the evolved path and its controls meet: what all share, what each may spend, and what one leaves
-  behind.
-- `choice`: The one selection rule: train candidates alone, take the smallest good one on validation, refit it.
+- `arena`: What a method of a comparison may spend on its bench, and what it leaves behind.
+- `choice`: The one selection rule: of candidates trained alone, take the smallest good one on validation.
 - `compare`: Does search pay? The evolved path beside its controls over several seeds: all on validation first, then one
   test.
 - `drawing`: Controls without a search: candidates are drawn and trained alone until the evolved path's path-images are

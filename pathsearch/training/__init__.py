@@ -1,6 +1,7 @@
 """How paths are trained and scored, what that costs, last trainings, and the baselines.
 
 - `baselines`: What every searched result is measured against: same features, same training, no search.
+- `bench`: The bench: what a search or a training stands on, made once and handed on whole. Test images are not on it.
 - `cost`: What training costs, counted alike for every method: images, path-images and operations.
 - `fitness`: Train the paths of a generation and score them on validation images: PathNet's way, with shared weights.
 - `folds`: Cross-validation inside a search: training and validation images in parts, of which each is left out once.

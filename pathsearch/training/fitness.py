@@ -11,7 +11,6 @@ from typing import NamedTuple, Protocol, cast
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 
 from pathsearch.encoders.features import Split
 from pathsearch.grid import population
@@ -21,7 +20,7 @@ from pathsearch.grid.population import Plan
 from pathsearch.run.streams import torch_stream
 from pathsearch.training.bench import Bench
 from pathsearch.training.cost import PASSES, Cost, Meter
-from pathsearch.training.optimisers import adamw, running_average
+from pathsearch.training.optimisers import RunningAverage, adamw
 from pathsearch.training.told import Fitness, NonFiniteFitness, Told, fitnesses, fitnesses_of, paths_at_once
 
 __all__ = ["Fitness", "NonFiniteFitness", "fitnesses"]  # what is asked of them here, where training and scoring meet
@@ -74,9 +73,9 @@ class SharedWeights:
         self.trainable = {name: p for name, p in grid.named_parameters() if p.requires_grad and _of(bench.task, name)}
         settings = bench.search
         self.optimiser = adamw(self.trainable.values(), settings.learning_rate, settings.weight_decay)
-        self.average: AveragedModel | None = None  # of the weights along the steps; it is scored if there is one
+        self.average: RunningAverage | None = None  # of the weights along the steps; it is scored if there is one
         if settings.average:
-            self.average = running_average(grid, settings.average)
+            self.average = RunningAverage(grid, settings.average)
         self.snapshots: list[dict[str, Tensor]] = []  # of what is scored, oldest first; none are kept if one is enough
         self.meter, self.spent = Meter(grid, bench.task), Cost()
 

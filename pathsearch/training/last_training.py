@@ -20,7 +20,7 @@ from pathsearch.run.settings import TrainingSettings
 from pathsearch.run.streams import derive, torch_stream
 from pathsearch.training.bench import Bench
 from pathsearch.training.fitness import NonFiniteFitness, class_weights, log_probabilities, minibatches
-from pathsearch.training.optimisers import adamw, running_average
+from pathsearch.training.optimisers import RunningAverage, adamw
 
 ROWS = 1024  # images whose scaled probabilities are held at once
 
@@ -115,7 +115,7 @@ def _epochs(bench: Bench, network: PathNetwork, shapes: list[Shape], n_epochs: i
     optimiser = adamw(trainable, settings.learning_rate, settings.weight_decay)
     steps = math.ceil(len(data) / settings.batch_size)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, n_epochs * steps)
-    average = running_average(network, settings.average)
+    average = RunningAverage(network, settings.average)
     weights = class_weights(data.labels, len(bench.classes), settings.balance_strength) if settings.balance else None
     device, masks_stream = device_of(network), torch_stream(bench.seed, "last masks")
     weights = weights if weights is None else weights.to(device)

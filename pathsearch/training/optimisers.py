@@ -10,8 +10,6 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from pathsearch.grid.copies import Copies
 
-Tensors = tuple[Tensor, ...] | list[Tensor]
-
 
 def adamw(parameters: Iterable[nn.Parameter], rate: float, decay: float) -> torch.optim.AdamW:
     """The optimiser of searches and last trainings; fused: a loop over the tensors takes 7 to 10 times as long."""
@@ -57,7 +55,7 @@ def _along_first(values: Tensor, weights: Tensor) -> Tensor:
     return values.view(-1, *[1] * (weights.dim() - 1))
 
 
-def running_average(network: nn.Module, decay: float) -> AveragedModel:
+class RunningAverage(AveragedModel):
     """The running average of a network's weights along the steps of its training.
 
     Args:
@@ -68,8 +66,21 @@ def running_average(network: nn.Module, decay: float) -> AveragedModel:
     Source: Polyak and Juditsky 1992; the first steps as in TensorFlow's `ExponentialMovingAverage`.
     """
 
-    def average(means: Tensors, now: Tensors, step: Tensor | int) -> None:
-        t = float(step)
-        get_ema_multi_avg_fn(min(decay, (1 + t) / (10 + t)))(means, now, step)
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        super().__init__(network)
+        self.decay = decay
+        self.pairs = [  # looked up once: torch's own does it at every step, which takes longer than the average
+            [one.detach() for one in module.parameters()] for module in (self.module, network)
+        ]
+        assert not list(network.buffers()), "averages of buffers are not kept"
 
-    return AveragedModel(network, multi_avg_fn=average)
+    @torch.no_grad()
+    def update_parameters(self, model: nn.Module) -> None:
+        """After a step of `model`, the network that this is the average of."""
+        means, now = self.pairs
+        t = int(self.n_averaged)
+        if t == 0:
+            torch._foreach_copy_(means, now)
+        else:
+            get_ema_multi_avg_fn(min(self.decay, (1 + t) / (10 + t)))(means, now, t)
+        self.n_averaged += 1

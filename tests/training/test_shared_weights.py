@@ -19,7 +19,7 @@ from pathsearch.run.streams import torch_stream
 from pathsearch.training import fitness as module
 from pathsearch.training.fitness import NonFiniteFitness, SharedWeights, log_probabilities, minibatches
 from pathsearch.training.fresh import FreshWeights
-from pathsearch.training.optimisers import running_average
+from pathsearch.training.optimisers import RunningAverage
 
 
 @pytest.fixture(scope="module")
@@ -191,10 +191,10 @@ def test_the_average_is_scored_by_hand(make_grid, splits):
 
 
 @pytest.mark.parametrize(("decay", "steps"), [(0.99, 60), (0.99, 2000), (0.5, 30), (0.0, 3)])
-def test_a_running_average_follows_short_trainings_and_smooths_long_ones(decay, steps):
+def test_a_RunningAverage_follows_short_trainings_and_smooths_long_ones(decay, steps):
     """Weights that grow by one a step: the average trails by the steps it spans, a tenth of all at first."""
     network = torch.nn.Linear(1, 1, bias=False)
-    average, expected = running_average(network, decay), math.nan
+    average, expected = RunningAverage(network, decay), math.nan
     for step in range(steps):
         with torch.no_grad():
             network.weight.fill_(float(step))

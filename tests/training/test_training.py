@@ -216,7 +216,7 @@ def by_hand(network: PathNetwork, shapes: Any, data: Any, settings: TrainingSett
             done += 1
             for name, p in network.state_dict().items():
                 old = average.get(name, p.clone())
-                decay = min(settings.average, done / (9 + done))  # short at first: see running_average
+                decay = min(settings.average, done / (9 + done))  # short at first: see RunningAverage
                 average[name] = decay * old + (1 - decay) * p
     return average
 
