@@ -72,12 +72,10 @@ def stand_ins() -> None:
     """What would take long and is not read from files: few replicates, undrawn figures, small batches, one thread."""
     from matplotlib.figure import Figure
 
-    from pathsearch import features, metrics
+    from pathsearch import features, intervals
 
     torch.set_num_threads(1)
-    for name in ("AUC_REPLICATES", "RATE_REPLICATES", "REPLICATES"):
-        if hasattr(metrics, name):
-            setattr(metrics, name, 20)
+    intervals.AUC_REPLICATES = intervals.RATE_REPLICATES = 20
     # batches of 4: a growing array is saved several times within a few images
     features.CHUNK_BATCHES, features.batch_size = 2, lambda image_size: 4  # type: ignore[assignment]
     Figure.savefig = _undrawn  # type: ignore[method-assign]

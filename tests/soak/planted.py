@@ -88,4 +88,4 @@ def _written() -> str:
 
 
 def planted(read: Callable[[], bytes], kept: bool = True) -> Form:
-    return Form(f"planted: {read.__name__}", FILE, (Function(read),), kept)
+    return Form(f"planted: {read.__name__}", (FILE,), (Function(read),), kept)

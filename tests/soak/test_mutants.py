@@ -25,7 +25,14 @@ ALIKE = {  # files whose form is that of another: the second run, the second spl
         "runs/cut/*",
         "*/stripes.safetensors",
     ),
-    *("data/stripes/*", "cut/*/*.csv", "cut/*/task.json", "data/features/stripes-*/*", "runs/compare-*/parts/*"),
+    *(
+        "data/stripes/*",
+        "data/features/*",
+        "cut/*/*.csv",
+        "cut/*/task.json",
+        "data/features/stripes-*/*",
+        "runs/compare-*/parts/*",
+    ),
 }
 
 
