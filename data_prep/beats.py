@@ -10,6 +10,8 @@ import numpy as np
 
 from data_prep.beat_context import Recording
 from data_prep.beat_symbols import BEAT_MARKS, check_present
+from data_prep.checksums import NAME as SUMS
+from data_prep.checksums import Checksums
 from data_prep.errors import BadData
 from data_prep.wfdb_files import read_annotations, read_channel, read_header, record_names
 
@@ -48,6 +50,10 @@ def read_beats(folder: Path, wanted: dict[str, tuple[str, ...]], half_window: in
         folder: of WFDB records.
         wanted: symbols of each class.
         half_window: samples on each side of the R peak.
+
+    Raises:
+        BadData: a record is damaged, cut, or not the one that `SHA256SUMS` in the folder lists; none has the channel;
+            a class has no beat.
     """
     symbols = [symbol for chosen in wanted.values() for symbol in chosen]
     offsets = np.arange(-half_window, half_window + 1)
@@ -56,11 +62,15 @@ def read_beats(folder: Path, wanted: dict[str, tuple[str, ...]], half_window: in
     at_edge, without, rates = 0, [], set()
     recordings = {}
     names = record_names(folder)
+    sums = Checksums(folder)
     for record in names:
+        sums.check(f"{record}.hea")
         header = read_header(folder, record)
         if CHANNEL not in header.channels:
             without.append(record)
             continue
+        sums.check(f"{record}.atr")
+        sums.check(f"{record}.dat")
         marks = read_annotations(folder, record, header)
         signal = read_channel(folder, record, header, CHANNEL)
         rates.add(header.rate)
@@ -84,6 +94,8 @@ def read_beats(folder: Path, wanted: dict[str, tuple[str, ...]], half_window: in
     notes = []
     if without:
         notes.append(f"records without channel {CHANNEL} were left out: {', '.join(without)}")
+    if missing := sums.missing(".hea"):
+        notes.append(f"records that {SUMS} lists are not in the folder: {', '.join(missing)}")
     if at_edge:
         notes.append(f"{at_edge} beats were left out: their window of ±{half_window} samples crosses an end")
     return Beats(np.concatenate(windows), records, samples, found, notes, sorted(rates), names, recordings)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from data_prep.errors import BadData, PathsearchError
+from data_prep.folder_swap import give_back
 from data_prep.table_checks import check_name
-from data_prep.whole_files import sync_dir
+from data_prep.temporary import remove_litter
+from data_prep.whole_files import folder_appears_whole
 
 Progress = Callable[[int, int], None]  # (done, total)
 
@@ -29,17 +29,13 @@ def task_under_construction(data_dir: Path, name: str, overwrite: bool) -> Itera
     """
     check_name(name)
     target = Path(data_dir) / name
+    remove_litter(target.parent)
+    give_back(target)
     _check_free(target, name, overwrite)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f".{name}.part-", dir=target.parent))
-    try:
+    with folder_appears_whole(target) as part:
         yield part
         assert (part / "task.json").is_file(), "a task is complete once save_task has written task.json"
-        part.chmod(0o755)  # mkdtemp's folders are closed to other users
         _check_free(target, name, overwrite)  # again: another process may have finished meanwhile
-        _replace(target, part)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def _check_free(target: Path, name: str, overwrite: bool) -> None:
@@ -54,23 +50,6 @@ def _check_free(target: Path, name: str, overwrite: bool) -> None:
             f"task {name!r}: expected a free name, got {target}, which is no prepared task and is left "
             "untouched; choose another --name or move it away"
         )
-
-
-def _replace(target: Path, part: Path) -> None:
-    """Give `part` the name `target`; the old task steps aside first and returns if that fails."""
-    if not target.exists():
-        part.replace(target)
-    else:
-        aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.old-", dir=target.parent)) / "task"
-        target.replace(aside)
-        try:
-            part.replace(target)
-        except BaseException:
-            aside.replace(target)
-            raise
-        finally:
-            shutil.rmtree(aside.parent, ignore_errors=True)
-    sync_dir(target.parent)
 
 
 def existing_source(source: str | Path, expected: str, *, folder: bool = True) -> Path:

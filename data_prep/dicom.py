@@ -8,13 +8,26 @@ from typing import Any
 import numpy as np
 
 from data_prep.errors import BadData, PathsearchError
+from data_prep.safe_images import check_pixels
 
 SUFFIXES = (".dcm", ".dicom")
+DEFLATED = "1.2.840.10008.1.2.1.99"  # made for text: pydicom inflates it all, a thousandfold, before any tag is known
 
 
 def is_dicom(file: Path) -> bool:
-    """Whether a file's name says DICOM."""
-    return file.suffix.lower() in SUFFIXES
+    """Whether a file is DICOM by its name, or by the four letters that follow 128 bytes of any content.
+
+    The exports of many archives have no suffix. `DICOMDIR` has the letters too: it lists other files.
+    """
+    return file.suffix.lower() in SUFFIXES or (file.name != "DICOMDIR" and _begins_as_dicom(file))
+
+
+def _begins_as_dicom(file: Path) -> bool:
+    try:
+        with file.open("rb") as stream:
+            return stream.read(132)[128:] == b"DICM"
+    except OSError:
+        return False
 
 
 def read_dicom(file: Path) -> np.ndarray:
@@ -25,7 +38,8 @@ def read_dicom(file: Path) -> np.ndarray:
 
     Raises:
         PathsearchError: pydicom is not installed.
-        BadData: the file is damaged, has no picture, several, or compressed pixels that need a decoder.
+        BadData: the file is damaged, has no picture, several, or compressed pixels that need a decoder, too many
+            pixels, or is deflated as a whole.
     """
     try:
         import pydicom
@@ -36,11 +50,16 @@ def read_dicom(file: Path) -> np.ndarray:
             "save the images as PNG"
         ) from None
     try:
+        if pydicom.filereader.read_file_meta_info(file).get("TransferSyntaxUID") == DEFLATED:
+            raise ValueError("deflated as a whole; save it without that")
         dataset = pydicom.dcmread(file)
         if int(getattr(dataset, "NumberOfFrames", None) or 1) > 1:
             raise ValueError(f"{dataset.NumberOfFrames} frames; save each as a file of its own")
+        check_pixels(file, int(dataset.Columns), int(dataset.Rows))
         stored = pixels.pixel_array(dataset)  # YBR is RGB from here
         return _shown(pixels, dataset, stored)
+    except BadData:
+        raise
     except Exception as error:  # pydicom raises AttributeError, KeyError, ValueError, RuntimeError, …
         reason = " ".join(str(error).split())
         raise BadData(

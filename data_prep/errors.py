@@ -11,3 +11,7 @@ class DataNotPrepared(PathsearchError):
 
 class BadData(PathsearchError):
     """Raw or prepared data that cannot be used as it is; the message names the file and the fault."""
+
+
+class CannotWrite(PathsearchError, OSError):
+    """A file that could not be written, such as on a full disk; the message names it. What was there is as it was."""

@@ -9,17 +9,8 @@ from pathlib import Path
 from data_prep.construction import PROVENANCE
 from data_prep.errors import BadData
 from data_prep.image_task import RawImage
-from data_prep.images import SUFFIXES
-
-SPLIT_FOLDERS = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
-    "testing": "test",
-}
+from data_prep.images import SUFFIXES, is_image
+from data_prep.table_words import SPLIT_WORDS
 
 
 @dataclass(frozen=True)
@@ -29,13 +20,13 @@ class ImageTree:
     Attributes:
         images: all pictures, sorted by split folder, class folder and name.
         classes: class folder names, sorted.
-        n_ignored: files that are no images by their suffix.
+        ignored: names of files that are no images.
         ignored_folders: folders beside train, val and test.
     """
 
     images: list[RawImage]
     classes: tuple[str, ...]
-    n_ignored: int
+    ignored: tuple[str, ...]
     ignored_folders: tuple[str, ...]
 
 
@@ -51,25 +42,27 @@ def read_image_tree(source: Path, group_of: Callable[[str, str], str]) -> ImageT
         BadData: no class folders, or one without images.
     """
     folders = _subfolders(source)
-    splits = [folder for folder in folders if folder.name.lower() in SPLIT_FOLDERS]
-    if any(SPLIT_FOLDERS[folder.name.lower()] == "train" for folder in splits):
-        roots = [(SPLIT_FOLDERS[folder.name.lower()], folder) for folder in splits]
+    splits = [folder for folder in folders if folder.name.lower() in SPLIT_WORDS]
+    if any(SPLIT_WORDS[folder.name.lower()] == "train" for folder in splits):
+        roots = [(SPLIT_WORDS[folder.name.lower()], folder) for folder in splits]
         ignored = tuple(folder.name for folder in folders if folder not in splits)
     else:
         roots, ignored = [("", source)], ()
     images: list[RawImage] = []
-    n_ignored = 0
+    passed_over: list[str] = []
     for given, root in roots:
         for class_folder in _subfolders(root):
             files, others = _files(class_folder)
-            n_ignored += others
+            passed_over += others
             if not files:
                 raise BadData(
                     f"{class_folder}: expected images ({' '.join(SUFFIXES)}) of class {class_folder.name!r}, "
-                    f"got none among {others} files; add images or remove the folder"
+                    f"got none among {len(others)} files; add images or remove the folder"
                 )
             for file in files:
-                inner = file.relative_to(class_folder).with_suffix("").parts
+                inside = file.relative_to(class_folder)
+                known = file.suffix.lower() in SUFFIXES  # 1.2.840.7 is a whole name
+                inner = (inside.with_suffix("") if known else inside).parts
                 stem = "-".join((given, *inner) if given else inner)
                 group = group_of(file.name, given)
                 images.append(RawImage(file, class_folder.name, stem, given, group))
@@ -78,14 +71,14 @@ def read_image_tree(source: Path, group_of: Callable[[str, str], str]) -> ImageT
             f"--source {source}: expected one folder of images for each class, or train/val/test with such "
             "folders inside, got no class folder; see the README for the layout"
         )
-    return ImageTree(images, tuple(sorted({image.label for image in images})), n_ignored, ignored)
+    return ImageTree(images, tuple(sorted({image.label for image in images})), tuple(passed_over), ignored)
 
 
 def ignored_notes(tree: ImageTree) -> list[str]:
     """What was passed over, in sentences for `task.json`."""
     notes = []
-    if tree.n_ignored:
-        notes.append(f"{tree.n_ignored} files that are no images by their suffix were ignored")
+    if tree.ignored:
+        notes.append(f"{len(tree.ignored)} files that are no images were ignored, such as {min(tree.ignored)!r}")
     if tree.ignored_folders:
         notes.append(f"folders beside train, val and test were ignored: {', '.join(tree.ignored_folders)}")
     return notes
@@ -97,7 +90,14 @@ def _subfolders(folder: Path) -> list[Path]:
     return sorted(child for child in found if not child.name.startswith((".", "__MACOSX")))
 
 
-def _files(folder: Path) -> tuple[list[Path], int]:
-    files = [file for file in folder.rglob("*") if file.is_file() and not file.name.startswith(".")]
-    images = sorted(file for file in files if file.suffix.lower() in SUFFIXES)
-    return images, sum(file.name != PROVENANCE for file in files) - len(images)
+def _files(folder: Path) -> tuple[list[Path], list[str]]:
+    """The images below a folder, sorted, and the names of its other files."""
+    found = sorted(file for file in folder.rglob("*") if file.is_file() and not file.name.startswith("."))
+    images: list[Path] = []
+    others: list[str] = []
+    for file in found:
+        if is_image(file):
+            images.append(file)
+        elif file.name != PROVENANCE:
+            others.append(file.name)
+    return images, others

@@ -15,15 +15,23 @@ from data_prep import dicom
 from data_prep.construction import Progress
 from data_prep.errors import BadData, PathsearchError
 from data_prep.fingerprints import Fingerprint, fingerprint
+from data_prep.safe_images import FORMATS, opened
 
 Picture = Path | np.ndarray | Image.Image
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm", *dicom.SUFFIXES)
+SUFFIXES = (*(suffix for suffixes in FORMATS.values() for suffix in suffixes), *dicom.SUFFIXES)
 GREY_MODES = ("1", "L", "LA", "La")
 DEEP_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")  # more than eight bits of grey
+
+ROWS = 64  # of an image that are scaled at once
 
 # PNG for every source: lossless, so preparing a prepared image again changes nothing, and a grey image of
 # 128 px takes about 10 KB, 50 MB for all 5,500 X-rays: JPEG would save little and add its own artefacts.
 SUFFIX = ".png"
+
+
+def is_image(file: Path) -> bool:
+    """Whether a file's name says that it is a picture; DICOM files are known by their content too."""
+    return file.suffix.lower() in SUFFIXES or dicom.is_dicom(file)
 
 
 def check_image_size(image_size: int) -> None:
@@ -49,11 +57,15 @@ def read_image(picture: Picture, mode: str | None, image_size: int | None = None
         BadData: the file does not decode.
     """
     if isinstance(picture, Path) and dicom.is_dicom(picture):
-        image = Image.fromarray(_narrow(dicom.read_dicom(picture)))
-    elif isinstance(picture, Path):
-        image = _decode(picture, image_size)
-    else:
-        image = Image.fromarray(picture) if isinstance(picture, np.ndarray) else ImageOps.exif_transpose(picture)
+        return _prepared(Image.fromarray(_narrow(dicom.read_dicom(picture))), picture, mode, image_size)
+    if isinstance(picture, Path):
+        with opened(picture) as image:
+            return _prepared(image, picture, mode, image_size)
+    image = Image.fromarray(picture) if isinstance(picture, np.ndarray) else ImageOps.exif_transpose(picture)
+    return _prepared(image, picture, mode, image_size)
+
+
+def _prepared(image: Image.Image, picture: Picture, mode: str | None, image_size: int | None) -> Image.Image:
     if image.mode in DEEP_MODES:
         image = _eight_bits(image, picture)
     image = image.convert(mode or ("L" if image.mode in GREY_MODES else "RGB"))
@@ -117,31 +129,18 @@ def safe(text: str) -> str:
     return re.sub(r"[^\w+~-]", lambda found: f"%{ord(found.group()):02X}", text)
 
 
-def _decode(file: Path, image_size: int | None) -> Image.Image:
-    try:
-        with Image.open(file) as image:
-            if image_size is not None:
-                # A JPEG can be decoded at a half, quarter or eighth of its size, never below twice ours.
-                image.draft(None, (2 * image_size, 2 * image_size))
-            upright = ImageOps.exif_transpose(image)
-            upright.load()
-            return upright
-    except Exception as error:  # Pillow's plugins raise OSError, SyntaxError, ValueError, struct.error, …
-        reason = " ".join(str(error).split())
-        raise BadData(
-            f"{file}: expected an image, got a file that does not decode ({reason}); replace or remove it"
-        ) from error
-
-
 def _narrow(pixels: np.ndarray) -> np.ndarray:
     """Fractions as float32, the only ones that Pillow holds."""
     return pixels.astype(np.float32) if pixels.dtype == np.float64 else pixels
 
 
 def _eight_bits(image: Image.Image, picture: Picture) -> Image.Image:
-    pixels = np.asarray(image).astype(np.float64)
-    if not np.isfinite(pixels).all():
+    deep = np.asarray(image)
+    low, high = float(deep.min()), float(deep.max())
+    if not np.isfinite([low, high]).all():  # a NaN is its image's least and greatest value
         raise BadData(f"{picture}: expected finite pixels, got NaN or infinity; replace or remove it")
-    low, high = pixels.min(), pixels.max()
-    scaled = (pixels - low) * (255.0 / (high - low)) if high > low else np.zeros_like(pixels)
-    return Image.fromarray(np.round(scaled).astype(np.uint8))
+    scaled = np.zeros(deep.shape, np.uint8)
+    for rows in range(0, len(deep) if high > low else 0, ROWS):  # in double precision the whole would take 8 times it
+        block = deep[rows : rows + ROWS].astype(np.float64)
+        scaled[rows : rows + ROWS] = np.round((block - low) * (255.0 / (high - low)))
+    return Image.fromarray(scaled)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import difflib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,9 +13,12 @@ import numpy as np
 import pandas as pd
 
 from data_prep.errors import BadData, DataNotPrepared
+from data_prep.folder_swap import give_back
+from data_prep.image_digests import check_images, digests_of, whole_digest, write_list
 from data_prep.table_checks import check_classes, check_name, check_table
 from data_prep.table_words import COLUMNS, SPLITS
-from data_prep.whole_files import write_json, write_text
+from data_prep.task_form import check_form
+from data_prep.whole_files import file_sha256, write_json, write_text
 
 __all__ = ["COLUMNS", "SPLITS", "Task", "check_table", "load_task", "prepared_tasks", "save_task"]
 
@@ -33,7 +36,7 @@ class Task:
     Attributes:
         name: the task's name, also the name of its folder.
         classes: class names; a class index is a position in this tuple.
-        task_dir: the folder with `manifest.csv`, `task.json` and `images/`.
+        task_dir: the folder with `manifest.csv`, `task.json`, `images.sha256` and `images/`.
         table: one row an image, columns `COLUMNS`, all strings, rows in the order of `manifest.csv`.
         info: `task.json` as it was read.
         digest: SHA-256 of the bytes of `manifest.csv`, in hex. It covers names, labels and splits, not
@@ -61,6 +64,18 @@ class Task:
     def images_digest(self) -> str:
         """SHA-256 over the bytes of all images in row order when the task was saved, in hex."""
         return self.info["images_sha256"]
+
+    def verify_images(self, memory_file: Path | None = None) -> None:
+        """Compare the bytes of all images with the digests of the preparation; say nothing if they are right.
+
+        Args:
+            memory_file: a small JSON that remembers files that were found right, such as one in a cache. As long as
+                their size, times and inode stay, they are not read again. Damage to it costs time, nothing else.
+
+        Raises:
+            BadData: an image is missing or changed; the line names the first.
+        """
+        check_images(self.task_dir.absolute(), self.table["file"].tolist(), self.images_digest, memory_file)
 
     @property
     def fingerprint(self) -> str:
@@ -106,7 +121,7 @@ def save_task(
     notes: Sequence[str],
     leakage: Mapping[str, Any] | None = None,
 ) -> Task:
-    """Write `manifest.csv`, then `task.json`, for images that already lie in `task_dir`.
+    """Write `manifest.csv` and `images.sha256`, then `task.json`, for images that already lie in `task_dir`.
 
     `task.json` comes last, so a folder without it is an unfinished task.
 
@@ -134,6 +149,8 @@ def save_task(
     table = table.loc[:, list(COLUMNS)].reset_index(drop=True)
     _check_files_exist(table, task_dir, where)
     write_text(task_dir / "manifest.csv", table.to_csv(index=False, lineterminator="\n"))
+    digests = digests_of([task_dir / file for file in table["file"]])
+    write_list(task_dir, table["file"].tolist(), digests)
     info = {
         "name": name,
         "classes": list(classes),
@@ -146,8 +163,8 @@ def save_task(
         "options": dict(options),
         "notes": list(notes),
         "leakage": dict(leakage) if leakage is not None else None,
-        "manifest_sha256": _sha256(task_dir / "manifest.csv"),
-        "images_sha256": _images_sha256(table, task_dir),
+        "manifest_sha256": file_sha256(task_dir / "manifest.csv"),
+        "images_sha256": whole_digest(digests),
     }
     write_json(task_dir / "task.json", info)
     return _read_task(task_dir, name)
@@ -162,12 +179,16 @@ def load_task(data_dir: Path, name: str) -> Task:
     """
     check_name(name)
     data_dir = Path(data_dir)
+    give_back(data_dir / name)
     if not (data_dir / name / "task.json").is_file():
         command = PREPARE_COMMANDS.get(name, f"pathsearch prepare folder --source FOLDER --name {name}")
         where = "" if data_dir == Path("data") else f" --data-dir {data_dir}"
         there = ", ".join(prepared_tasks(data_dir)) or "no task"
+        near = difflib.get_close_matches(name, prepared_tasks(data_dir), n=1)
+        guess = f"did you mean {near[0]}? " if near else ""
         raise DataNotPrepared(
-            f"task {name!r} is not prepared in {data_dir} (prepared there: {there}); run: {command}{where}"
+            f"task {name!r} is not prepared in {data_dir.absolute()} (prepared there: {there}); another folder is "
+            f"named by --data-dir; {guess}or run: {command}{where}"
         )
     return _read_task(data_dir / name, name)
 
@@ -183,7 +204,7 @@ def _read_task(task_dir: Path, name: str) -> Task:
     manifest = task_dir / "manifest.csv"
     if not manifest.is_file():
         raise BadData(f"{manifest}: expected the manifest of task {name!r}, got no such file; prepare it again")
-    digest = _sha256(manifest)
+    digest = file_sha256(manifest)
     if digest != info["manifest_sha256"]:
         raise BadData(
             f"{manifest}: the manifest was edited after preparation (expected SHA-256 "
@@ -196,23 +217,26 @@ def _read_task(task_dir: Path, name: str) -> Task:
     check_classes(classes, str(task_dir / "task.json"))
     check_table(table, classes, str(manifest), groups_apart=info["split"].get("groups_apart", True))
     _check_files_exist(table, task_dir, str(manifest))
+    if info["counts"] != (counts := _counts(table, classes)):
+        raise BadData(
+            f"{task_dir / 'task.json'}: expected the counts of the manifest, {counts}, got {info['counts']}; "
+            f"prepare task {name!r} again with --overwrite"
+        )
     return Task(name=name, classes=classes, task_dir=task_dir, table=table, info=info, digest=digest)
 
 
 def _read_info(file: Path, name: str) -> dict[str, Any]:
     try:
         info = json.loads(file.read_text(encoding="utf-8"))
-        split = info["split"]
-        # Every key that `Task` or its checks rely on, so that a damaged file fails here, by name.
-        _ = (info["classes"], info["manifest_sha256"], info["images_sha256"], split["name"], split["words"])
-    except (ValueError, KeyError, TypeError) as error:
+        check_form(info)
+    except (ValueError, OSError, RecursionError) as fault:
         raise BadData(
-            f"{file}: expected the description of a prepared task, got {type(error).__name__}: {error}; "
+            f"{file}: expected the description of a prepared task, got {' '.join(str(fault).split())}; "
             f"prepare task {name!r} again with --overwrite"
-        ) from error
-    if info.get("name") != name:
+        ) from fault
+    if info["name"] != name:
         raise BadData(
-            f"{file}: expected task {name!r}, got {info.get('name')!r}; was the folder renamed? "
+            f"{file}: expected task {name!r}, got {info['name']!r}; was the folder renamed? "
             "Prepare it again under the new name"
         )
     return info
@@ -233,15 +257,3 @@ def imbalance(table: pd.DataFrame, classes: Sequence[str]) -> float:
     """How many times as many training images the largest class has as the smallest; at least 1."""
     sizes = table[table["split"] == "train"]["label"].value_counts()
     return float(max(sizes[name] for name in classes) / min(sizes[name] for name in classes))
-
-
-def _sha256(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
-
-
-def _images_sha256(table: pd.DataFrame, task_dir: Path) -> str:
-    digest = hashlib.sha256()
-    for file in table["file"]:
-        # A digest of digests: where one image ends and the next begins cannot be shifted unnoticed.
-        digest.update(hashlib.sha256((task_dir / file).read_bytes()).digest())
-    return digest.hexdigest()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +15,12 @@ from data_prep.errors import BadData
 from data_prep.image_task import RawImage, prepare_images
 from data_prep.manifest import Task
 from data_prep.table_words import SPLITS
+
+ROOM = 1 << 29  # bytes that the arrays of any file may take
+EXPANSION = (
+    20  # times the file's own size that they may take: pictures shrink to a fifth, an empty array to a thousandth
+)
+SMALLEST_SIDE = 8  # as of all prepared images
 
 
 def prepare_npz(
@@ -48,7 +57,7 @@ def prepare_npz(
         BadData: not such a file; several labels an image; volumes; more labels than class names.
     """
     file = existing_source(source, "an .npz file in MedMNIST's layout", folder=False)
-    parts = {given: _read_split(file, given) for given in SPLITS}
+    parts = _read(file)
     n_classes = int(max(labels.max() for _, labels in parts.values())) + 1
     names = [text.strip() for text in classes.split(",")] if classes else [str(i) for i in range(n_classes)]
     if len(names) < n_classes:
@@ -79,29 +88,64 @@ def prepare_npz(
     )
 
 
-def _read_split(file: Path, given: str) -> tuple[np.ndarray, np.ndarray]:
-    """Images (N×H×W or N×H×W×3, uint8) and labels (N, int64) of one split."""
+def _read(file: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Images (N×H×W or N×H×W×3, uint8) and labels (N, int64) of each split; nothing is loaded before all is judged."""
+    allowed = max(ROOM, EXPANSION * file.stat().st_size)
+    n_bytes = sum(_judged(file, given) for given in SPLITS)
+    if n_bytes > allowed:
+        raise BadData(
+            f"{file}: expected arrays of at most {allowed:,} bytes in a file of {file.stat().st_size:,}, got "
+            f"{n_bytes:,}; damaged, or made to fill memory"
+        )
+    parts = {given: _loaded(file, given) for given in SPLITS}
+    total = sum(len(labels) for _, labels in parts.values())
+    for given, (_, labels) in parts.items():
+        if not 0 <= int(labels.min()) <= int(labels.max()) < total // len(SPLITS):
+            raise BadData(
+                f"{file}: expected labels from 0 in {given}_labels, got {int(labels.min())} to {int(labels.max())}, "
+                f"and {total} images, fewer than one of each class in each split; number the classes 0, 1, 2, …"
+            )
+    return {given: (images, labels.astype(np.int64)) for given, (images, labels) in parts.items()}
+
+
+def _judged(file: Path, given: str) -> int:
+    """The bytes that the two arrays of a split take in memory, by their headers, which must say the right form."""
+    with _failures_named(file, given), zipfile.ZipFile(file) as members:
+        shape, dtype = _header(members, f"{given}_images")
+        label_shape, label_dtype = _header(members, f"{given}_labels")
+    grey_or_colour = len(shape) == 3 or (len(shape) == 4 and shape[3] == 3)
+    if dtype != np.uint8 or not grey_or_colour or shape[0] < 1 or min(shape[1:3]) < SMALLEST_SIDE:
+        raise BadData(
+            f"{file}: expected {given}_images as uint8 N×H×W or N×H×W×3, of {SMALLEST_SIDE} pixels a side or more, got "
+            f"{dtype} of shape {shape}; volumes are not supported"
+        )
+    if label_shape not in ((shape[0],), (shape[0], 1)) or not np.issubdtype(label_dtype, np.integer):
+        raise BadData(
+            f"{file}: expected {given}_labels as one integer for each of {shape[0]} images, got "
+            f"{label_dtype} of shape {label_shape}; several labels an image are not supported"
+        )
+    return math.prod(shape) + shape[0] * label_dtype.itemsize
+
+
+def _header(members: zipfile.ZipFile, name: str) -> tuple[tuple[int, ...], np.dtype]:
+    with members.open(f"{name}.npy") as member:
+        read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+        shape, _, dtype = read[np.lib.format.read_magic(member)](member)
+    return shape, dtype
+
+
+def _loaded(file: Path, given: str) -> tuple[np.ndarray, np.ndarray]:
+    # A pickle can run code when it is read. np.load closes a file it opened itself only if all goes well.
+    with _failures_named(file, given), file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+        return arrays[f"{given}_images"], arrays[f"{given}_labels"].reshape(-1)
+
+
+@contextmanager
+def _failures_named(file: Path, given: str) -> Iterator[None]:
     try:
-        # A pickle can run code when it is read. np.load closes a file it opened itself only if all goes well.
-        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-            images, labels = arrays[f"{given}_images"], arrays[f"{given}_labels"]
-    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile, AttributeError, TypeError) as error:
+        yield
+    except Exception as error:  # of zipfile, zlib and NumPy: KeyError, ValueError, EOFError, RuntimeError, …
         reason = " ".join(str(error).split())
         raise BadData(
-            f"{file}: expected {given}_images and {given}_labels in MedMNIST's layout, got {reason}"
+            f"{file}: expected {given}_images and {given}_labels in MedMNIST's layout, got {reason or 'another file'}"
         ) from error
-    grey_or_colour = images.ndim == 3 or (images.ndim == 4 and images.shape[3] == 3)
-    if images.dtype != np.uint8 or not grey_or_colour or not len(images):
-        raise BadData(
-            f"{file}: expected {given}_images as uint8 N×H×W or N×H×W×3, got {images.dtype} of shape "
-            f"{images.shape}; volumes are not supported"
-        )
-    if labels.shape not in ((len(images),), (len(images), 1)) or not np.issubdtype(labels.dtype, np.integer):
-        raise BadData(
-            f"{file}: expected {given}_labels as one integer for each of {len(images)} images, got "
-            f"{labels.dtype} of shape {labels.shape}; several labels an image are not supported"
-        )
-    flat = labels.reshape(-1).astype(np.int64)
-    if flat.min() < 0:
-        raise BadData(f"{file}: expected labels from 0 in {given}_labels, got {flat.min()}")
-    return images, flat

@@ -10,15 +10,19 @@ import pandas as pd
 
 from data_prep.errors import BadData, PathsearchError
 from data_prep.table_words import COLUMNS, SPLITS
+from data_prep.task_form import PLAIN
 
-RESERVED_NAMES = {"raw"}  # downloads lie in data/raw
+RESERVED_NAMES = ("raw", "features")  # in the data folder: downloads, and encoded features
+LONGEST_NAME = 100  # a file name may have 255 bytes, and runs and caches put more beside it
 
 
 def check_name(name: str) -> None:
     """Refuse a task name that is not a plain folder name."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) or name in RESERVED_NAMES:
+    reserved = name.lower() in RESERVED_NAMES  # some file systems ignore case
+    if not re.fullmatch(PLAIN, name) or reserved or len(name) > LONGEST_NAME:
         raise PathsearchError(
-            f"task name: expected letters, digits, '.', '_' or '-' (and not 'raw'), got {name!r}; choose another --name"
+            f"task name: expected at most {LONGEST_NAME} letters, digits, '.', '_' or '-', and neither "
+            f"{' nor '.join(RESERVED_NAMES)}, got {name!r:.150}; choose another --name"
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,8 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from data_prep.annotation_file import check_reach, read_annotation_bytes
 from data_prep.errors import BadData, PathsearchError
 
+MAX_HEADER = 1 << 20  # bytes; one of 300 channels has a fiftieth of it
 MITDB_PAGE = "https://physionet.org/content/mitdb/1.0.0/"
 
 
@@ -28,16 +31,29 @@ def _quiet() -> Iterator[None]:
 
 with _quiet():
     import wfdb
+    from wfdb.io._signal import BYTES_PER_SAMPLE
+    from wfdb.io.annotation import ann_label_table
+
+SYMBOLS: dict[int, str] = dict(zip(ann_label_table["label_store"].tolist(), ann_label_table["symbol"], strict=True))
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a `.hea` file says: channel names, samples a channel, samples a second, a checksum a channel."""
+    """What a `.hea` file says.
+
+    Attributes:
+        channels: their names.
+        n_samples: of each channel.
+        rate: samples a second.
+        checksums: one a channel, None where there is none.
+        n_bytes: the least size of the `.dat` file; 0 where the samples are compressed.
+    """
 
     channels: tuple[str, ...]
     n_samples: int
     rate: float
     checksums: tuple[int | None, ...]
+    n_bytes: int
 
 
 @dataclass(frozen=True)
@@ -66,14 +82,26 @@ def record_names(folder: Path) -> list[str]:
 
 def read_header(folder: Path, name: str) -> Header:
     """The header of one record."""
-    header = _read(folder / f"{name}.hea", "a WFDB header", lambda: wfdb.rdheader(str(folder / name)))
+    file = folder / f"{name}.hea"
+    if file.is_file() and file.stat().st_size > MAX_HEADER:
+        raise BadData(f"{file}: expected a WFDB header, got {file.stat().st_size:,} bytes; remove it from the folder")
+    header = _read(file, "a WFDB header", lambda: wfdb.rdheader(str(folder / name)))
     if getattr(header, "n_seg", 1) != 1 or not header.sig_name or not header.sig_len:
         raise BadData(
-            f"{folder / name}.hea: expected a record of one segment with named channels, got another kind; "
-            "remove it from the folder"
+            f"{file}: expected a record of one segment with named channels, got another kind; remove it from the folder"
         )
+    size = BYTES_PER_SAMPLE.get(header.fmt[0])
+    one_file = set(header.file_name) == {f"{name}.dat"} and len(set(header.fmt)) == 1
+    if not one_file or size is None or set(header.samps_per_frame) != {1}:
+        raise BadData(
+            f"{file}: expected all channels in {name}.dat, in one known format and at one rate, got another "
+            "arrangement; convert the record, or remove it from the folder"
+        )
+    if not 0 < header.fs < math.inf:
+        raise BadData(f"{file}: expected samples a second above 0, got {header.fs}; correct the header")
+    n_bytes = math.floor(int(header.sig_len) * len(header.sig_name) * size) + int(header.byte_offset[0] or 0)
     sums = header.checksum or [None] * len(header.sig_name)
-    return Header(tuple(header.sig_name), int(header.sig_len), float(header.fs), tuple(sums))
+    return Header(tuple(header.sig_name), int(header.sig_len), float(header.fs), tuple(sums), n_bytes)
 
 
 def read_channel(folder: Path, name: str, header: Header, channel: str) -> np.ndarray:
@@ -84,9 +112,15 @@ def read_channel(folder: Path, name: str, header: Header, channel: str) -> np.nd
     """
     index = header.channels.index(channel)
     file = folder / f"{name}.dat"
+    expected_samples = f"{header.n_samples} samples of {len(header.channels)} channels"
+    size = file.stat().st_size if file.is_file() else header.n_bytes
+    if size < header.n_bytes:  # before wfdb makes room for what the header says
+        raise BadData(
+            f"{file}: expected {expected_samples} in {header.n_bytes:,} bytes, got {size:,}; cut? Download it again"
+        )
     record = _read(
         file,
-        f"{header.n_samples} samples of {len(header.channels)} channels",
+        expected_samples,
         lambda: wfdb.rdrecord(str(folder / name), channels=[index], physical=False),
     )
     signal = record.d_signal[:, 0].astype(np.int64)
@@ -106,18 +140,30 @@ def read_annotations(folder: Path, name: str, header: Header) -> Annotations:
     """The reference annotations (`.atr`) of a record.
 
     Raises:
-        BadData: the file is missing or unreadable, or a mark lies outside the signal.
+        BadData: the file is missing, cut or damaged, was made for another rate, or does not reach from the signal's
+            beginning to near its end.
     """
     file = folder / f"{name}.atr"
-    marks = _read(file, "WFDB annotations", lambda: wfdb.rdann(str(folder / name), "atr"))
-    samples = np.asarray(marks.sample, dtype=np.int64)
-    outside = samples[(samples < 0) | (samples >= header.n_samples)]
-    if len(outside):
+    data = _read(file, "WFDB annotations", file.read_bytes)
+    try:
+        samples, codes, rate = read_annotation_bytes(data)
+    except ValueError as fault:
+        raise BadData(f"{file}: expected WFDB annotations, got {fault}; cut or damaged? Download it again") from None
+    if rate is not None and rate != header.rate:
         raise BadData(
-            f"{file}: expected annotations within the {header.n_samples} samples of the signal, got one at "
-            f"sample {outside[0]}; does this .atr belong to this .dat?"
+            f"{file}: expected annotations at {header.rate:g} samples a second as the signal, got {rate:g}; does this "
+            ".atr belong to this .dat?"
         )
-    return Annotations(samples, np.array(marks.symbol, dtype=object))
+    try:
+        check_reach(samples, header.n_samples, header.rate)
+    except ValueError as fault:
+        raise BadData(
+            f"{file}: expected annotations within the {header.n_samples} samples of the signal and up to its end, got "
+            f"{fault}; does this .atr belong to this .dat, and is it whole? A record that is annotated in part must be "
+            "cut to that part"
+        ) from None
+    symbols = [SYMBOLS.get(code, f"[{code}]") for code in codes]
+    return Annotations(np.array(samples, dtype=np.int64), np.array(symbols, dtype=object))
 
 
 def write_record(

@@ -73,6 +73,9 @@ def _settings(config: Mapping[str, Any], options: Mapping[str, Mapping[str, str]
     for section, kind in SECTIONS.items():
         defaults, own = asdict(kind()), options.get(section, {})
         for key, value in config.get(section, {}).items():
+            if (section, key) == ("grid", "plugins"):
+                words += [word for one in value for word in ("--plugin", one.partition("=")[0])]
+                continue
             if value == defaults.get(key) and (section, key) not in ALWAYS:
                 continue
             text = weights_name(value) if (section, key) == ("encoder", "weights") else value

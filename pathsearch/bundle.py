@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Sequence
@@ -10,26 +11,29 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 
 from data_prep.errors import PathsearchError
 from data_prep.manifest import load_task
-from data_prep.whole_files import appears_whole, file_sha256, folder_appears_whole, write_json, write_text
+from data_prep.whole_files import file_sha256, folder_appears_whole, write_json, write_text
 from pathsearch import __version__
 from pathsearch.config import EncoderSettings
 from pathsearch.encoder import Encoder
 from pathsearch.expert import Expert
 from pathsearch.export import export
+from pathsearch.features import verify
 from pathsearch.model import Model, check_unchanged
 from pathsearch.model_card import card
 from pathsearch.pictures import Preparation
+from pathsearch.plugins import check_plugins
 from pathsearch.predict import Predictor
 from pathsearch.router import Router, Territory
 from pathsearch.runs import Run
 from pathsearch.teller import Teller
+from pathsearch.tensor_file import save_tensors
 
 FORMAT = 1
 INDEX, CARD, TRUNK, ONNX = "bundle.json", "MODEL_CARD.md", "encoder.safetensors", "model.onnx"
+OWN = "sha256"  # the field of the index with the digest of its others
 AGAIN = "copy the bundle again, or make it again with `pathsearch bundle`"
 
 
@@ -67,17 +71,17 @@ def write(
     tasks = [load_task(data_dir, name) for name in model.experts]
     for run, task in zip(runs, tasks, strict=True):
         check_unchanged(run, model.experts[task.name], task, model.encoder)
+        verify(task, data_dir / "features")
     preparation = Preparation.of(tasks)
     with folder_appears_whole(out) as folder:
         entries = {task: _put(run, task, folder) for task, run in zip(model.experts, runs, strict=True)}
         settings = model.encoder.settings
         from_file = settings.weights not in ("random", "imagenet")
         if with_encoder or from_file:
-            with appears_whole(folder / TRUNK) as part:
-                save_file(model.encoder.state(), part)
+            save_tensors(folder / TRUNK, model.encoder.state())
         if onnx:
             export(model, folder / ONNX)
-        write_text(folder / CARD, card(model, list(runs), tasks, preparation, onnx=onnx))
+        write_text(folder / CARD, card(model, runs, tasks, preparation, onnx=onnx))
         files = sorted(file for file in folder.rglob("*") if file.is_file())
         index = {
             "format": FORMAT,
@@ -87,9 +91,10 @@ def write(
             "random_seed": settings.random_seed,
             "preparation": {**asdict(preparation), "in_words": preparation.in_words()},
             "tasks": entries,
+            "plugins": sorted({one for expert in model.experts.values() for one in expert.facts.plugins}),
             "files": {file.relative_to(folder).as_posix(): file_sha256(file) for file in files},
         }
-        write_json(folder / INDEX, index)
+        write_json(folder / INDEX, {**index, OWN: _own_digest(index)})
     return index
 
 
@@ -113,9 +118,14 @@ def load(folder: Path, device: torch.device) -> Predictor:
     """
     index = _index(folder)
     try:
+        check_plugins(index.get("plugins", []), f"bundle {folder}")
         for name, sha in index["files"].items():
             _verify(folder, name, sha)
         about, source = index["encoder"], index["encoder_weights"]
+        if source not in (TRUNK, "imagenet", "random"):
+            raise PathsearchError(
+                f"bundle {folder}: encoder_weights: expected {TRUNK}, imagenet or random, got {source!r}; do not use it"
+            )
         weights = str(folder / TRUNK) if source == TRUNK else source
         settings = EncoderSettings(
             about["name"],
@@ -132,7 +142,8 @@ def load(folder: Path, device: torch.device) -> Predictor:
             for task, entry in index["tasks"].items()
         }
         listed = {folder / name for name in index["files"]}
-        if missing := {file for _, *own in entries.values() for file in own} - listed:
+        needed = {file for _, *own in entries.values() for file in own} | ({folder / TRUNK} & {Path(weights)})
+        if missing := needed - listed:
             raise KeyError(f"digest of {min(missing).name}")
     except (KeyError, TypeError, AttributeError) as error:
         raise PathsearchError(f"bundle {folder}: {INDEX} lacks or garbles {error}; {AGAIN}") from None
@@ -158,7 +169,7 @@ def load(folder: Path, device: torch.device) -> Predictor:
 
 
 def _index(folder: Path) -> dict[str, Any]:
-    file = folder / INDEX
+    file = _inside(folder, INDEX)
     try:
         index = json.loads(file.read_text(encoding="utf-8"))
         found = index.get("format")
@@ -166,14 +177,24 @@ def _index(folder: Path) -> dict[str, Any]:
         raise PathsearchError(
             f"bundle {folder}: expected a folder with {INDEX}, got none; make one: pathsearch bundle RUN … --out DIR"
         ) from None
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise PathsearchError(f"bundle {folder}: {INDEX} is not readable as JSON ({error}); {AGAIN}") from None
     if found != FORMAT:
         raise PathsearchError(
             f"bundle {folder}: expected format {FORMAT}, got {found!r}; use the pathsearch that made it "
             f"({index.get('pathsearch')}), or bundle again with this one"
         )
+    if OWN in index and index[OWN] != _own_digest(index):  # bundles of earlier versions have none
+        raise PathsearchError(
+            f"bundle {folder}: {INDEX} differs from its own digest: it was damaged or changed; {AGAIN}"
+        )
     return index
+
+
+def _own_digest(index: dict[str, Any]) -> str:
+    """SHA-256 of an index: of everything in it but the digest itself."""
+    rest = {key: value for key, value in index.items() if key != OWN}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def _verify(folder: Path, name: str, expected: str) -> None:
@@ -189,8 +210,11 @@ def _verify(folder: Path, name: str, expected: str) -> None:
 
 
 def _inside(folder: Path, name: str) -> Path:
-    """A file of the bundle; a name that leads out of it is refused, for bundles come from others."""
+    """A file of the bundle; a name or a link that leads out of it is refused, for bundles come from others."""
     pure = PurePosixPath(name)
     if pure.is_absolute() or ".." in pure.parts or "\\" in name or ":" in name:
         raise PathsearchError(f"bundle {folder}: expected names of files inside it, got {name!r}; do not use it")
+    for part in (pure, *pure.parents[:-1]):
+        if (folder / part).is_symlink():
+            raise PathsearchError(f"bundle {folder}: expected files, got a link at {str(part)!r}; do not use it")
     return folder / name

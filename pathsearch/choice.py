@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from torch import Tensor
+
 from pathsearch import baselines
 from pathsearch.config import RunSettings, TrainingSettings
 from pathsearch.features import Split
-from pathsearch.finalists import choose_smallest
 from pathsearch.fitness import fitnesses
 from pathsearch.grid import Grid
+from pathsearch.one_error import choose_smallest, errors
 from pathsearch.path import Path
 from pathsearch.training import Trained
 
@@ -25,6 +27,9 @@ class Choice:
     results: list[Trained]  # before any refit
     chosen: int
     best: Trained  # the chosen one, refitted if the settings ask for it
+    scores: list[float]  # of the measure that the search maximises, on validation
+    errors: list[float]  # standard error of each score
+    gaps: list[float]  # and of its difference from the best
 
     @property
     def path(self) -> Path:
@@ -41,7 +46,7 @@ def choose_path(
     settings: RunSettings,
     train_alone: TrainPath,
 ) -> Choice:
-    """Train each candidate alone and choose the smallest within one standard error of the best.
+    """Train each candidate alone and choose the smallest within one standard error (of the difference) of the best.
 
     Args:
         grid: at its initial weights.
@@ -54,15 +59,19 @@ def choose_path(
     """
     without_refit = replace(settings.training, refit=False)
     results = [train_alone(path, f"finalist {path}", without_refit) for path in candidates]
-    chosen = choose_smallest(
-        scores_of(results, validation, settings, candidates),
-        [grid.count_parameters(path, task) for path in candidates],
-        len(validation),
-    )
+    scores = scores_of(results, validation, settings, candidates)
+    own, gaps = errors_of([one.log_p for one in results], validation, settings)
+    chosen = choose_smallest(scores, [grid.count_parameters(path, task) for path in candidates], gaps)
     best = baselines.refit_path(
         results[chosen], grid, task, candidates[chosen], training, validation, settings.training, settings.seed
     )
-    return Choice(list(candidates), results, chosen, best)
+    return Choice(list(candidates), results, chosen, best, scores, own, gaps)
+
+
+def errors_of(log_p: Sequence[Tensor], validation: Split, settings: RunSettings) -> tuple[list[float], list[float]]:
+    """Standard error of each network's score on validation images, and of its difference from the best one's."""
+    said = [one.double().exp().numpy() for one in log_p]
+    return errors(settings.search.fitness, validation.labels.numpy(), said, validation.groups)
 
 
 def scores_of(

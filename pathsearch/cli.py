@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from data_prep.errors import PathsearchError
+from pathsearch import __version__
 from pathsearch.cli_compare import compare_app
+from pathsearch.cli_errors import explain
 from pathsearch.cli_prepare import DataDir, Json, Seed, prepare_app
 from pathsearch.cli_results import results_app
 from pathsearch.cli_settings import given
-from pathsearch.cli_use import use_app
+from pathsearch.cli_use import Plugins, run_plugins, use_app
+from pathsearch.interrupts import Interrupts
 from pathsearch.terminal import Terminal, errors
 
 # Torch takes seconds to import: each command imports what it needs, so that --help answers at once.
@@ -33,6 +37,22 @@ app.add_typer(prepare_app, name="prepare")
 app.add_typer(use_app)
 app.add_typer(compare_app)
 app.add_typer(results_app)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"pathsearch {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def pathsearch(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """What stands before all commands; its help is the app's own."""
+
 
 RunsDir = Annotated[Path, typer.Option(help="Where runs are kept.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, or auto: cuda where there is one.")]
@@ -54,7 +74,10 @@ def evolve(
     preset: Annotated[
         str, typer.Option(help="generational, pathnet (pairs compete), or random (no selection).")
     ] = "generational",
-    modules: Annotated[str, typer.Option(help="mixed kinds and sizes, or paper: identical modules.")] = "mixed",
+    modules: Annotated[
+        str, typer.Option(help="mixed kinds and sizes, paper: identical modules, or a vocabulary of a --plugin.")
+    ] = "mixed",
+    plugin: Plugins = None,
     weights: Annotated[str, typer.Option(help="shared between paths, or fresh for each.")] = "shared",
     fitness: Annotated[str, typer.Option(help="accuracy, balanced_accuracy or auc (validation).")] = "accuracy",
     pareto: Annotated[bool, typer.Option(help="Size as a second objective (NSGA-II).")] = False,
@@ -79,13 +102,7 @@ def evolve(
 ) -> None:
     """Search a path for a task, train it, test it once, and fix it as an expert."""
     from data_prep.manifest import load_task
-    from pathsearch import config, figures
-    from pathsearch.decision import check_rule
-    from pathsearch.encoder import Encoder, choose_device
-    from pathsearch.evolve import evolve as evolve_task
-    from pathsearch.heritage import Heritage
-    from pathsearch.report_page import write_page
-    from pathsearch.runs import Run
+    from pathsearch import config
 
     terminal = Terminal(as_json)
     prepared = load_task(data_dir, task)
@@ -95,7 +112,7 @@ def evolve(
         split=prepared.split_name,
         seed=seed,
         encoder=config.EncoderSettings(encoder, encoder_weights, size if image_size is None else image_size),
-        grid=config.GridSettings(modules=modules),
+        grid=config.GridSettings(modules=modules, plugins=run_plugins(plugin)),
         search=config.SearchSettings(
             population, generations, preset, weights, fitness, pareto, target=target, plateau=plateau
         ),
@@ -104,23 +121,37 @@ def evolve(
         data=prepared.fingerprint,
     )
     settings = config.with_settings(settings, setting or [], given(context))
+    # what is slow to import comes after what a typing error could spoil
+    from pathsearch import figures
+    from pathsearch.decision import check_rule
+    from pathsearch.encoder import Encoder, choose_device
+    from pathsearch.evolve import evolve as evolve_task
+    from pathsearch.heritage import Heritage
+    from pathsearch.report_page import write_page
+    from pathsearch.runs import named_run, unsealed
+    from pathsearch.vocabulary import check_vocabulary
+
+    check_vocabulary(settings.grid.modules)
     check_rule(settings.training.threshold, len(prepared.classes))
-    run = Run(runs_dir / (run_name or f"{task}-{prepared.split_name}-s{seed}"))
+    run = named_run(runs_dir, run_name or f"{task}-{prepared.split_name}-s{seed}")
     where = choose_device(device)
     heritage = Heritage.of(runs_dir, grid)
     trunk = Encoder(settings.encoder, where)
     heritage.check(task, trunk, settings.grid)
+    earlier = [ancestor.run for ancestor in heritage.ancestors]
     settings = replace(settings, encoder_key=trunk.key)
     with run.alone():
         run.open(settings, resume=resume, overwrite=overwrite)
         if run.finished:
             terminal.say(f"run {run.name} is finished already; its report:")
-            report = run.report()
+            report, earlier = run.report(), [run, *earlier]
         else:
             with terminal.progress():
                 report = evolve_task(prepared, trunk, settings, run, data_dir / "features", heritage, where, terminal)
-    drawn = figures.plot_run(run.folder)
-    page = write_page(run.folder, data_dir)
+        drawn = figures.plot_run(run.folder)
+        page = write_page(run.folder, data_dir)
+    for line in unsealed(earlier):
+        terminal.say(line)
     terminal.run_table(report)
     for row in report["earlier_experts"]:
         about = f"{row['task']} ({row['run']}, {row['file_sha256_after'][:12]})"
@@ -128,6 +159,8 @@ def evolve(
     terminal.say(f"expert  {run.expert_file}\nreport  {run.report_file}")
     terminal.figures(drawn)
     terminal.say(f"page    {page}")
+    terminal.say(f"next: pathsearch joint-eval{_elsewhere(data_dir, runs_dir)}")
+    terminal.say(f"      pathsearch bundle {run.name} --out DIR{_elsewhere(data_dir, runs_dir)}")
     terminal.emit(report)
 
 
@@ -139,6 +172,7 @@ def joint_eval(
     false_rejection: Annotated[
         float, typer.Option(help="Share of each task's validation images that may be answered unknown.")
     ] = 0.01,
+    plugin: Plugins = None,
     data_dir: DataDir = Path("data"),
     runs_dir: RunsDir = Path("runs"),
     seed: Seed = 0,
@@ -149,13 +183,18 @@ def joint_eval(
     from pathsearch import figures, joint
     from pathsearch.encoder import choose_device
     from pathsearch.report_page import write_page
-    from pathsearch.runs import find_run, newest_finished
+    from pathsearch.runs import find_run, newest_finished, unsealed
 
     terminal = Terminal(as_json)
-    chosen = [find_run(runs_dir, name) for name in runs] if runs else newest_finished(runs_dir)
+    run_plugins(plugin)
+    chosen, left_out = ([find_run(runs_dir, name) for name in runs], {}) if runs else newest_finished(runs_dir)
+    for name, why in left_out.items():
+        terminal.say(f"left out  {name}: {why}")
+    for line in unsealed(chosen):
+        terminal.say(line)
     with terminal.progress():
         where, cache = choose_device(device), data_dir / "features"
-        report = joint.joint_evaluate(chosen, data_dir, cache, where, seed, terminal, false_rejection)
+        report = joint.joint_evaluate(chosen, data_dir, cache, where, seed, terminal, false_rejection, left_out)
     folder = joint.save(report, runs_dir)
     drawn = figures.plot_joint(folder)
     page = write_page(folder, data_dir)
@@ -163,6 +202,9 @@ def joint_eval(
     terminal.say(f"report  {folder / 'report.json'}")
     terminal.figures(drawn)
     terminal.say(f"page    {page}")
+    terminal.say(
+        f"next: pathsearch bundle {' '.join(run.name for run in chosen)} --out DIR{_elsewhere(data_dir, runs_dir)}"
+    )
     terminal.emit({**report, "folder": str(folder)})
 
 
@@ -175,21 +217,26 @@ def plot(
     as_json: Json = False,
 ) -> None:
     """Draw a run's figures and write its page, report.html, again, from its files."""
-    from pathsearch import figures
+    from pathsearch import figures, joint
     from pathsearch.report_page import has_report, write_page
-    from pathsearch.runs import find_run, is_comparison
+    from pathsearch.runs import find_run, is_comparison, is_joint, unsealed
 
     terminal = Terminal(as_json)
     folders = [folder for folder in (runs_dir / run, Path(run)) if folder.is_dir()]
     if compared := next(filter(is_comparison, folders), None):
         folder, drawn = compared, figures.plot_comparison(compared)
-    elif joint_dir := next((folder for folder in folders if folder.name.startswith("joint-")), None):
+    elif joint_dir := next(filter(is_joint, folders), None):
+        joint.read(joint_dir)  # refuses a damaged one
         folder, drawn = joint_dir, figures.plot_joint(joint_dir)
     else:
-        folder = find_run(runs_dir, run).folder
-        drawn = figures.plot_run(folder)
+        found = find_run(runs_dir, run)
+        if found.finished or found.report_file.is_file():  # else the search still goes on
+            found.report()  # refuses a damaged one
+            for line in unsealed([found]):
+                terminal.say(line)
+        folder, drawn = found.folder, figures.plot_run(found.folder)
     terminal.figures(drawn)
-    page = write_page(folder, data_dir, images=images) if has_report(folder) else None  # a search may still go on
+    page = write_page(folder, data_dir, images=images) if has_report(folder) else None
     terminal.say(f"page    {page or 'none: report.json comes at the end of the run'}")
     terminal.emit({"figures": [str(file) for file in drawn], "page": str(page) if page else None})
 
@@ -225,26 +272,32 @@ def doctor(data_dir: DataDir = Path("data"), runs_dir: RunsDir = Path("runs"), a
         raise typer.Exit(1)
 
 
+def _elsewhere(data_dir: Path, runs_dir: Path) -> str:
+    """The options that a next command needs to find the same folders."""
+    given = {"--data-dir": (data_dir, Path("data")), "--runs-dir": (runs_dir, Path("runs"))}
+    words = [[option, str(here)] for option, (here, usual) in given.items() if here != usual]
+    return "".join(f" {shlex.join(pair)}" for pair in words)
+
+
 def main() -> None:
     """Run the command line: 0 when all went well, 2 and one line for a mistake, 1 for a fault of ours."""
     show_all = "--traceback" in sys.argv
     if show_all:
         sys.argv.remove("--traceback")
-    try:
-        app()
-    except SystemExit as end:
-        if end.code == 130:  # Typer's answer to Ctrl-C
-            on = "" if "predict" in sys.argv else "; `pathsearch evolve … --resume` goes on where it stopped"
-            on = "; the same command goes on where it stopped" if "compare" in sys.argv else on
-            errors.print(f"interrupted{on}")
-        raise
-    except Exception as error:
-        if show_all:
-            raise
-        known = isinstance(error, (PathsearchError, ImportError, OSError))
-        line = str(error) if known else f"unexpected {type(error).__name__}: {error}; --traceback shows where"
-        errors.print(f"error: {' '.join(line.split())}", markup=False)
-        sys.exit(2 if known else 1)
+    command = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
+    with Interrupts() as interrupts:
+        try:
+            app()
+        except BaseException as error:
+            if interrupts.received or getattr(error, "code", None) == 130:  # Typer's answer to KeyboardInterrupt
+                with suppress(OSError):  # the terminal may be gone
+                    errors.print(interrupts.line(command), markup=False)
+                sys.exit(128 + (interrupts.received or 2))
+            if show_all or not isinstance(error, Exception):
+                raise
+            line, code = explain(error)
+            errors.print(f"error: {line}", markup=False)
+            sys.exit(code)
 
 
 if __name__ == "__main__":

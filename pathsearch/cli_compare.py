@@ -9,6 +9,7 @@ import typer
 
 from pathsearch.cli_prepare import DataDir, Json
 from pathsearch.cli_settings import given
+from pathsearch.cli_use import Plugins, run_plugins
 from pathsearch.terminal import Terminal
 
 compare_app = typer.Typer()  # its command stands among the others, see cli.py
@@ -36,6 +37,7 @@ def compare(
         list[str] | None,
         typer.Option(help="A control to leave out, as full_grid, which takes most of the time; may be repeated."),
     ] = None,
+    plugin: Plugins = None,
     data_dir: DataDir = Path("data"),
     runs_dir: Annotated[Path, typer.Option(help="Where runs are kept.")] = Path("runs"),
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto: cuda where there is one.")] = "auto",
@@ -48,12 +50,7 @@ def compare(
     images are read once, when all seeds are done.
     """
     from data_prep.manifest import load_task
-    from pathsearch import config, figures
-    from pathsearch.compare import Comparison
-    from pathsearch.compare import compare as compare_methods
-    from pathsearch.decision import check_rule
-    from pathsearch.encoder import Encoder, choose_device
-    from pathsearch.report_page import write_page
+    from pathsearch import config
 
     terminal = Terminal(as_json)
     prepared = load_task(data_dir, task)
@@ -63,10 +60,21 @@ def compare(
         split=prepared.split_name,
         seed=seed,
         encoder=config.EncoderSettings(encoder, encoder_weights, size if image_size is None else image_size),
+        grid=config.GridSettings(plugins=run_plugins(plugin)),
         training=config.TrainingSettings(views=views, threshold=threshold),
         data=prepared.fingerprint,
     )
     settings = config.with_settings(settings, setting or [], given(context))
+    # what is slow to import comes after what a typing error could spoil
+    from pathsearch import figures
+    from pathsearch.compare import Comparison
+    from pathsearch.compare import compare as compare_methods
+    from pathsearch.decision import check_rule
+    from pathsearch.encoder import Encoder, choose_device
+    from pathsearch.report_page import write_page
+    from pathsearch.vocabulary import check_vocabulary
+
+    check_vocabulary(settings.grid.modules)
     check_rule(settings.training.threshold, len(prepared.classes))
     where = choose_device(device)
     trunk = Encoder(settings.encoder, where)

@@ -16,6 +16,24 @@ from data_prep.errors import PathsearchError
 from pathsearch.cli_prepare import DataDir, Json
 from pathsearch.terminal import Terminal, errors
 
+Plugins = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--plugin",
+        help="A Python file with module kinds of your own, which is run; or an installed plug-in. Repeatable.",
+    ),
+]
+
+
+def run_plugins(named: list[str] | None) -> tuple[str, ...]:
+    """Run the plug-ins that a command names and return how they are known; without any, torch is not imported yet."""
+    if not named:
+        return ()
+    from pathsearch.plugins import load_plugins
+
+    return load_plugins(named)
+
+
 use_app = typer.Typer()  # its commands stand among the others, see cli.py
 
 
@@ -28,16 +46,20 @@ def bundle(
     ] = False,
     onnx: Annotated[bool, typer.Option("--onnx", help="Write model.onnx too, for other runtimes.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the bundle at --out.")] = False,
+    plugin: Plugins = None,
     data_dir: DataDir = Path("data"),
     runs_dir: Annotated[Path, typer.Option(help="Where runs are kept.")] = Path("runs"),
     as_json: Json = False,
 ) -> None:
     """Put encoder, router, experts and a model card into one folder that answers images anywhere."""
     from pathsearch import bundle as bundles
-    from pathsearch.runs import find_run
+    from pathsearch.runs import find_run, unsealed
 
     terminal = Terminal(as_json)
+    run_plugins(plugin)
     chosen = [find_run(runs_dir, name) for name in runs]
+    for line in unsealed(chosen):
+        terminal.say(line)
     with terminal.progress():
         index = bundles.write(
             chosen, data_dir, out, terminal, with_encoder=with_encoder, onnx=onnx, overwrite=overwrite
@@ -70,6 +92,7 @@ def predict(
     batch_size: Annotated[
         int | None, typer.Option(min=1, help="Images in a batch; by default what suits the encoder.")
     ] = None,
+    plugin: Plugins = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto: cuda where there is one.")] = "auto",
 ) -> None:
     """Answer images: one row each, with task, class, probability, distance, and whether it is unknown.
@@ -86,6 +109,7 @@ def predict(
     from pathsearch.pictures import image_files
 
     check_format(kind)
+    run_plugins(plugin)
     if explain and explain_beside:
         raise PathsearchError("--explain: expected one place for heat maps, got two; drop --explain-beside")
     heat = HeatFiles(explain) if explain or explain_beside else None
@@ -110,7 +134,7 @@ def predict(
                     file = heat.file(Path(str(answer.source)))
                     draw(predictor, answer, file)
             rows.write(answer, file)
-            terminal.advance(done, f"{done / (time.perf_counter() - started):.0f} images/s")
+            terminal.count(done, total, f"{done / (time.perf_counter() - started):.0f} images/s")
     n, seconds = said.total(), time.perf_counter() - started
     counts = ", ".join(f"{said[name]} {name}" for name in (*predictor.model.experts, "unknown", "failed"))
     errors.print(f"{n} images: {counts}; {n / seconds:.0f} a second", markup=False)

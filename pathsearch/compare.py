@@ -14,20 +14,23 @@ import numpy as np
 import torch
 from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from data_prep.errors import PathsearchError
 from data_prep.manifest import Task
-from data_prep.whole_files import appears_whole, write_json
+from data_prep.whole_files import write_json
 from pathsearch import metrics, rivals
+from pathsearch.clusters import clusters
 from pathsearch.config import RunSettings
 from pathsearch.decision import decide
 from pathsearch.encoder import Encoder
 from pathsearch.features import Split, encode, split_in_words
+from pathsearch.intervals import method as by_what
+from pathsearch.paired import paired
 from pathsearch.rivals import METHODS, Arena, Entry
 from pathsearch.runs import environment, read_json
 from pathsearch.statistics import correct, mcnemar, over_seeds, spread
 from pathsearch.teller import Teller
+from pathsearch.tensor_file import save_tensors
 from pathsearch.tradeoff import FRONTED, equivalence_report, fronts_report, read_front, sizes_of
 from pathsearch.verdict import NAMES, verdict
 
@@ -99,8 +102,7 @@ class Comparison:
         file = self.part(entry.facts["seed"], entry.facts["method"])
         tensors = {"log_p": entry.log_p.contiguous(), **{f"network.{k}": v for k, v in entry.weights.items()}}
         tensors |= {f"front.{i}.{k}": v for i, weights in entry.front.items() for k, v in weights.items()}
-        with appears_whole(file) as aside:
-            save_file(tensors, aside, metadata={"part": json.dumps(entry.facts), "form": str(FORM)})
+        save_tensors(file, tensors, {"part": json.dumps(entry.facts), "form": str(FORM)})
 
     def load(self, seed: int, method: str) -> Entry | None:
         """A finished part, or None if it is not there.
@@ -219,10 +221,12 @@ def _report(
 ) -> dict[str, Any]:
     arena = arenas[0]
     methods = {method: _method(arenas, several, said[method], test) for method, several in entries.items()}
-    right = {
-        method: [_right(*pair, test) for pair in zip(entries[method], said[method], strict=True)] for method in said
+    measure = arena.settings.search.fitness
+    answers = {
+        method: [(p, decide(p, one.facts["threshold"])) for one, p in zip(entries[method], said[method], strict=True)]
+        for method in said
     }
-    against = {method: _against(methods, right, method) for method in methods if method != "evolved"}
+    against = {method: _against(methods, answers, method, measure, test) for method in methods if method != "evolved"}
     correct(against)
     fidelity = [one.facts["fidelity"] for one in entries["evolved"] if "fidelity" in one.facts]
     result = {
@@ -232,6 +236,8 @@ def _report(
         "split_in_words": split_in_words(arena.task, arena.settings.training.images_per_class),
         "encoder": {**encoder.identity, "key": encoder.key},
         "seeds": [one.facts["seed"] for one in entries["evolved"]],
+        "measure": measure,
+        "intervals": by_what(clusters(test.groups, len(test))),
         "budget": _budget(arena),
         "left_out": [method for method in METHODS if method not in methods],
         "methods": methods,
@@ -264,10 +270,6 @@ def _budget(arena: Arena) -> dict[str, Any]:
     }
 
 
-def _right(entry: Entry, probabilities: np.ndarray, test: Split) -> np.ndarray:
-    return np.asarray(decide(probabilities, entry.facts["threshold"]) == test.labels.numpy())
-
-
 def _method(
     arenas: Sequence[Arena], several: Sequence[Entry], said: Sequence[np.ndarray], test: Split
 ) -> dict[str, Any]:
@@ -275,7 +277,8 @@ def _method(
 
     def assess(entry: Entry, probabilities: np.ndarray, split: Split) -> dict[str, Any]:
         answers = decide(probabilities, entry.facts["threshold"])
-        return metrics.evaluate(split.labels.numpy(), probabilities, arenas[0].task.classes, answers)
+        classes, labels = arenas[0].task.classes, split.labels.numpy()
+        return metrics.evaluate(labels, probabilities, classes, answers, groups=split.groups)
 
     each = []
     for arena, entry, on_test in zip(arenas, several, said, strict=True):
@@ -291,8 +294,16 @@ def _method(
     return {**row, "each": each}
 
 
-def _against(methods: dict[str, Any], right: dict[str, list[np.ndarray]], method: str) -> dict[str, Any]:
-    """The evolved path against one control: over seeds, and on the same test images seed by seed."""
+def _against(
+    methods: dict[str, Any],
+    answers: dict[str, list[tuple[np.ndarray, np.ndarray]]],
+    method: str,
+    measure: str,
+    test: Split,
+) -> dict[str, Any]:
+    """The evolved path against one control: accuracy over seeds, and on the same test images seed by seed."""
     rates = [[one["test"]["accuracy"] or 0.0 for one in methods[name]["each"]] for name in ("evolved", method)]
-    each = [mcnemar(own, other) for own, other in zip(right["evolved"], right[method], strict=True)]
-    return {**over_seeds(*rates), "p_holm": None, "mcnemar": each}
+    labels, pairs = test.labels.numpy(), list(zip(answers["evolved"], answers[method], strict=True))
+    each = [mcnemar(own[1] == labels, other[1] == labels) for own, other in pairs]
+    by_measure = [paired(measure, labels, own, other, test.groups) for own, other in pairs]
+    return {**over_seeds(*rates), "p_holm": None, "mcnemar": each, "paired": by_measure}

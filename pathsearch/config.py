@@ -61,10 +61,13 @@ class GridSettings:
     max_active: int = 3  # N, PathNet's
     modules: str = "mixed"  # kinds and sizes differ, so that a choice means something; `paper` for identical ones
     width: int = 64  # D, of the vectors between layers: four times a small task's needs, still cheap
+    plugins: tuple[str, ...] = ()  # NAME=SHA-256 of each file with module kinds of the user's own; --plugin
 
     def __post_init__(self) -> None:
         _at_least(self, 1, "n_layers", "n_modules", "max_active", "width")
-        _one_of(self, "modules", "mixed", "paper")
+        object.__setattr__(self, "plugins", tuple(self.plugins))  # a list in JSON
+        if not self.plugins:  # which may bring more
+            _one_of(self, "modules", "mixed", "paper")
 
 
 @dataclass(frozen=True)
@@ -237,6 +240,8 @@ def _read(key: str, text: str, before: Any) -> Any:
         value = text if isinstance(before, str) else json.loads(text)
     except ValueError:
         value = None
+    if isinstance(before, tuple) and isinstance(value, list):
+        value = tuple(value)
     if before is None:  # what may be absent is a number
         fits = type(value) in (int, float) or text == "null"
     else:

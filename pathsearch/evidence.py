@@ -10,9 +10,10 @@ from typing import Any
 
 from data_prep.errors import PathsearchError
 from pathsearch.config import RunSettings
+from pathsearch.fields import NUMBER, check_fields
 from pathsearch.runs import read_json
+from pathsearch.sums import DUE
 
-NUMBER = (int, float, type(None))  # None: there were no test images
 RATES: dict[str, Any] = {"accuracy": NUMBER, "recall": NUMBER, "auc": NUMBER, "ci95": dict}
 ENCODER: dict[str, Any] = {"name": str, "weights": str, "image_size": int, "key": str}
 TEST: dict[str, Any] = {"n": int, **RATES, "classes": list, "confusion": list, "recall_per_class": dict}
@@ -137,11 +138,11 @@ def read_one(folder: Path, name: str) -> Evidence:
     file = folder / "report.json"
     report = read_json(file)
     kind = _kind(report, file)
-    _check(report, NEEDED[kind], file)
+    check_fields(report, NEEDED[kind], file)
     for task, row in report["tasks"].items() if kind == "joint" else ():
-        _check(row, JOINT_TASK, file, f"tasks.{task}.")
+        check_fields(row, JOINT_TASK, file, f"tasks.{task}.")
     for method, row in report["methods"].items() if kind == "comparison" else ():
-        _check(row, METHOD, file, f"methods.{method}.")
+        check_fields(row, METHOD, file, f"methods.{method}.")
     env, prepared = (read_json(one) if one.is_file() else {} for one in (folder / "env.json", folder / "task.json"))
     settings = {} if kind == "joint" else _settings(folder / "config.json")
     return Evidence(folder, name, kind, report, settings, env, prepared)
@@ -160,31 +161,10 @@ def _kind(report: Mapping[str, Any], file: Path) -> str:
     )
 
 
-def _check(values: Any, needed: Mapping[str, Any], file: Path, before: str = "") -> None:
-    """Every needed field is there and of its type; floats may be whole."""
-    for field, form in needed.items():
-        if not isinstance(values, dict) or field not in values:
-            raise PathsearchError(f"{file}: field {before}{field} is missing; make the run again with this version")
-        value = values[field]
-        if isinstance(form, Mapping):
-            _check(value, form, file, f"{before}{field}.")
-            continue
-        types = (int, float) if form is float else form
-        if not isinstance(value, types):
-            raise PathsearchError(
-                f"{file}: field {before}{field}: expected {_words(form)}, got {value!r}; restore the file"
-            )
-
-
-def _words(form: Any) -> str:
-    known: dict[Any, str] = {str: "a text", int: "a whole number", float: "a number", dict: "an object", list: "a list"}
-    return known.get(form, "a number or null")
-
-
 def _settings(file: Path) -> dict[str, Any]:
     """The settings in full; `seeds` and `without` of a comparison beside them."""
     values = read_json(file)
-    own = {key: value for key, value in values.items() if key not in COMPARISON}
+    own = {key: value for key, value in values.items() if key not in (*COMPARISON, DUE)}
     for field in ("task", "split"):
         if field not in own:
             raise PathsearchError(f"{file}: field {field} is missing; restore the file")

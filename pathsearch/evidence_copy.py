@@ -10,8 +10,10 @@ from typing import Any
 
 from data_prep.errors import PathsearchError
 from data_prep.whole_files import write_text
+from pathsearch import joint
 from pathsearch.evidence import read_one
-from pathsearch.runs import read_json
+from pathsearch.runs import Run, read_json
+from pathsearch.sums import DUE
 
 KEPT = ("report.json", "config.json", "env.json")
 PREPARED = ("name", "source", "licence", "counts", "split", "image_size", "options")  # of a task, without its images
@@ -60,12 +62,16 @@ def add(run_dir: Path, evidence_dir: Path, name: str, data_dir: Path | None = No
         The new folder.
 
     Raises:
-        PathsearchError: not finished, not what the page needs, or another run has the name.
+        PathsearchError: not finished, damaged, not what the page needs, or another run has the name.
     """
     if not (run_dir / "report.json").is_file():
         state = "not finished: it has no report.json yet" if run_dir.is_dir() else "not there"
         raise PathsearchError(f"run {run_dir}: {state}; finish it with the command that began it, and --resume")
-    read_one(run_dir, name)  # fails before anything is copied
+    kind = read_one(run_dir, name).kind  # fails before anything is copied
+    if kind == "run":
+        Run(run_dir).verify()
+    elif kind == "joint":
+        joint.read(run_dir)
     folder = evidence_dir / name
     cleaned = {file: _cleaned(read_json(run_dir / file)) for file in KEPT if (run_dir / file).is_file()}
     settings = folder / "config.json"
@@ -92,7 +98,7 @@ def _prepared(data_dir: Path, report: Mapping[str, Any]) -> dict[str, Any] | Non
 
 
 def _cleaned(values: Mapping[str, Any]) -> dict[str, Any]:
-    kept = {key: _without_places(value) for key, value in values.items() if key not in IMAGES}
+    kept = {key: _without_places(value) for key, value in values.items() if key not in (*IMAGES, DUE)}
     for section, key in (("encoder", "weights"), (None, "grown_from")):
         holder = kept.get(section, {}) if section else kept
         if isinstance(holder.get(key), str):
@@ -129,7 +135,7 @@ def _brief(value: Any) -> Any:
         for one in brief["each"]:
             if isinstance(one, dict) and isinstance(one.get("validation"), dict):
                 one["validation"] = {key: one["validation"][key] for key in BRIEF if key in one["validation"]}
-                one["test"] = {key: value for key, value in one.get("test", {}).items() if key != "ci95"}
+                one["test"] = {key: own for key, own in one.get("test", {}).items() if key not in ("ci95", "intervals")}
                 one.pop("candidates", None)
     return brief
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -20,14 +21,17 @@ from pathsearch.expert import Expert, ExpertFacts
 from pathsearch.features import Split, encode
 from pathsearch.finalists import finalists
 from pathsearch.fitness import Evaluator, SharedWeights
-from pathsearch.folds import images_scored
+from pathsearch.folds import labels_scored
 from pathsearch.fresh import FreshWeights
-from pathsearch.grid import Grid
+from pathsearch.grid import Grid, PathNetwork
 from pathsearch.heritage import Heritage
+from pathsearch.kept import Kept, forget_trainings
 from pathsearch.path import Path
+from pathsearch.plugins import plugins_of
 from pathsearch.reporting import Outcome, report
 from pathsearch.router import Territory
 from pathsearch.runs import Run, write_table
+from pathsearch.sealed import owner_of
 from pathsearch.search import SearchState, search
 from pathsearch.teller import Teller
 from pathsearch.training import Trained
@@ -74,34 +78,54 @@ def evolve(
     start = {name: tensor.clone() for name, tensor in grid.state_dict().items()}
     grid.to(device)
 
-    # 3. the search; saved every generation
+    # 3. the search; kept every generation
     way = SharedWeights if settings.search.weights == "shared" else FreshWeights
     evaluator: Evaluator = way(grid, task.name, training, validation, settings.search, settings.seed)
 
     def size_of(path: Path) -> int:
         return grid.count_parameters(path, task.name)
 
-    state = _search(evaluator, grid, settings, run, size_of, tell)
+    ancestors = [ancestor.sha256 for ancestor in heritage.ancestors]
+    kept = Kept(run.checkpoint_dir, owner_of(settings.to_dict(), task.fingerprint, encoder.key, ancestors))
+    state = _search(evaluator, grid, settings, run, kept, size_of, tell)
     clock.lap("search")
 
-    # 4. finalists of different sizes, each trained alone from the same initial weights; the smallest good one wins
-    n = images_scored(settings.search, training, validation)
-    candidates = finalists(evaluator, state, size_of, settings, n)
+    # 4. finalists of different sizes, each trained alone from the same initial weights; the smallest good one wins.
+    # Every training is kept as soon as it is finished, and only read back if the run was interrupted after it
+    scored = labels_scored(settings.search, training, validation)
+    candidates = finalists(evaluator, state, size_of, settings, scored)
     grid.load_state_dict(start)
     number, recipes = settings.training.random_paths, settings.search.recipes
     others = baselines.random_paths(grid, number, settings.seed, recipes)
     tell.stage("train", len(candidates) + 1 + len(others) + 2)
     done = 0
 
-    def train_alone(path: Path, label: str, last: TrainingSettings = settings.training) -> Trained:
+    def once(label: str, of: str, untrained: Callable[[], PathNetwork], make: Callable[[], Trained]) -> Trained:
         nonlocal done
         tell.advance(done, label)
         done += 1
-        return baselines.train_path(grid, task.name, path, training, validation, last, settings.seed)
+        return kept.training(done, f"{label}, {of}", untrained, make)
 
-    choice = choose_path(grid, task.name, candidates, training, validation, settings, train_alone)
-    path, best = choice.path, choice.best
-    done += 1
+    def train_alone(path: Path, label: str, last: TrainingSettings = settings.training) -> Trained:
+        return once(
+            label,
+            str(path),
+            lambda: grid.network(path, task.name),
+            lambda: baselines.train_path(grid, task.name, path, training, validation, last, settings.seed),
+        )
+
+    without_refit = replace(settings, training=replace(settings.training, refit=False))
+    choice = choose_path(grid, task.name, candidates, training, validation, without_refit, train_alone)
+    path = choice.path
+    best = once(
+        "refit",
+        str(path),
+        lambda: grid.network(path, task.name),
+        lambda: baselines.refit_path(
+            choice.best, grid, task.name, path, training, validation, settings.training, settings.seed
+        ),
+    )
+    choice = replace(choice, best=best)
     clock.lap("finalists")
 
     # 5. the baselines, trained the same way
@@ -109,8 +133,13 @@ def evolve(
         "random_path": [(str(other), train_alone(other, "random paths")) for other in others],
         "full_grid": [("full grid", train_alone(grid.space.full_path(), "full grid"))],
     }
-    tell.advance(done, "linear probe")
-    probe = baselines.linear_probe(grid, len(task.classes), training, validation, settings.training, settings.seed)
+    n_classes = len(task.classes)
+    probe = once(
+        "linear probe",
+        "all features",
+        lambda: baselines.probe_network(grid, n_classes, settings.seed),
+        lambda: baselines.linear_probe(grid, n_classes, training, validation, settings.training, settings.seed),
+    )
     rivals["linear_probe"] = [("linear probe", probe)]
     clock.lap("baselines")
 
@@ -130,6 +159,9 @@ def evolve(
     result["seconds"] = {**seconds, "search_generations": sum(row["seconds"] for row in state.log)}
     result["seconds"]["total"] = sum(seconds.values())
     write_json(run.report_file, result)
+    # 8. digests of all files, which finish the run; what it would have gone on from is needed no longer
+    run.seal()
+    forget_trainings(run.checkpoint_dir)
     return result
 
 
@@ -149,10 +181,11 @@ def _search(
     grid: Grid,
     settings: RunSettings,
     run: Run,
+    kept: Kept,
     size_of: Callable[[Path], int],
     tell: Teller,
 ) -> SearchState:
-    saved = run.load_checkpoint()
+    saved = kept.generation()
     state = None
     if saved:
         state = SearchState(**saved[0])
@@ -160,12 +193,12 @@ def _search(
     tell.stage("search", settings.search.generations)
 
     def on_generation(state: SearchState) -> None:
-        run.save_checkpoint(state.to_dict(), evaluator.state())
+        kept.save_generation(state.to_dict(), evaluator.state())
         write_table(run.log_file, state.log)
         row = state.log[-1]
         tell.advance(len(state.log), f"best {row['best']:.4f}  mean {row['mean']:.4f}  {row['best_path']}")
 
-    if state:  # a kill may have come between the checkpoint and the log
+    if state:  # a kill may have come between the generation and its log
         write_table(run.log_file, state.log)
         tell.advance(len(state.log), "resumed")
     first = grid.rungs(settings.search.rungs)
@@ -194,6 +227,7 @@ def _fix(
         threshold=fix_threshold(settings.training.threshold, validation.labels.numpy(), probabilities),
         split=task.split_name,
         seed=settings.seed,
+        plugins=plugins_of(grid.specifications[n][i] for n, layer in enumerate(path.layers) for i in layer),
     )
     grid.adopt(best.network, path, task.name)
     expert = Expert(facts, best.network.cpu(), standardise)

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path as FilePath
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from data_prep.errors import PathsearchError
-from data_prep.whole_files import appears_whole, file_sha256
+from data_prep.whole_files import file_sha256
 from pathsearch import modules
 from pathsearch.decision import decide
 from pathsearch.encoder import frozen
 from pathsearch.features import Standardiser
+from pathsearch.fields import check_fields
 from pathsearch.grid import PathNetwork
 from pathsearch.path import Path
+from pathsearch.plugins import check_plugins
+from pathsearch.tensor_file import load_tensors, save_tensors
 
 FORMAT = 1
+FACTS: dict[str, Any] = {  # types of the facts in a file
+    **{"task": str, "classes": list, "path": str, "specifications": list, "shapes": list},
+    **{"encoder": dict, "threshold": (float, int, type(None)), "split": str, "seed": int},
+}
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,7 @@ class ExpertFacts:
     threshold: float | None  # on the second class's probability; None for the most probable class
     split: str
     seed: int
+    plugins: list[str] = field(default_factory=list)  # NAME=SHA-256 of those that its modules came from
 
 
 class Expert(nn.Module):
@@ -78,14 +84,11 @@ class Expert(nn.Module):
 
     def save(self, file: FilePath) -> str:
         """Write the expert whole and return the file's SHA-256; equal experts give equal bytes."""
-        tensors = {
-            name: tensor.detach().cpu().contiguous() for name, tensor in self.network.network.state_dict().items()
-        }
+        tensors: dict[str, Tensor] = self.network.network.state_dict()
         tensors |= {"standardise.mean": self.standardise.mean, "standardise.std": self.standardise.std}
         # one metadata key: the library keeps several in no fixed order
         note = json.dumps({"format": FORMAT, **asdict(self.facts)}, sort_keys=True)
-        with appears_whole(file) as part:
-            save_file(tensors, part, metadata={"pathsearch": note})
+        save_tensors(file, tensors, {"pathsearch": note})
         return file_sha256(file)
 
     @classmethod
@@ -95,32 +98,29 @@ class Expert(nn.Module):
         Raises:
             PathsearchError: the file is missing, damaged, or not an expert.
         """
-        try:
-            with safe_open(file, "pt") as opened:
-                note = (opened.metadata() or {}).get("pathsearch")
-                tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 (not a dict)
-        except FileNotFoundError:
-            raise PathsearchError(
-                f"expert {file}: no such file; has its run finished? See report.json beside it"
-            ) from None
-        except (SafetensorError, OSError) as error:
-            raise PathsearchError(f"expert {file}: not a readable safetensors file ({error})") from None
+        tensors, texts = load_tensors(file, "expert", "has its run finished? See report.json beside it")
+        note = texts.get("pathsearch")
         try:
             facts = json.loads(note or "{}")
             own_format = facts.pop("format", None) == FORMAT
             known = ExpertFacts(**facts) if own_format else None
-        except (ValueError, TypeError, AttributeError):  # not JSON, no object, other fields
+        except (ValueError, TypeError, AttributeError, RecursionError):  # not JSON, no object, other fields
             known = None
         if known is None:
             raise PathsearchError(f"expert {file}: expected an expert file of format {FORMAT}; it says {note!r:.60}")
+        check_fields(facts, FACTS, file)
+        check_plugins(known.plugins, f"expert {file}")
         try:
             standardise = Standardiser(tensors.pop("standardise.mean"), tensors.pop("standardise.std"))
+            if not standardise.mean.shape == standardise.std.shape == torch.Size(known.shapes[0]):
+                raise KeyError("standardise is of another shape")
             network = _rebuild(known)
             network.load_state_dict(tensors)
-        except (RuntimeError, KeyError) as error:
-            raise PathsearchError(
-                f"expert {file}: weights do not fit its path ({str(error).splitlines()[-1].strip()})"
-            ) from None
+        except PathsearchError as error:
+            raise PathsearchError(f"expert {file}: {error}") from None
+        except (RuntimeError, KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
+            why = (str(error).splitlines() or [type(error).__name__])[-1].strip()
+            raise PathsearchError(f"expert {file}: weights do not fit its path ({why}); restore the file") from None
         return cls(known, network, standardise)
 
 

@@ -53,8 +53,14 @@ def export(model: Model, file: Path) -> None:
     """Write `model` as ONNX, whole; the names of tasks and classes are in its metadata, under `pathsearch`.
 
     Raises:
-        PathsearchError: the packages for it are not installed.
+        PathsearchError: the packages for it are not installed, or the encoder computes in less than float32: ONNX
+            Runtime has no bfloat16 convolutions on the CPU, and float32 in their place gives other distances.
     """
+    if (precision := model.encoder.settings.precision) != "float32":
+        raise PathsearchError(
+            f"--onnx: expected an encoder of precision float32, got {precision}, which other runtimes do not compute "
+            "alike; leave --onnx out, or evolve with --set encoder.precision=float32"
+        )
     try:
         import onnxscript  # noqa: F401 (torch needs it, and says so in many lines)
     except ImportError:

@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import math
-import random
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from filelock import FileLock
-from PIL import Image
 from torch import Tensor
 
 from data_prep.errors import PathsearchError
+from data_prep.image_digests import check_images, whole_digest
 from data_prep.manifest import Task
-from data_prep.whole_files import file_sha256, sync_dir, write_json, write_text
+from data_prep.whole_files import file_sha256, write_json, write_text
+from pathsearch.ahead import ahead
 from pathsearch.encoder import Encoder
+from pathsearch.growing import growing
 from pathsearch.streams import derive
+from pathsearch.tensor_file import load_tensors, save_tensors
+from pathsearch.views import augmentation, load_image, stacked
 
 Progress = Callable[[int, int], None]
 CHUNK_BATCHES = 8  # batches between two saves of a growing array: what a kill can cost
-MIRROR = "horizontal flip (half of the views), "
-AUGMENTATION = "scale 0.9 to 1.1, rotation up to 0.1 degrees"  # the paper's, with the flip where a task allows it
+AHEAD = 2  # batches that are being decoded, or are decoded and wait
 
 
 @dataclass(frozen=True)
@@ -210,9 +211,13 @@ def encode(
     Returns:
         The features, memory-mapped. An interrupted call goes on where it stopped; a file whose digest is wrong
         is made again.
+
+    Raises:
+        PathsearchError: an image is no longer the one that was prepared or does not decode, or the disk is full.
     """
+    verify(task, cache_dir)
     files = task.files()
-    own = {"encoder": encoder.key, "manifest": task.digest, "images": _images_digest(files)}
+    own = {"encoder": encoder.key, "manifest": task.digest, "images": task.images_digest}
     own["augmentation"] = augmentation(task)
     key = hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()
     folder = cache_dir / f"{task.name}-{key[:16]}"
@@ -227,112 +232,63 @@ def encode(
                 if progress:
                     progress(done, to_do)
         write_json(folder / "key.json", own)
-    arrays = tuple(np.load(folder / f"view{view}.npy", mmap_mode="r") for view in range(n_views))
-    standardise = Standardiser.fit(arrays[0], task.rows("train"), encoder.taps)
+        arrays = tuple(np.load(folder / f"view{view}.npy", mmap_mode="r") for view in range(n_views))
+        standardise = _standardiser(folder, arrays[0], task, encoder.taps)
     return Features(task, arrays, standardise, to_do, encoder.taps)
 
 
-def _images_digest(files: list[Path]) -> str:
-    sha = hashlib.sha256()
-    for file in files:
-        try:
-            sha.update(hashlib.sha256(file.read_bytes()).digest())
-        except OSError as error:
-            raise PathsearchError(f"image {file}: cannot be read ({error.strerror}); prepare the task again") from None
-    return sha.hexdigest()
+def verify(task: Task, cache_dir: Path) -> None:
+    """Refuse a task whose images are not those that were prepared; what was found right before is not read again.
+
+    Raises:
+        BadData: an image is missing or changed; names the first.
+    """
+    task.verify_images(cache_dir / f"{task.name}.verified.json")
 
 
 def _is_whole(file: Path) -> bool:
-    digest_file = file.with_suffix(".sha256")
-    return file.is_file() and digest_file.is_file() and digest_file.read_text().strip() == file_sha256(file)
+    """Whether a file is the one whose digest stands beside it; read only if it is not known to be so."""
+    try:
+        whole = whole_digest([file.with_suffix(".sha256").read_text().strip()])
+        check_images(file.parent, [file.name], whole, file.with_suffix(".verified.json"))
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _encode_view(file: Path, images: list[Path], view: int, encoder: Encoder, mirror: bool) -> Iterator[int]:
-    """Fill `file` with one view of `images`, yielding the number of rows as they are done.
-
-    The array grows under another name, with a note of the rows that are safely on disk; it takes its own name
-    when all are, and its digest is written last.
-    """
-    part, note = file.with_suffix(".part"), file.with_suffix(".rows")
-    shape = (len(images), *encoder.feature_shape)
-    done = int(note.read_text()) if part.exists() and note.exists() else 0
-    if not done:
-        note.unlink(missing_ok=True)  # one left by an earlier, finished array would vouch for rows of this one
-    mode: Any = "r+" if done else "w+"
-    array = np.lib.format.open_memmap(part, mode=mode, dtype=np.float16, shape=None if done else shape)
-    if done:
-        yield done
+    """Fill `file` with one view of `images`, yielding the number of rows as they are done."""
     size = batch_size(encoder.settings.image_size)
-    starts = range(done, len(images), size)
 
-    def load(start: int) -> Tensor:
-        return load_images(images[start : start + size], encoder.settings.image_size, view, start, mirror)
+    def load(row: int) -> Tensor:
+        return load_image(images[row], encoder.settings.image_size, view, row, mirror)
 
-    with ThreadPoolExecutor(1) as pool:  # the next batch is decoded while this one is computed
-        coming = pool.submit(load, starts[0]) if starts else None
-        for count, start in enumerate(starts, 1):
-            assert coming is not None
-            batch = coming.result()
-            coming = pool.submit(load, starts[count]) if count < len(starts) else None
-            array[start : start + len(batch)] = encoder(batch).numpy()
+    with growing(file, (len(images), *encoder.feature_shape)) as array:
+        if array.rows:
+            yield array.rows
+        decoded = ahead(load, range(array.rows, len(images)), AHEAD * size)
+        for count in itertools.count(1):
+            if not (batch := list(itertools.islice(decoded, size))):
+                break
+            array.append(encoder(stacked(batch)).numpy())
             if count % CHUNK_BATCHES == 0:
-                array.flush()
-                write_json(note, start + len(batch))
+                array.save()
             yield len(batch)
-    array.flush()
-    del array
-    file.with_suffix(".sha256").unlink(missing_ok=True)
-    part.replace(file)
-    sync_dir(file.parent)
+
+
+def _standardiser(folder: Path, maps: np.ndarray, task: Task, taps: Sequence[int]) -> Standardiser:
+    """The fitted standardiser of `maps`, view 0 of the features in `folder`; kept beside them once it is fitted."""
+    file, view = folder / "standardise.safetensors", (folder / "view0.sha256").read_text().strip()
+    if _is_whole(file):
+        tensors, about = load_tensors(file, "standardiser")
+        if about == {"view0": view}:
+            return Standardiser(tensors["mean"], tensors["std"])
+    fitted = Standardiser.fit(maps, task.rows("train"), taps)
+    save_tensors(file, {"mean": fitted.mean, "std": fitted.std}, {"view0": view})
     write_text(file.with_suffix(".sha256"), file_sha256(file) + "\n")
-    note.unlink(missing_ok=True)
+    return fitted
 
 
 def batch_size(image_size: int) -> int:
     """Images in an encoder batch: as many as keep the first layers' maps in reach of the caches."""
     return max(8, min(128, 128 * 64**2 // image_size**2))
-
-
-def load_images(files: list[Path], image_size: int, view: int = 0, first: int = 0, mirror: bool = True) -> Tensor:
-    """Decode images as (B, 3, S, S) uint8; `view` > 0 augments, by the view's and the image's own number."""
-    return torch.stack([_load_image(file, image_size, view, first + i, mirror) for i, file in enumerate(files)])
-
-
-def _load_image(file: Path, size: int, view: int, number: int, mirror: bool) -> Tensor:
-    try:
-        with Image.open(file) as opened:
-            image = opened.convert("RGB")
-    except Exception as error:  # Pillow's plugins raise OSError, SyntaxError, ValueError, struct.error …
-        raise PathsearchError(
-            f"image {file}: does not decode ({error}); replace it or prepare the task again"
-        ) from None
-    image = square(image, size)
-    if view:
-        image = augment(image, random.Random(derive(0, "view", view, number)), mirror)
-    return pixels(image)
-
-
-def square(image: Image.Image, size: int) -> Image.Image:
-    """Return the image at the encoder's size; its proportions are not kept."""
-    return image if image.size == (size, size) else image.resize((size, size), Image.Resampling.BILINEAR)
-
-
-def pixels(image: Image.Image) -> Tensor:
-    """(3, H, W) uint8 of an RGB image."""
-    return torch.from_numpy(np.array(image)).permute(2, 0, 1)
-
-
-def augmentation(task: Task) -> str:
-    """What `augment` does to a task's images, in words."""
-    return (MIRROR if task.mirror else "") + AUGMENTATION
-
-
-def augment(image: Image.Image, rng: random.Random, mirror: bool = True) -> Image.Image:
-    """Return the image flipped if it may be, scaled about its centre and rotated as `augmentation` says."""
-    flip = -1.0 if rng.random() < 0.5 and mirror else 1.0
-    scale, angle = rng.uniform(0.9, 1.1), math.radians(rng.uniform(-0.1, 0.1))
-    cos, sin = math.cos(angle) / scale, math.sin(angle) / scale
-    cx, cy = image.width / 2, image.height / 2  # Pillow counts from the corner of the first pixel, not its centre
-    a, b, d, e = flip * cos, flip * sin, -sin, cos  # output pixel -> input pixel
-    matrix = (a, b, cx - a * cx - b * cy, d, e, cy - d * cx - e * cy)
-    return image.transform(image.size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)

@@ -1,25 +1,22 @@
-"""Which of the visited paths are trained to the end, and which of those becomes the expert."""
+"""Which of the visited paths are trained to the end."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
+from torch import Tensor
 
 from pathsearch.config import RunSettings
 from pathsearch.fitness import Evaluator
+from pathsearch.one_error import error_of_score
 from pathsearch.path import Path
 from pathsearch.search import SearchState
 
 
-def standard_error(rate: float, n: int) -> float:
-    """Standard error of a rate over n images."""
-    return math.sqrt(rate * (1 - rate) / n)
-
-
 def finalists(
-    evaluator: Evaluator, state: SearchState, size_of: Callable[[Path], int], settings: RunSettings, n: int
+    evaluator: Evaluator, state: SearchState, size_of: Callable[[Path], int], settings: RunSettings, labels: Tensor
 ) -> list[Path]:
     """A few paths worth training to the end: of rising size, each the best of its size or smaller.
 
@@ -27,7 +24,8 @@ def finalists(
     every sub-path of the best ones (under `fresh` weights only what was visited). From the front of fitness
     against size those within two standard errors of the best score are taken, spread evenly over the
     logarithm of the size; where they are too few, the next best of the front. Under `pareto` the whole front
-    is spread over: a search for every size ends with candidates of every size.
+    is spread over: a search for every size ends with candidates of every size. `labels` are those of the images that
+    fitness stands on; what each image was answered is not known here, so the error is that of the score alone.
     """
     pool = [Path.parse(text) for text in state.visited]
     hall = [Path.parse(text) for text in state.hall_of_fame]
@@ -40,7 +38,8 @@ def finalists(
         if not front or scores[path] > scores[front[-1]]:
             front.append(path)
     best = scores[front[-1]].score
-    bar = -math.inf if settings.search.pareto else best - 2 * standard_error(min(best, 1 - 1 / n), n)
+    measure = settings.search.fitness
+    bar = -math.inf if settings.search.pareto else best - 2 * error_of_score(measure, best, labels.numpy())
     near = [path for path in front if scores[path].score >= bar]
     wanted = settings.training.finalists
     if len(near) > wanted:
@@ -49,13 +48,3 @@ def finalists(
         picked = {int(np.abs(sizes - place).argmin()) for place in places} | {len(near) - 1}
         return [near[i] for i in sorted(picked)][-wanted:]
     return front[-wanted:]
-
-
-def choose_smallest(scores: Sequence[float], sizes: Sequence[int], n: int) -> int:
-    """Index of the smallest path within one standard error of the best validation score over n images.
-
-    Source: the one-standard-error rule of Breiman et al. 1984, section 3.4.3.
-    """
-    best = max(scores)
-    bar = best - standard_error(best, n)
-    return min((i for i, a in enumerate(scores) if a >= bar), key=lambda i: (sizes[i], -scores[i], i))

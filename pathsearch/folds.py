@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+from torch import Tensor
 
 from data_prep.errors import PathsearchError
 from pathsearch.config import SearchSettings
@@ -52,9 +54,9 @@ def folds(train: Split, validation: Split, settings: SearchSettings, seed: int) 
     return pairs
 
 
-def images_scored(settings: SearchSettings, train: Split, validation: Split) -> int:
-    """Images that a path's fitness stands on: the validation images, and with folds the training images too."""
-    return len(validation) + (len(train) if settings.folds > 1 else 0)
+def labels_scored(settings: SearchSettings, train: Split, validation: Split) -> Tensor:
+    """Classes of the images that a path's fitness stands on: validation, and with folds the training images too."""
+    return torch.cat([train.labels, validation.labels]) if settings.folds > 1 else validation.labels
 
 
 def _groups(train: Split, validation: Split) -> np.ndarray | None:

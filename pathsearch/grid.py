@@ -16,6 +16,7 @@ from pathsearch.config import GridSettings
 from pathsearch.modules import Shape, normalise
 from pathsearch.path import Path, Space
 from pathsearch.streams import torch_stream
+from pathsearch.vocabulary import vocabulary
 
 
 class Grid(nn.Module):
@@ -29,7 +30,7 @@ class Grid(nn.Module):
         super().__init__()
         self.settings = settings
         self.seed = seed
-        self.shapes, self.specifications = modules.vocabulary(
+        self.shapes, self.specifications = vocabulary(
             settings.modules, settings.n_layers, settings.n_modules, feature_shape, settings.width, taps
         )
         self.layers = nn.ModuleList(

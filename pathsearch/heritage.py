@@ -16,6 +16,7 @@ from pathsearch.features import Split
 from pathsearch.grid import Grid
 from pathsearch.path import Path
 from pathsearch.runs import Run, find_run
+from pathsearch.same_encoder import differences, value
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,11 @@ class Heritage:
             run = find_run(runs_dir, name)
             if not run.finished:
                 raise PathsearchError(f"--grid {name}: that run has no report yet; finish it with --resume first")
+            run.verify()
+            if run.folder in [ancestor.run.folder for ancestor in line]:
+                raise PathsearchError(
+                    f"--grid {name}: was grown from itself, as its config.json says; restore the file"
+                )
             line.append(Ancestor(run, Expert.load(run.expert_file), file_sha256(run.expert_file)))
             name = run.settings().grown_from
         return cls(line[::-1])
@@ -53,12 +59,11 @@ class Heritage:
         """Raise `PathsearchError` if a new task cannot go on this grid."""
         for ancestor in self.ancestors:
             facts, own = ancestor.expert.facts, encoder.identity
-            for name in ("name", "weights_sha256", "image_size", "map_size", "feature_shape"):
-                if facts.encoder[name] != own[name]:
-                    raise PathsearchError(
-                        f"--grid {ancestor.run.name}: its encoder has {name} {facts.encoder[name]}, this one "
-                        f"{own[name]}; one grid needs one encoder, so give the same --encoder options"
-                    )
+            for name in differences([facts.encoder, own]):
+                raise PathsearchError(
+                    f"--grid {ancestor.run.name}: its encoder has {name} {value(facts.encoder, name)}, this one "
+                    f"{value(own, name)}; one grid needs one encoder, so give the same --encoder options"
+                )
             if facts.task == task:
                 raise PathsearchError(f"--grid {ancestor.run.name}: the grid already carries task {task!r}")
             if ancestor.run.settings().grid != grid_settings:

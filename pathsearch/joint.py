@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -11,37 +10,25 @@ from typing import Any
 import numpy as np
 import torch
 
+from data_prep.errors import PathsearchError
 from data_prep.manifest import Task, load_task
 from data_prep.whole_files import file_sha256, write_json
 from pathsearch.calibration import calibration
+from pathsearch.clusters import clusters
 from pathsearch.expert import Expert
 from pathsearch.features import Split, encode
-from pathsearch.metrics import UNKNOWN, evaluate, wilson
+from pathsearch.intervals import WORDS, rate_interval
+from pathsearch.metrics import UNKNOWN, evaluate
 from pathsearch.mistakes import most_confident, together
+from pathsearch.mixture import Answers, answer
 from pathsearch.model import Model, check_unchanged
 from pathsearch.reuse import matrix
-from pathsearch.router import FALSE_REJECTION, Router, pooled
-from pathsearch.runs import Run, environment
+from pathsearch.router import FALSE_REJECTION
+from pathsearch.runs import Run, environment, read_json
+from pathsearch.sums import DUE, SUMS, check_sums, write_sums
 from pathsearch.teller import Teller
 
-CHUNK = 512  # images of the mixed stream that are answered together
-
-
-@dataclass(frozen=True)
-class Answers:
-    """What the model says to the mixed stream, sorted back by task.
-
-    Attributes:
-        routed: for each task, (n,) index of the task that each of its test images was sent to, or -1.
-        probabilities: for each task, (n, all classes of all tasks): the answering expert's, in its own columns.
-        predictions: for each task, (n,) index into all classes of all tasks, or -1 for unknown.
-        oracle: for each task, (n, its own classes) probabilities of its own expert for all its images.
-    """
-
-    routed: dict[str, np.ndarray]
-    probabilities: dict[str, np.ndarray]
-    predictions: dict[str, np.ndarray]
-    oracle: dict[str, np.ndarray]
+SAVED = ("env.json", "report.json")  # what the digests of a saved evaluation are of
 
 
 def joint_evaluate(
@@ -52,6 +39,7 @@ def joint_evaluate(
     seed: int,
     tell: Teller,
     false_rejection: float = FALSE_REJECTION,
+    left_out: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Answer the mixed test images of several finished runs and report routed beside oracle-routed results.
 
@@ -63,6 +51,7 @@ def joint_evaluate(
         seed: of the order of the mixture (which changes no answer) and of the bootstrap.
         tell: progress.
         false_rejection: share of each task's own validation images that the router may call unknown.
+        left_out: runs that are not among `runs`, and why, for the report.
 
     Returns:
         The report; nothing is fitted or chosen here.
@@ -82,83 +71,44 @@ def joint_evaluate(
         tests[name] = encode(task, encoder, cache_dir, 1, tell.count).test()
     answers = answer(tests, experts, model.router, seed, tell)
     report = _report(tests, experts, answers, seed)
-    report["runs"] = {task: run.name for task, run in zip(experts, runs, strict=True)}
-    report["splits"] = {task: run.report()["split_in_words"] for task, run in zip(experts, runs, strict=True)}
     reports = {task: run.report() for task, run in zip(experts, runs, strict=True)}
-    digests = {task: file_sha256(run.expert_file) for task, run in zip(experts, runs, strict=True)}
-    report["reuse"] = matrix(reports, digests)
+    digests = _digests(experts, runs)
+    report["runs"] = {task: run.name for task, run in zip(experts, runs, strict=True)}
+    report["left_out"] = dict(left_out or {})
+    report["splits"] = {task: own["split_in_words"] for task, own in reports.items()}
+    report["reuse"] = matrix(reports, {task: each["expert"] for task, each in digests.items()})
     report["encoder"] = {**encoder.identity, "key": encoder.key}
     report["data"] = {name: task.fingerprint for name, task in tasks.items()}
     report["mistakes"] = _mistakes(tasks, tests, answers, report["confusion"]["rows"])
     report["seed"] = seed
     report["false_rejection_on_validation"] = false_rejection
-    report["calibration"] = calibration(model.router.territories, {task: test.pooled() for task, test in tests.items()})
+    report["thresholds"] = thresholds(model)
+    report["sha256"] = digests
+    report[DUE] = SUMS
+    views, groups = {n: test.pooled() for n, test in tests.items()}, {n: test.groups for n, test in tests.items()}
+    report["calibration"] = calibration(model.router.territories, views, groups)
     return report
 
 
-def answer(
-    tests: dict[str, Split],
-    experts: dict[str, Expert],
-    router: Router,
-    seed: int,
-    tell: Teller,
-) -> Answers:
-    """Mix the images of all tasks, route and answer them, and sort the answers back."""
-    names = list(tests)
-    first_class = dict(zip(names, np.cumsum([0, *[len(experts[n].facts.classes) for n in names]]), strict=False))
-    n_classes = sum(len(experts[n].facts.classes) for n in names)
-    sizes = {n: len(tests[n]) for n in names}
-    routed = {n: np.full(sizes[n], UNKNOWN) for n in names}
-    probabilities = {n: np.zeros((sizes[n], n_classes)) for n in names}
-    predictions = {n: np.full(sizes[n], UNKNOWN) for n in names}
-    oracle = {n: np.zeros((sizes[n], len(experts[n].facts.classes))) for n in names}
-
-    # 1. one stream of (task, position), in random order
-    stream = torch.tensor([(t, i) for t, n in enumerate(names) for i in range(sizes[n])])
-    stream = stream[torch.randperm(len(stream), generator=torch.Generator().manual_seed(seed))]
-    tell.stage("answer", len(stream))
-    done = 0
-    for chunk in stream.split(CHUNK):
-        maps = torch.empty(len(chunk), *tests[names[0]].views[0].shape[1:], dtype=torch.float16)
-        for t, n in enumerate(names):
-            maps[chunk[:, 0] == t] = tests[n].raw(chunk[chunk[:, 0] == t, 1])
-        # 2. the router sees features only
-        sent, _ = router.route(pooled(maps))
-        # 3. each image by the expert that it was sent to, and by its own task's for the oracle
-        for k, n in enumerate(router.tasks):
-            here = torch.from_numpy(sent == k)
-            if here.any():
-                own = experts[n].probabilities(maps[here])
-                said = experts[n].classify(own) + first_class[n]
-                for (t, i), row, prediction in zip(chunk[here].tolist(), own, said, strict=True):
-                    columns = slice(first_class[n], first_class[n] + own.shape[1])
-                    probabilities[names[t]][i, columns] = row
-                    predictions[names[t]][i] = prediction
-        for t, n in enumerate(names):
-            own_rows = chunk[:, 0] == t
-            where = chunk[own_rows, 1].numpy()
-            routed[n][where] = sent[own_rows.numpy()]
-            if own_rows.any():
-                oracle[n][where] = experts[n].probabilities(maps[own_rows])
-        done += len(chunk)
-        tell.advance(done)
-    return Answers(routed, probabilities, predictions, oracle)
+def thresholds(model: Model) -> dict[str, float]:
+    """Each task's distance beyond which an image is unknown: what one router differs in from another of these runs."""
+    return {task: territory.threshold for task, territory in model.router.territories.items()}
 
 
 def _report(tests: dict[str, Split], experts: dict[str, Expert], answers: Answers, seed: int) -> dict[str, Any]:
     names = list(tests)
     all_classes = [f"{n}: {c}" for n in names for c in experts[n].facts.classes]
-    offset, tasks = 0, {}
-    every_label, every_p, every_said = [], [], []
+    tasks = {}
     for number, n in enumerate(names):
         labels, classes = tests[n].labels.numpy(), experts[n].facts.classes
-        own = slice(offset, offset + len(classes))
         # an image sent elsewhere is as unanswered by this task as an unknown one
         at_home = answers.routed[n] == number
-        said = np.where(at_home, answers.predictions[n] - offset, UNKNOWN)
+        said = np.where(at_home, answers.predictions[n] - answers.first[n], UNKNOWN)
         said_oracle = experts[n].classify(answers.oracle[n])
-        routed = evaluate(labels, answers.probabilities[n][:, own], classes, said, seed)
-        oracle = evaluate(labels, answers.oracle[n], classes, said_oracle, seed)
+        routed = evaluate(
+            labels, np.where(at_home[:, None], answers.oracle[n], 0), classes, said, seed, tests[n].groups
+        )
+        oracle = evaluate(labels, answers.oracle[n], classes, said_oracle, seed, tests[n].groups)
         lost = int(((said != labels) & (said_oracle == labels)).sum())
         tasks[n] = {
             "routed": {**routed, "unknown": int((answers.routed[n] == UNKNOWN).sum())},
@@ -170,17 +120,16 @@ def _report(tests: dict[str, Split], experts: dict[str, Expert], answers: Answer
                 ),
             },
         }  # fmt: skip
-        every_label.append(labels + offset)
-        every_p.append(answers.probabilities[n])
-        every_said.append(answers.predictions[n])
-        offset += len(classes)
-    labels, said = np.concatenate(every_label), np.concatenate(every_said)
-    overall = evaluate(labels, np.concatenate(every_p), all_classes, said, seed)
+    labels = np.concatenate([tests[n].labels.numpy() + answers.first[n] for n in names])
+    said = np.concatenate([answers.predictions[n] for n in names])
+    groups = _groups(tests)
+    overall = evaluate(labels, answers.probabilities(len(all_classes)), all_classes, said, seed, groups)
     oracle_right = sum(round(t["oracle"]["accuracy"] * t["oracle"]["n"]) for t in tasks.values())
     return {
         "overall": {**overall, "oracle_accuracy": oracle_right / overall["n"]},
         "tasks": tasks,
-        "routing": _routing(names, answers),
+        "intervals": {**overall["intervals"], "in_words": WORDS[overall["intervals"]["method"]]},
+        "routing": _routing(names, answers, groups),
         "confusion": {
             "rows": all_classes,
             "columns": [*all_classes, "unknown"],
@@ -192,16 +141,31 @@ def _report(tests: dict[str, Split], experts: dict[str, Expert], answers: Answer
 def _mistakes(
     tasks: dict[str, Task], tests: dict[str, Split], answers: Answers, all_classes: list[str]
 ) -> dict[str, Any]:
-    parts, offset = [], 0
-    for name, task in tasks.items():
-        true = tests[name].labels.numpy() + offset
-        said, probabilities = answers.predictions[name], answers.probabilities[name]
-        parts.append(most_confident(task, said, probabilities, all_classes, true))
-        offset += len(task.classes)
+    parts = [
+        most_confident(
+            task, answers.predictions[n], answers.sure[n], all_classes, tests[n].labels.numpy() + answers.first[n]
+        )
+        for n, task in tasks.items()
+    ]
     return together(parts)
 
 
-def _routing(names: list[str], answers: Answers) -> dict[str, Any]:
+def _digests(experts: Mapping[str, Expert], runs: Sequence[Run]) -> dict[str, dict[str, str]]:
+    """SHA-256 of each task's expert and router file."""
+    return {
+        task: {"expert": file_sha256(run.expert_file), "router": file_sha256(run.router_file)}
+        for task, run in zip(experts, runs, strict=True)
+    }
+
+
+def _groups(tests: dict[str, Split]) -> np.ndarray:
+    """(n,) groups of the mixed images, each a task's own: two tasks' patients of one name are two; "" where unknown."""
+    none = {n: np.full(len(test), "") for n, test in tests.items()}
+    named = {n: none[n] if test.groups is None else test.groups.astype(str) for n, test in tests.items()}
+    return np.concatenate([np.where(own == "", "", np.char.add(f"{n}/", own)) for n, own in named.items()])
+
+
+def _routing(names: list[str], answers: Answers, groups: np.ndarray) -> dict[str, Any]:
     """How the images were sent.
 
     `accuracy` is over the images that were sent to some task; `accuracy_unknown_wrong` counts an unknown as
@@ -211,23 +175,26 @@ def _routing(names: list[str], answers: Answers) -> dict[str, Any]:
     sent = np.concatenate([answers.routed[n] for n in names])
     known = sent != UNKNOWN
     right, n_known, n = int((sent == truth).sum()), int(known.sum()), len(truth)
+    numbers, ends = clusters(groups[known], n_known), np.cumsum([0, *(len(answers.routed[name]) for name in names)])
+    own = {name: groups[ends[k] : ends[k + 1]] for k, name in enumerate(names)}
     return {
         "tasks": names,
         "n": n,
         "accuracy": right / n_known if n_known else None,
-        "ci95": {"accuracy": list(wilson(right, n_known)) if n_known else None},
+        "ci95": {"accuracy": rate_interval((sent == truth)[known], numbers)},
         "accuracy_unknown_wrong": right / n,
         "unknown": n - n_known,
         "unknown_share": (n - n_known) / n,
-        "rejected": {name: _rejected(answers.routed[name]) for name in names},
+        "rejected": {name: _rejected(answers.routed[name], own[name]) for name in names},
         "columns": [*names, "unknown"],
         "confusion": _counts(truth, sent, len(names)),
     }
 
 
-def _rejected(routed: np.ndarray) -> dict[str, Any]:
-    n, unknown = len(routed), int((routed == UNKNOWN).sum())
-    return {"share": unknown / n if n else None, "ci95": list(wilson(unknown, n)) if n else None}
+def _rejected(routed: np.ndarray, groups: np.ndarray) -> dict[str, Any]:
+    unknown = routed == UNKNOWN
+    interval = rate_interval(unknown, clusters(groups, len(routed)))
+    return {"share": float(unknown.mean()) if len(routed) else None, "ci95": interval}
 
 
 def _counts(truth: np.ndarray, said: np.ndarray, k: int) -> list[list[int]]:
@@ -247,4 +214,46 @@ def save(report: dict[str, Any], runs_dir: Path) -> Path:
         folder = runs_dir / f"{name}_{number}"
     write_json(folder / "env.json", environment())
     write_json(folder / "report.json", report)
+    write_sums(folder, SAVED)
     return folder
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """A saved joint report, verified; one of an earlier version has no digests.
+
+    Raises:
+        PathsearchError: a file is missing, damaged or changed; names it.
+    """
+    remedy = "put a copy back, or make the joint evaluation again"
+    if (folder / SUMS).is_file():
+        check_sums(folder, SAVED, remedy)
+    report = read_json(folder / "report.json")
+    if DUE in report and not (folder / SUMS).is_file():
+        raise PathsearchError(f"{folder / SUMS}: expected a file, got none; {remedy}")
+    return report
+
+
+def newest(runs: Sequence[Run], model: Model) -> dict[str, Any] | None:
+    """The newest joint evaluation, beside them, of exactly these runs as they are, by exactly this model's router.
+
+    None if there is none; one that is damaged is none.
+    """
+    files = {file for run in runs for file in run.folder.absolute().parent.glob("joint-*/report.json")}
+    for file in sorted(files, key=lambda file: file.stat().st_mtime, reverse=True):
+        try:
+            report = read(file.parent)
+        except PathsearchError:
+            continue
+        if _is_of(report, file, runs, model):
+            return report
+    return None
+
+
+def _is_of(report: dict[str, Any], file: Path, runs: Sequence[Run], model: Model) -> bool:
+    if report.get("runs") != {task: run.name for task, run in zip(model.experts, runs, strict=True)}:
+        return False
+    if "sha256" in report:
+        return report["sha256"] == _digests(model.experts, runs) and report.get("thresholds") == thresholds(model)
+    # one of an earlier version says less of what it stands on
+    newer = file.stat().st_mtime >= max(run.report_file.stat().st_mtime for run in runs)
+    return newer and bool(report.get("false_rejection_on_validation", FALSE_REJECTION) == FALSE_REJECTION)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 DASH = "–"
 
@@ -22,8 +22,17 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def link(text: str, address: str) -> str:
-    """A link to a file beside the page or to an address."""
+    """A link to a file beside the page or to an address of the web; plain text where it would lead elsewhere."""
+    if urlsplit(address).scheme not in ("", "http", "https"):
+        return escaped(text)
     return f"[{escaped(text)}]({quote(address, safe='/:#.,+=~%?&')})"
+
+
+def inline_code(text: str) -> str:
+    """Text as code within a line: a fence longer than any in it, so that nothing ends it."""
+    text = " ".join(text.split())
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    return f"{fence} {text} {fence}" if "`" in text else f"{fence}{text}{fence}"
 
 
 def code(lines: Sequence[str]) -> str:

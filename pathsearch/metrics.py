@@ -2,41 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy.stats import binomtest
-from sklearn.metrics import confusion_matrix, log_loss, roc_auc_score
+from numpy.typing import ArrayLike
+from sklearn.metrics import confusion_matrix, log_loss
 
 from data_prep.errors import PathsearchError
+from pathsearch.clusters import Floats, Ints, clusters
+from pathsearch.intervals import GroupDraws, auc_by_image, method, recall_by_image, wilson
 
 UNKNOWN = -1  # a prediction that is no class: not answered, counted as wrong
-RATE_REPLICATES = 2000
-AUC_REPLICATES = 500
-
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
-
-
-def wilson(successes: int, n: int) -> tuple[float, float]:
-    """Wilson's 95 % confidence interval of a rate, as (low, high) in [0, 1].
-
-    Args:
-        successes: 0 to `n`.
-        n: trials, at least 1.
-
-    Raises:
-        PathsearchError: `n` is below 1 or `successes` is not in 0 to `n`.
-    """
-    if not (n >= 1 and 0 <= successes <= n):
-        raise PathsearchError(
-            f"wilson: expected 0 <= successes <= n and n >= 1, got successes {successes} and n {n}; "
-            "a rate of nothing has no interval, leave it out"
-        )
-    interval = binomtest(int(successes), int(n)).proportion_ci(confidence_level=0.95, method="wilson")
-    return float(interval.low), float(interval.high)
 
 
 def evaluate(
@@ -45,6 +22,7 @@ def evaluate(
     classes: Sequence[str],
     predictions: ArrayLike | None = None,
     seed: int = 0,
+    groups: ArrayLike | None = None,
 ) -> dict[str, Any]:
     """Every rate of one set of answers with its 95 % interval, ready for JSON (no NaN, no numpy types).
 
@@ -55,6 +33,7 @@ def evaluate(
         classes: K different names, K at least 2.
         predictions: int[n], class indices, or -1 for "unknown"; by default the most probable class.
         seed: of the bootstrap.
+        groups: [n] names of what images come from, such as patients, "" where unknown; None: images are independent.
 
     Returns:
         `n`, `classes`, and:
@@ -67,9 +46,11 @@ def evaluate(
         - `log_likelihood`: mean nats per answered image; a zero counts as the smallest float64 step, 2e-16.
         - `confusion`: counts, rows `classes` = truth, columns `columns` = prediction; the last column is
           "unknown" where there is any.
-        - `ci95`: [low, high] for each rate: Wilson for `accuracy` and `recall_per_class`, percentiles of a
-          bootstrap stratified by class for `recall`, `balanced_accuracy` and `auc`. A bootstrap has no
-          width where nothing is wrong: Wilson's intervals are the ones to quote there.
+        - `ci95`: [low, high] for each rate; where some group has several images, all by a bootstrap over groups;
+          else Wilson for `accuracy` and `recall_per_class`, percentiles of a bootstrap stratified by class for
+          `recall`, `balanced_accuracy` and `auc`. The latter has no width where nothing is wrong: Wilson's
+          intervals are the ones to quote there.
+        - `intervals`: their `method`, and the number of `groups` (None: by image).
 
         Without images `n` is 0 and every rate and interval is None.
 
@@ -79,6 +60,7 @@ def evaluate(
     y, p, answers = _checked(labels, probabilities, classes, predictions)
     order = np.lexsort((answers, *p.T, y))  # the result, bootstrap included, depends on no order of images
     y, p, answers = y[order], p[order], answers[order]
+    numbers = clusters(None if groups is None else np.asarray(groups)[order], len(y))
     n, k = p.shape
 
     told = answers != UNKNOWN
@@ -89,8 +71,7 @@ def evaluate(
     present = totals > 0
     recalls = {name: int(h) / int(t) if t else None for name, h, t in zip(classes, hits, totals, strict=True)}
     recall = float(np.mean(hits[present] / totals[present])) if n else None
-    recall_ci = _recall_interval(hits[present], totals[present], np.random.default_rng([seed, 0]))
-    auc, auc_ci = _auc(y[told], p[told], np.random.default_rng([seed, 1]))
+    auc, ci95 = _intervals(y, p, answers, numbers, seed)
     unknown = np.bincount(y[~told], minlength=k)
     return {
         "n": n,
@@ -103,16 +84,35 @@ def evaluate(
         "confusion": (table if told.all() else np.column_stack([table, unknown])).tolist(),
         "classes": list(classes),
         "columns": [*classes] if told.all() else [*classes, "unknown"],
-        "ci95": {
-            "accuracy": list(wilson(hits.sum(), n)) if n else None,
-            "balanced_accuracy": recall_ci,
-            "recall": recall_ci,
-            "auc": auc_ci,
-            "recall_per_class": {
-                name: list(wilson(h, t)) if t else None for name, h, t in zip(classes, hits, totals, strict=True)
-            },
-        },
+        "ci95": {**ci95, "recall_per_class": dict(zip(classes, ci95["recall_per_class"], strict=True))},
+        "intervals": method(numbers),
     }
+
+
+def _intervals(
+    y: Ints, p: Floats, answers: Ints, numbers: Ints | None, seed: int
+) -> tuple[float | None, dict[str, Any]]:
+    """The AUC, and the interval of every rate; `y` int64[n] sorted."""
+    n, k = p.shape
+    right, told = answers == y, answers != UNKNOWN
+    if not n:
+        return None, {
+            **dict.fromkeys(("accuracy", "balanced_accuracy", "recall", "auc")),
+            "recall_per_class": [None] * k,
+        }
+    if numbers is not None:
+        draws = GroupDraws(y, right, k, numbers, seed)
+        accuracy, recalls = draws.accuracy(), draws.recalls()
+        recall: list[float] | None = draws.recall()
+        auc, auc_ci = draws.auc(y[told], p[told], numbers[told])
+    else:
+        totals, hits = np.bincount(y, minlength=k), np.bincount(y[right], minlength=k)
+        accuracy, present = list(wilson(int(right.sum()), n)), totals > 0
+        recalls = [list(wilson(int(h), int(t))) if t else None for h, t in zip(hits, totals, strict=True)]
+        recall = recall_by_image(hits[present], totals[present], seed)
+        auc, auc_ci = auc_by_image(y[told], p[told], seed)
+    rates = {"accuracy": accuracy, "balanced_accuracy": recall, "recall": recall, "auc": auc_ci}
+    return auc, {**rates, "recall_per_class": recalls}
 
 
 def _checked(
@@ -169,52 +169,3 @@ def _indices(name: str, values: ArrayLike, n: int, low: int, k: int) -> Ints:
             f"{name}: expected class indices {low} to {k - 1}, got {wrong}; do they belong to these classes?"
         )
     return array.astype(np.int64)
-
-
-def _percentiles(replicates: Floats) -> list[float]:
-    """The central 95 % of `replicates` as [low, high]."""
-    low, high = np.quantile(replicates, [0.025, 0.975])
-    return [float(low), float(high)]
-
-
-def _recall_interval(hits: Ints, totals: Ints, rng: np.random.Generator) -> list[float] | None:
-    """Interval of mean recall, each class drawn again on its own; hits, totals: int[classes with images].
-
-    Drawing the images of a class with replacement makes its hits binomial, so they are drawn as such.
-    """
-    if not len(totals):
-        return None
-    draws = rng.binomial(totals, hits / totals, size=(RATE_REPLICATES, len(totals)))
-    return _percentiles((draws / totals).mean(axis=1))
-
-
-def _auc(y: Ints, p: Floats, rng: np.random.Generator) -> tuple[float | None, list[float] | None]:
-    """AUC and its interval, the images of each class drawn again; `y` int64[n] sorted, `p` float64[n, K]."""
-    present = np.unique(y)
-    if len(present) < 2:
-        return None, None
-    targets = [1] if p.shape[1] == 2 else present.tolist()
-    auc = float(np.mean([roc_auc_score(y == target, p[:, target]) for target in targets]))
-
-    starts = np.searchsorted(y, present)
-    sizes = np.diff(np.append(starts, len(y)))
-    first, size = np.repeat(starts, sizes), np.repeat(sizes, sizes)  # of each image's class
-    scores = [_auc_of_draw(p[:, target], y == target) for target in targets]
-    replicates = np.empty(AUC_REPLICATES)
-    for i in range(AUC_REPLICATES):
-        draw = first + rng.integers(size)  # the class of every place stays, so `y` still holds
-        replicates[i] = np.mean([score(draw) for score in scores])
-    return auc, _percentiles(replicates)
-
-
-def _auc_of_draw(score: Floats, positive: NDArray[np.bool_]) -> Callable[[Ints], float]:
-    """A function: images drawn → AUC in time linear in n, since scores are ranked once, not once a draw."""
-    rank = np.unique(score, return_inverse=True)[1]
-    n_ranks, pairs = int(rank.max()) + 1, int(positive.sum()) * int((~positive).sum())
-
-    def auc(draw: Ints) -> float:
-        ups = np.bincount(rank[draw[positive]], minlength=n_ranks)
-        downs = np.bincount(rank[draw[~positive]], minlength=n_ranks)
-        return float(ups @ (np.cumsum(downs) - downs / 2)) / pairs  # Mann-Whitney: a tie counts half
-
-    return auc

@@ -14,14 +14,14 @@ SHOWN = 12  # fills a printed page with small pictures
 
 
 def most_confident(
-    task: Task, said: np.ndarray, probabilities: np.ndarray, names: Sequence[str], true: np.ndarray, shown: int = SHOWN
+    task: Task, said: np.ndarray, sure: np.ndarray, names: Sequence[str], true: np.ndarray, shown: int = SHOWN
 ) -> dict[str, Any]:
     """The test images that were answered wrongly with the highest probability of the answer.
 
     Args:
         task: of the images.
         said: (n,) index into `names` for each test image, or -1 for "unknown", which is no mistake here.
-        probabilities: (n, K) of each of the K names.
+        sure: (n,) probability of what was said.
         names: K classes; in a mixture of tasks those of all tasks.
         true: (n,) index into `names`.
         shown: entries at most.
@@ -31,7 +31,6 @@ def most_confident(
         class, and the `probability` of what was said, falling.
     """
     wrong = np.flatnonzero((said != true) & (said != UNKNOWN))
-    sure = probabilities[wrong, said[wrong]]
     files = task.table["file"].to_numpy()[task.rows("test")]
     rows = [
         {
@@ -39,9 +38,9 @@ def most_confident(
             "file": str(files[i]),
             "true": names[int(true[i])],
             "said": names[int(said[i])],
-            "probability": float(probabilities[i, said[i]]),
+            "probability": float(sure[i]),
         }
-        for i in wrong[np.argsort(-sure, kind="stable")][:shown]
+        for i in wrong[np.argsort(-sure[wrong], kind="stable")][:shown]
     ]
     return {"n": len(said), "wrong": len(wrong), "shown": rows}
 

@@ -14,6 +14,7 @@ from pathsearch.encoder import Encoder
 from pathsearch.expert import Expert
 from pathsearch.router import FALSE_REJECTION, Router, Territory, check_rate, pooled
 from pathsearch.runs import Run
+from pathsearch.same_encoder import described
 
 
 @dataclass(frozen=True)
@@ -109,18 +110,14 @@ def _territory(run: Run, false_rejection: float) -> Territory:
 def _load_experts(runs: Sequence[Run]) -> dict[str, Expert]:
     experts: dict[str, Expert] = {}
     for run in runs:
-        if not run.finished:
-            raise PathsearchError(f"run {run.name}: not finished; go on with it: pathsearch evolve … --resume")
+        run.verify()
         expert = Expert.load(run.expert_file)
         if expert.facts.task in experts:
             raise PathsearchError(f"run {run.name}: task {expert.facts.task!r} is named twice; give one run a task")
         experts[expert.facts.task] = expert
-    keys = {run.name: run.report()["encoder"]["key"] for run in runs}
-    if len(set(keys.values())) > 1:
-        about = "; ".join(
-            f"{run.name}: {e['name']}, {e['weights']}, {e['image_size']} px"
-            for run in runs
-            for e in [run.report()["encoder"]]
+    encoders = {run.name: run.report()["encoder"] for run in runs}
+    if len({about["key"] for about in encoders.values()}) > 1:
+        raise PathsearchError(
+            f"runs: expected runs that share one encoder, got {described(encoders)}; evolve them alike"
         )
-        raise PathsearchError(f"runs: expected runs that share one encoder, got {about}; evolve them alike")
     return experts

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from data_prep.manifest import Task
+from pathsearch.joint import newest
+from pathsearch.markdown import escaped, inline_code
 from pathsearch.model import Model
 from pathsearch.pictures import Preparation
 from pathsearch.router import FALSE_REJECTION
-from pathsearch.runs import Run, joint_report
+from pathsearch.runs import Run
 
 BASELINES = {"linear_probe": "linear probe", "random_path": "random paths (mean)", "full_grid": "full grid"}
 RATES = ("accuracy", "balanced_accuracy", "auc")
@@ -26,7 +28,7 @@ def card(model: Model, runs: Sequence[Run], tasks: Sequence[Task], preparation: 
         "## What it answers\n\n" + _answers(model, reports),
         "## Data\n\n" + "\n\n".join(_data(*each) for each in zip(tasks, reports, strict=True)),
         "## Encoder and preprocessing\n\n" + _encoder(model, preparation),
-        "## Numbers\n\n" + _numbers(reports, joint_report(runs)),
+        "## Numbers\n\n" + _numbers(reports, newest(runs, model)),
         "## Limits\n\n" + _limits(reports, tasks),
         "## Use\n\n" + _use(model, onnx),
     ]
@@ -40,28 +42,31 @@ def _answers(model: Model, reports: Sequence[dict[str, Any]]) -> str:
         rule = "the most probable class"
         if facts.threshold is not None:
             name = report["threshold"]["rule"]
-            rule = f"{_cell(facts.classes[1])} at a probability of {facts.threshold:.4g} or more ({name} on validation)"
-        classes = ", ".join(_cell(name) for name in facts.classes)
+            rule = (
+                f"{escaped(facts.classes[1])} at a probability of {facts.threshold:.4g} or more ({name} on validation)"
+            )
+        classes = ", ".join(escaped(name) for name in facts.classes)
         rows.append(f"| {task} | {classes} | {rule} | {model.experts[task].n_parameters():,} |")
     return "\n".join(rows)
 
 
 def _data(task: Task, report: dict[str, Any]) -> str:
     counts = {split: sum(row.values()) for split, row in task.info["counts"].items()}
+    images = ", ".join(f"{split} {n:,}" for split, n in counts.items())
     lines = [
-        f"**{task.name}.** {task.info['source']}. Licence: {task.info['licence']}.",
-        f"Split: {report['split_in_words']}. Images: {', '.join(f'{split} {n:,}' for split, n in counts.items())}.",
-        f"Preparation: `{json.dumps(task.info['options'], ensure_ascii=False)}`.",
-        *(f"Note: {note}." for note in task.info["notes"]),
+        f"**{task.name}.** {escaped(task.info['source'])}. Licence: {escaped(task.info['licence'])}.",
+        f"Split: {escaped(report['split_in_words'])}. Images: {images}.",
+        f"Preparation: {inline_code(json.dumps(task.info['options'], ensure_ascii=False))}.",
+        *(f"Note: {escaped(note)}." for note in task.info["notes"]),
     ]
-    return "\n".join(" ".join(str(line).split()) for line in lines)
+    return "\n".join(lines)
 
 
 def _encoder(model: Model, preparation: Preparation) -> str:
     about = model.encoder.identity
     maps = f"maps of the last {len(about['taps'])} stages" if "taps" in about else "maps"
     return (
-        f"{about['name']}, {about['weights']}, {about['image_size']} px, {maps} averaged to at most "
+        f"{escaped(about['name'])}, {escaped(about['weights'])}, {about['image_size']} px, {maps} averaged to at most "
         f"{about['map_size']} × {about['map_size']}; SHA-256 of the weights `{about['weights_sha256']}`.\n\n"
         f"New images: {preparation.in_words()}. Then the encoder's own: {about['preprocessing']}."
     )
@@ -71,7 +76,8 @@ def _numbers(reports: Sequence[dict[str, Any]], joint: dict[str, Any] | None) ->
     parts = ["On test images, which each run read once, at its end, with everything fixed; in brackets 95 % intervals."]
     for report in reports:
         rows = [
-            f"**{report['task']}**, split {report['split']}, n = {report['test']['n']:,}, seed {report['seed']}:\n",
+            f"**{report['task']}**, split {escaped(report['split'])}, n = {report['test']['n']:,}, "
+            f"seed {report['seed']}:\n",
             "| | accuracy | balanced accuracy | AUC |",
             "| --- | --- | --- | --- |",
             "| this expert | " + " | ".join(_rate(report["test"], rate) for rate in RATES) + " |",
@@ -80,8 +86,8 @@ def _numbers(reports: Sequence[dict[str, Any]], joint: dict[str, Any] | None) ->
             if row["test"]["n"]:
                 rows.append(f"| {BASELINES[key]} | " + " | ".join(_rate(row["test"], rate) for rate in RATES) + " |")
         recalls = report["test"]["recall_per_class"].items()
-        rows.append(f"\nRecall: {', '.join(f'{name} {_number(value)}' for name, value in recalls)}.")
-        parts += ["\n".join(rows), "\n".join(report["verdict"])]
+        rows.append(f"\nRecall: {', '.join(f'{escaped(name)} {_number(value)}' for name, value in recalls)}.")
+        parts += ["\n".join(rows), "\n".join(map(escaped, report["verdict"]))]
     if joint is not None:
         overall, routing = joint["overall"], joint["routing"]
         parts.append(
@@ -110,7 +116,7 @@ def _limits(reports: Sequence[dict[str, Any]], tasks: Sequence[Task]) -> str:
             default=None,
         )
         if worst is not None:
-            lines.append(f"{task.name}: of {_cell(worst[1])}, the class found least, {1 - worst[0]:.1%} are missed.")
+            lines.append(f"{task.name}: of {escaped(worst[1])}, the class found least, {1 - worst[0]:.1%} are missed.")
         apart = task.info["split"].get("groups_apart", True) and bool((task.table["group"] != "").any())
         if not apart:
             lines.append(
@@ -160,8 +166,3 @@ def _rate(row: dict[str, Any], name: str) -> str:
 
 def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.4f}"
-
-
-def _cell(name: str) -> str:
-    """A class name inside a Markdown table."""
-    return name.replace("|", "\\|")

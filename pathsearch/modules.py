@@ -1,7 +1,8 @@
 """Module kinds: small networks with an input and an output shape, registered by name.
 
 A new kind is a class with `__init__(self, in_shape, out_shape, size)` under `@register("name")`; nothing
-else in the package needs to know it. Shapes are without the batch: `(channels, height, width)` or `(width,)`.
+else in the package needs to know it (how one of your own comes in: see `plugins`). Shapes are without the
+batch: `(channels, height, width)` or `(width,)`.
 `size` is the kind's own measure of width, written after the name: `conv3x3-16`. A module that reads some of
 the channels only, an encoder's tap, says which: `conv3x3-16@512:896`.
 """
@@ -10,8 +11,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Callable, Sequence
-from itertools import accumulate, cycle, islice
+from collections.abc import Callable
 from math import prod
 from typing import Any
 
@@ -29,6 +29,8 @@ def register(name: str) -> Callable[[Any], Any]:
     """Enter a module kind under `name`, the part of a specification before the hyphen."""
 
     def enter(kind: Any) -> Any:
+        if not name or set(name) & set("-@:"):
+            raise ValueError(f"module kind: expected a name without -, @ and :, got {name!r}; rename it")
         if name in KINDS:
             raise ValueError(f"module kind {name!r} is registered twice; rename one of them")
         KINDS[name] = kind
@@ -52,12 +54,40 @@ def build(specification: str, in_shape: Shape, out_shape: Shape, generator: torc
         module = KINDS[name](in_shape, out_shape, int(size or 0))
     module.to_empty(device="cpu")
     initialise(module, generator)
+    if name not in BUILT_IN:
+        _try(name, module, in_shape, out_shape)
     return module
 
 
 @torch.no_grad()
+def _try(name: str, module: nn.Module, in_shape: Shape, out_shape: Shape) -> None:
+    """Run a kind that is not the package's own once, so that its faults are named before a search starts."""
+    if buffers := [key for key, _ in module.named_buffers()]:
+        raise PathsearchError(
+            f"module kind {name!r}: expected no buffers, which a forward pass could change, got {buffers[0]}; "
+            "use layer norm, which keeps no statistics"
+        )
+    try:
+        found = tuple(module(torch.zeros(2, *in_shape)).shape)
+    except Exception as error:
+        line = " ".join(str(error).split())
+        raise PathsearchError(f"module kind {name!r}: fails on an input of shape (2, {in_shape}): {line}") from error
+    if found != (2, *out_shape):
+        raise PathsearchError(
+            f"module kind {name!r}: expected an output of shape {(2, *out_shape)} for an input of "
+            f"{(2, *in_shape)}, got {found}; make `out_shape` its output's shape"
+        )
+
+
+@torch.no_grad()
 def initialise(module: nn.Module, generator: torch.Generator) -> None:
-    """Draw all weights of `module` afresh from `generator`: LeCun-uniform weights, zero biases, unit scales."""
+    """Draw all weights of `module` afresh from `generator`: LeCun-uniform weights, zero biases, unit scales.
+
+    A part with a method `draw(generator)` draws its own.
+
+    Raises:
+        PathsearchError: a part has parameters that no rule knows; they would stay whatever the memory held.
+    """
     for part in module.modules():
         if isinstance(part, (nn.Linear, nn.Conv2d)):
             bound = math.sqrt(3 / prod(part.weight.shape[1:]))
@@ -68,6 +98,13 @@ def initialise(module: nn.Module, generator: torch.Generator) -> None:
             part.reset_parameters()
         elif isinstance(part, Scale):
             part.scale.fill_(1.0)
+        elif callable(draw := getattr(part, "draw", None)):
+            draw(generator)
+        elif own := [key for key, _ in part.named_parameters(recurse=False)]:
+            raise PathsearchError(
+                f"module part {type(part).__name__}: no rule draws its parameter {own[0]!r}; give the class a method "
+                "`draw(generator)` that does, or build it of linear maps, convolutions and layer norms"
+            )
 
 
 def normalise(x: Tensor) -> Tensor:
@@ -257,51 +294,4 @@ def normalised(in_shape: Shape, out_shape: Shape, size: int) -> nn.Module:
     return _two_layers(in_shape, out_shape, size, nn.Sequential(nn.LayerNorm(size), nn.GELU()))
 
 
-# --- vocabularies: what each layer of a grid offers ------------------------------------------------------------
-
-# Kinds and sizes are mixed, and small stands beside large, so that a choice means something; see the design.
-MIXED_FIRST = (
-    "pool-4", "conv3x3-16", "conv1x1-4", "bottleneck-16", "pool",
-    "dilated-16", "conv1x1-32", "osa-16", "separable-16", "conv3x3-64",
-)  # fmt: skip
-MIXED_LATER = (
-    "skip", "gelu-64", "linear-4", "gated-64", "scale",
-    "relu", "gelu-16", "normalised-64", "linear", "gelu-256",
-)  # fmt: skip
-PAPER_CHANNELS = 16
-
-
-def vocabulary(
-    name: str, n_layers: int, n_modules: int, feature_shape: Shape, width: int, taps: Sequence[int] = ()
-) -> tuple[list[Shape], list[list[str]]]:
-    """What each layer of a grid is made of.
-
-    Args:
-        name: `mixed` (kinds and sizes differ) or `paper` (identical modules in a layer).
-        n_layers: L.
-        n_modules: M; a vocabulary shorter than that starts again.
-        feature_shape: (C, H, W) of the encoder's maps.
-        width: D, the length of the vectors between later layers.
-        taps: channels of each tap among the C of the features. With several, each first-layer module reads one: the
-            taps take turns, shifted by one where the vocabulary starts again, so that as many rounds as taps have
-            every kind on every tap.
-
-    Returns:
-        L + 1 shapes (input of each layer, output of the last) and L lists of M specifications.
-    """
-    vectors: list[Shape] = [(width,)] * n_layers
-    kinds: Sequence[Sequence[str]]
-    if name == "mixed":
-        kinds = [MIXED_FIRST] + [MIXED_LATER] * (n_layers - 1)
-    elif name == "paper":
-        kinds = [(f"conv3x3-{PAPER_CHANNELS}",)] + [("relu",)] * (n_layers - 1)
-        if n_layers > 1:
-            vectors[0] = (PAPER_CHANNELS, *feature_shape[1:])
-    else:
-        raise PathsearchError(f"modules: expected mixed or paper, got {name!r}; choose one of the two")
-    layers = [list(islice(cycle(layer), n_modules)) for layer in kinds]
-    if len(taps) > 1:
-        ends = list(accumulate(taps))
-        turns = [sum(divmod(place, len(kinds[0]))) % len(taps) for place in range(n_modules)]
-        layers[0] = [f"{kind}@{ends[t] - taps[t]}:{ends[t]}" for kind, t in zip(layers[0], turns, strict=True)]
-    return [feature_shape, *vectors], layers
+BUILT_IN = frozenset(KINDS)

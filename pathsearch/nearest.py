@@ -11,10 +11,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
+from pathsearch.choice import errors_of
 from pathsearch.config import RunSettings
 from pathsearch.features import Split
-from pathsearch.finalists import choose_smallest
 from pathsearch.fitness import fitnesses
+from pathsearch.one_error import choose_smallest
 from pathsearch.path import Path
 
 NEIGHBOURS = (1, 3, 5, 9, 15, 25, 51)
@@ -31,7 +32,7 @@ def choose(training: Split, validation: Split, settings: RunSettings) -> tuple[d
     log_p = [torch.from_numpy(np.log(_fitted(training, validation, k))) for k in several]
     nobody = Path.of([[0]])  # a name for errors
     scores = [fitnesses(p[None], validation.labels, settings.search.fitness, [nobody])[0].score for p in log_p]
-    at = choose_smallest(scores, [-k for k in several], len(validation))
+    at = choose_smallest(scores, [-k for k in several], errors_of(log_p, validation, settings)[1])
     kept = len(training) + (len(validation) if settings.training.refit else 0)
     facts = {
         "path": None,

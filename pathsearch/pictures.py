@@ -15,7 +15,8 @@ from torch import Tensor
 from data_prep.errors import BadData, PathsearchError
 from data_prep.images import GREY_MODES, SUFFIXES, Picture, read_image
 from data_prep.manifest import Task
-from pathsearch.features import load_images, pixels, square
+from data_prep.safe_images import FORMATS
+from pathsearch.views import pixels, square
 
 HEAT = ".heat.png"  # the end of a heat map's name: no image to be answered
 
@@ -50,11 +51,8 @@ class Preparation:
         Raises:
             BadData: a file is missing or does not decode.
         """
-        if isinstance(picture, Path):
-            if not picture.is_file():
-                raise BadData(f"{picture}: no such file; check its name")
-            if not self.sizes:
-                return load_images([picture], image_size)[0]
+        if isinstance(picture, Path) and not picture.is_file():
+            raise BadData(f"{picture}: no such file; check its name")
         mode = "L" if self.grey else "RGB"
         one = self.sizes[0] if len(self.sizes) == 1 else None
         image = read_image(picture, mode, one)
@@ -136,5 +134,5 @@ def _is_image_file(file: Path, folder: Path) -> bool:
 
 
 def _is_grey(file: Path) -> bool:
-    with Image.open(file) as image:
+    with Image.open(file, formats=tuple(FORMATS)) as image:  # its head only
         return image.mode in GREY_MODES

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import os
-from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from data_prep.errors import PathsearchError
 from data_prep.images import Picture
-from pathsearch.features import batch_size
+from pathsearch.ahead import ahead
+from pathsearch.features import AHEAD, batch_size
 from pathsearch.model import Answer, Model
 from pathsearch.pictures import Preparation, as_pictures
-
-AHEAD = 2  # batches that are being decoded, or are decoded and wait
+from pathsearch.views import stacked
 
 
 @dataclass(frozen=True)
@@ -66,7 +62,7 @@ class Predictor:
         """
         size = size or batch_size(self.model.encoder.settings.image_size)
         batch: list[tuple[str | int, Tensor | Failure]] = []
-        for decoded in self._decoded(pictures, AHEAD * size):
+        for decoded in ahead(self._load, enumerate(pictures), AHEAD * size):
             batch.append(decoded)
             if len(batch) == size:
                 yield from self._answered(batch)
@@ -81,34 +77,15 @@ class Predictor:
         whole = {i: one for i, (_, one) in enumerate(batch) if isinstance(one, Tensor)}
         answers: dict[int, Answer] = {}
         if whole:
-            images = torch.stack(
-                [one.permute(1, 2, 0) for one in whole.values()]
-            )  # as they lie in memory: a plain copy
-            said = self.model.answer(images.permute(0, 3, 1, 2), [batch[i][0] for i in whole])
+            said = self.model.answer(stacked(list(whole.values())), [batch[i][0] for i in whole])
             answers = dict(zip(whole, said, strict=True))
         for i, (_, one) in enumerate(batch):
             yield one if isinstance(one, Failure) else answers[i]
 
-    def _decoded(self, pictures: Iterable[Picture], ahead: int) -> Iterator[tuple[str | int, Tensor | Failure]]:
-        """Every picture's pixels in order, `ahead` of them under way in threads."""
-        coming: deque[tuple[str | int, Future[Tensor | Failure]]] = deque()
-        with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:  # Pillow decodes and resizes outside the GIL
-            try:
-                for number, picture in enumerate(pictures):
-                    source = str(picture) if isinstance(picture, Path) else number
-                    coming.append((source, pool.submit(self._load, picture, source)))
-                    if len(coming) > ahead:
-                        source, future = coming.popleft()
-                        yield source, future.result()
-                while coming:
-                    source, future = coming.popleft()
-                    yield source, future.result()
-            finally:
-                for _, future in coming:  # the listener has gone
-                    future.cancel()
-
-    def _load(self, picture: Picture, source: str | int) -> Tensor | Failure:
+    def _load(self, numbered: tuple[int, Picture]) -> tuple[str | int, Tensor | Failure]:
+        number, picture = numbered
+        source = str(picture) if isinstance(picture, Path) else number
         try:
-            return self.pixels(picture)
+            return source, self.pixels(picture)
         except (ValueError, OSError) as error:  # ours, and what odd pictures make Pillow raise
-            return Failure(source, " ".join(str(error).split()))
+            return source, Failure(source, " ".join(str(error).split()))

@@ -16,16 +16,18 @@ from pathsearch.decision import decide, fix_threshold
 from pathsearch.encoder import Encoder
 from pathsearch.expert import Expert
 from pathsearch.features import Features, Split, augmentation, split_in_words
-from pathsearch.finalists import standard_error
 from pathsearch.fitness import log_probabilities
 from pathsearch.grid import Grid, count
 from pathsearch.heritage import Heritage
+from pathsearch.intervals import WORDS
 from pathsearch.mistakes import most_confident
+from pathsearch.paired import paired
 from pathsearch.path import Path
 from pathsearch.reliability import calibration
 from pathsearch.reuse import of_run
+from pathsearch.run_verdict import run_verdict
 from pathsearch.search import SearchState
-from pathsearch.statistics import SURE, mcnemar, prior_shift
+from pathsearch.statistics import mcnemar, prior_shift
 from pathsearch.training import Trained
 
 
@@ -54,9 +56,9 @@ class _Said(NamedTuple):
     test: np.ndarray  # (n_test, K)
     threshold: float | None
 
-    def right(self, test: Split) -> np.ndarray:
-        """(n_test,) whether each test image got its class."""
-        return np.asarray(decide(self.test, self.threshold) == test.labels.numpy())
+    def answers(self) -> np.ndarray:
+        """(n_test,) the class that each test image got."""
+        return decide(self.test, self.threshold)
 
 
 def report(outcome: Outcome) -> dict[str, Any]:
@@ -68,21 +70,26 @@ def report(outcome: Outcome) -> dict[str, Any]:
         for name, several in sorted(outcome.rivals.items())
     }
     y_validation, y_test = validation.labels.numpy(), test.labels.numpy()
+    said = decide(own.test, own.threshold)
+    sure = own.test[np.arange(len(said)), said]
     labels = {"train": training.labels.numpy(), "val": y_validation, "test": y_test}
+    assessed = _assess(own.test, test, own.threshold, outcome.task)
+    measure = outcome.settings.search.fitness
     result = {
         **_circumstances(outcome),
+        "measure": measure,
+        "intervals": {**assessed["intervals"], "in_words": WORDS[assessed["intervals"]["method"]]},
         "validation": _assess(own.validation, validation, own.threshold, outcome.task),
-        "test": _assess(own.test, test, own.threshold, outcome.task),
+        "test": assessed,
         "baselines": {name: _baseline(several, outcome, validation, test) for name, several in rivals.items()},
-        "mcnemar": {name: _paired(own, several, test) for name, several in rivals.items()},
+        "paired": {name: _paired(measure, own, several, test) for name, several in rivals.items()},
+        "mcnemar": {name: _mcnemar(own, several, test) for name, several in rivals.items()},
         "calibration": calibration((y_validation, own.validation), (y_test, own.test)),
         "prior_shift": prior_shift(labels, outcome.task.classes),
-        "mistakes": most_confident(
-            outcome.task, decide(own.test, own.threshold), own.test, outcome.task.classes, y_test
-        ),
-        "finalists": _finalists(outcome, len(validation)),
+        "mistakes": most_confident(outcome.task, said, sure, outcome.task.classes, y_test),
+        "finalists": _finalists(outcome),
     }
-    return {**result, "verdict": verdict(result)}
+    return {**result, "verdict": run_verdict(result)}
 
 
 def _circumstances(outcome: Outcome) -> dict[str, Any]:
@@ -117,18 +124,22 @@ def _circumstances(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _finalists(outcome: Outcome, n: int) -> list[dict[str, Any]]:
+def _finalists(outcome: Outcome) -> list[dict[str, Any]]:
+    choice, best = outcome.choice, max(outcome.choice.scores)
     return [
         {
             "path": str(path),
             "parameters": outcome.grid.count_parameters(path, outcome.task.name),
             "validation_accuracy": result.accuracy,
             "validation_log_likelihood": result.log_likelihood,
-            "standard_error": standard_error(result.accuracy, n),
+            "score": choice.scores[i],  # of the measure that the search maximises; so are the errors
+            "standard_error": choice.errors[i],
+            "below_best": best - choice.scores[i],
+            "below_best_error": choice.gaps[i],
             "epochs": result.best_epoch,
-            "chosen": i == outcome.choice.chosen,
+            "chosen": i == choice.chosen,
         }
-        for i, (path, result) in enumerate(zip(outcome.choice.candidates, outcome.choice.results, strict=True))
+        for i, (path, result) in enumerate(zip(choice.candidates, choice.results, strict=True))
     ]
 
 
@@ -149,14 +160,27 @@ def _rival_said(name: str, trained: Trained, outcome: Outcome, validation: Split
     return _Said(name, count(trained.network), on_validation, on_test, threshold)
 
 
-def _paired(own: _Said, several: list[_Said], test: Split) -> dict[str, Any]:
+def _paired(measure: str, own: _Said, several: list[_Said], test: Split) -> dict[str, Any]:
+    """The expert against one baseline, or against each of several, by the measure that the search maximised."""
+    first, labels = (own.test, own.answers()), test.labels.numpy()
+    each = [
+        {"path": other.name, **paired(measure, labels, first, (other.test, other.answers()), test.groups)}
+        for other in several
+    ]
+    return each[0] if len(each) == 1 else {"each": each}
+
+
+def _mcnemar(own: _Said, several: list[_Said], test: Split) -> dict[str, Any]:
     """McNemar's test of the expert (b: only it is right) against one baseline (c), or against each of several."""
-    each = [{"path": other.name, **mcnemar(own.right(test), other.right(test))} for other in several]
+    labels = test.labels.numpy()
+    right = own.answers() == labels
+    each = [{"path": other.name, **mcnemar(right, other.answers() == labels)} for other in several]
     return each[0] if len(each) == 1 else {"each": each}
 
 
 def _assess(probabilities: np.ndarray, split: Split, threshold: float | None, task: Task) -> dict[str, Any]:
-    return metrics.evaluate(split.labels.numpy(), probabilities, task.classes, decide(probabilities, threshold))
+    answers = decide(probabilities, threshold)
+    return metrics.evaluate(split.labels.numpy(), probabilities, task.classes, answers, groups=split.groups)
 
 
 def _baseline(several: list[_Said], outcome: Outcome, validation: Split, test: Split) -> dict[str, Any]:
@@ -186,39 +210,3 @@ def _baseline(several: list[_Said], outcome: Outcome, validation: Split, test: S
 
 def _validation_probabilities(trained: Trained) -> np.ndarray:
     return trained.log_p.double().exp().numpy()
-
-
-def verdict(report: dict[str, Any]) -> list[str]:
-    """Plain sentences on the expert's test accuracy beside each baseline's."""
-    own = report["test"]["accuracy"]
-    low, high = report["test"]["ci95"]["accuracy"]
-    lines = []
-    for name, baseline in report["baselines"].items():
-        other = baseline["test"]["accuracy"]
-        if other is None:
-            continue
-        words = {
-            "linear_probe": "the linear probe",
-            "random_path": "the mean random path",
-            "full_grid": "the full grid",
-        }
-        if own > other:
-            relation = "beats" if other < low else "is above, but within its interval of,"
-        else:
-            relation = "does not beat"
-        lines.append(
-            f"The evolved path {relation} {words[name]} on test: {own:.4f} (95 % {low:.4f} to {high:.4f}) "
-            f"against {other:.4f}." + _mcnemar_words(report.get("mcnemar", {}).get(name, {}))
-        )
-    return lines
-
-
-def _mcnemar_words(row: dict[str, Any]) -> str:
-    """McNemar's test in words; of several networks, how many of them it tells from the expert."""
-    if "each" in row:
-        better = sum(one["p"] < SURE and one["b"] > one["c"] for one in row["each"])
-        worse = sum(one["p"] < SURE and one["b"] < one["c"] for one in row["each"])
-        return f" McNemar: better than {better} of {len(row['each'])} (p < {SURE:g}), worse than {worse}."
-    if row:
-        return f" McNemar: {row['b']} images only the path has right, {row['c']} only the other; p = {row['p']:.2g}."
-    return ""

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pathsearch.intervals import wilson
 from pathsearch.markdown import DASH, link, rate, table
-from pathsearch.metrics import wilson
 from pathsearch.published import INTER_PATIENT, INTER_PATIENT_NOTE
 from pathsearch.results_rows import Row, encoder_in_words, spread
 

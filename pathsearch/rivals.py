@@ -17,9 +17,9 @@ from pathsearch.choice import Choice, choose_path, scores_of
 from pathsearch.config import RunSettings, SearchSettings, TrainingSettings
 from pathsearch.decision import fix_threshold
 from pathsearch.features import Split
-from pathsearch.finalists import choose_smallest, finalists
+from pathsearch.finalists import finalists
 from pathsearch.fitness import Evaluator, SharedWeights, log_probabilities
-from pathsearch.folds import images_scored
+from pathsearch.folds import labels_scored
 from pathsearch.fresh import FreshWeights
 from pathsearch.fronts import front
 from pathsearch.grid import Grid, PathNetwork, count
@@ -164,8 +164,8 @@ def _searched(
 
     state = search(evaluator, grid.space, how, seed, size_of, None, on_generation, grid.rungs(how.rungs))
     alike = replace(settings, search=replace(how, pareto=arena.settings.search.pareto))  # controls pick as evolved does
-    n = images_scored(how, arena.training, arena.validation)
-    candidates = finalists(evaluator, state, size_of, alike, n)
+    labels = labels_scored(how, arena.training, arena.validation)
+    candidates = finalists(evaluator, state, size_of, alike, labels)
     sample = _sample(state, seed) if fidelity else []
     scores = evaluator.score(sample) if sample else []
     grid.load_state_dict(start)
@@ -272,8 +272,7 @@ def _restarted(entry: Entry, recipes: Sequence[Recipe | None]) -> Entry:
 
 def _best(arena: Arena, results: Sequence[Trained]) -> int:
     """The selection rule among networks of one size: the best."""
-    scores = scores_of(results, arena.validation, arena.settings)
-    return choose_smallest(scores, [1] * len(results), len(arena.validation))
+    return int(np.argmax(scores_of(results, arena.validation, arena.settings)))
 
 
 def _alone(arena: Arena, grid: Grid, path: Path, last: TrainingSettings, seed: int) -> Trained:

@@ -8,18 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from sklearn.covariance import OAS
 from torch import Tensor
 
 from data_prep.errors import PathsearchError
-from data_prep.whole_files import appears_whole
+from pathsearch.tensor_file import load_tensors, save_tensors
 
 UNKNOWN = -1
 FALSE_REJECTION = 0.01  # share of a task's own validation images beyond its threshold
 
 SPREAD_FLOOR = 0.05  # of the mean spread, as for the experts' features (`Standardiser`)
+AT_ONCE = 1 << 21  # differences of images and class means held at once, 16 MB: there may be thousands of both
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,10 @@ class Territory:
     def distance(self, pooled: Tensor) -> Tensor:
         """(n,) squared Mahalanobis distance to the nearest class mean."""
         x, centres = pooled.double() @ self.whiten, self.means @ self.whiten  # whitened once, not once a class
-        return (x[:, None] - centres).square().sum(-1).min(1).values
+        if torch.compiler.is_compiling():  # one graph for any number of images
+            return _nearest(x, centres)
+        images = max(1, AT_ONCE // max(1, centres.numel()))  # as differences: |x|² - 2xc + |c|² would cancel
+        return torch.cat([_nearest(part, centres) for part in x.split(images)])
 
     def log_density(self, distance: Tensor) -> Tensor:
         """(n,) log density at a `distance` from the nearest class mean, up to a constant that all tasks share."""
@@ -104,19 +106,23 @@ class Territory:
     def save(self, file: Path) -> None:
         """Write it whole."""
         numbers = torch.tensor([self.log_det, self.threshold], dtype=torch.float64)
-        with appears_whole(file) as part:
-            tensors = {"means": self.means, "whiten": self.whiten, "numbers": numbers, "validation": self.validation}
-            save_file(tensors, part)
+        tensors = {"means": self.means, "whiten": self.whiten, "numbers": numbers, "validation": self.validation}
+        save_tensors(file, tensors)
 
     @classmethod
     def load(cls, file: Path) -> Territory:
         """Read it back; raise `PathsearchError` if the file is missing or damaged."""
+        tensors, _ = load_tensors(file, "router file", "has its run finished?")
         try:
-            tensors = load_file(file)
             found = cls(tensors["means"], tensors["whiten"], *tensors["numbers"].tolist())
-            return replace(found, validation=tensors["validation"]) if "validation" in tensors else found
-        except (OSError, SafetensorError, KeyError) as error:
+        except (KeyError, TypeError) as error:
             raise PathsearchError(f"router file {file}: cannot be read ({error}); has its run finished?") from None
+        return replace(found, validation=tensors["validation"]) if "validation" in tensors else found
+
+
+def _nearest(x: Tensor, centres: Tensor) -> Tensor:
+    """(n,) squared distance of each of x (n, C) to the nearest of centres (K, C)."""
+    return (x[:, None] - centres).square().sum(-1).min(1).values
 
 
 def check_rate(false_rejection: float) -> None:

@@ -1,4 +1,4 @@
-"""The run directory: settings before work starts, a checkpoint every generation, files whole or not at all."""
+"""The run directory: settings before work starts, files whole or not at all, digests of all of them at the end."""
 
 from __future__ import annotations
 
@@ -10,20 +10,36 @@ import platform
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import Tensor
 
 from data_prep.errors import PathsearchError
-from data_prep.whole_files import appears_whole, write_json, write_text
+from data_prep.temporary import remove_litter
+from data_prep.whole_files import write_json, write_text
 from pathsearch.config import RunSettings
+from pathsearch.fields import check_fields
+from pathsearch.kept import GENERATION, TRAININGS, forget_trainings
+from pathsearch.sums import DUE, SUMS, check_sums, write_sums
 
 LIBRARIES = ("torch", "torchvision", "deap", "numpy", "scikit-learn", "safetensors", "pandas", "pillow")
+RESULTS = ("log.csv", "training.csv", "path.json", "expert.safetensors", "router.safetensors", "report.json")
+SUMMED = ("config.json", "env.json", *RESULTS)  # what a finished run's digests are of
+FIGURES = (
+    *("fitness_curve", "training_curve", "path_on_grid", "paths", "confusion_validation", "confusion_test"),
+    *("baselines", "finalists", "reliability"),
+)
+DRAWN = ("report.html", "pictures.json", *(f"{name}.{kind}" for name in FIGURES for kind in ("png", "svg")))
+RESTORE = "put a copy back, or make the run again with --overwrite"
+ENCODER = {"name": str, "weights": str, "image_size": int, "key": str}
+REPORT: dict[str, Any] = {  # what is read of a finished run's report.json, and its types
+    **dict.fromkeys(("task", "split", "split_in_words", "path"), str),
+    **{"seed": int, "encoder": ENCODER, "threshold": {"rule": str}, "parameters": {"expert": int, "full_grid": int}},
+    **{"test": {"n": int, "classes": list, "recall_per_class": dict, "ci95": dict}, "baselines": dict},
+    **{"verdict": list, "earlier_experts": list},
+}
 
 
 class Run:
@@ -31,15 +47,12 @@ class Run:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.config_file = folder / "config.json"
         self.lock_file = folder / ".lock"
-        self.checkpoint_file = folder / "checkpoint" / "generation.safetensors"
-        self.log_file = folder / "log.csv"
-        self.training_file = folder / "training.csv"
-        self.path_file = folder / "path.json"
-        self.expert_file = folder / "expert.safetensors"
-        self.router_file = folder / "router.safetensors"
-        self.report_file = folder / "report.json"
+        self.checkpoint_dir = folder / "checkpoint"
+        self.config_file, self.env_file = folder / "config.json", folder / "env.json"
+        files = (folder / name for name in RESULTS)
+        self.log_file, self.training_file, self.path_file, self.expert_file, self.router_file, self.report_file = files
+        self.sums_file = folder / SUMS
 
     @property
     def name(self) -> str:
@@ -48,28 +61,34 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        """Whether the report, which is written last, is there."""
-        return self.report_file.is_file()
+        """Whether the last file is there: the digests, or the report in a run of an earlier version, which has none."""
+        return self.sums_file.is_file() or (self.report_file.is_file() and not self._digests_due())
+
+    @property
+    def sealed(self) -> bool:
+        """Whether digests say if a file of the run was damaged; runs of earlier versions have none."""
+        return self.sums_file.is_file()
 
     def open(self, settings: RunSettings, *, resume: bool, overwrite: bool) -> None:
-        """Make the directory, or go back into it, and write `config.json` and `env.json`.
+        """Make the directory, or go back into it, and write `env.json` and `config.json`.
 
         Raises:
             PathsearchError: the directory is taken, or `resume` finds other settings in it.
         """
-        if self.config_file.exists() and not overwrite:
-            if not resume:
-                state = "a finished run" if self.finished else "an unfinished run"
-                raise PathsearchError(
-                    f"run {self.folder} already holds {state}; go on with --resume, start again with --overwrite, "
-                    "or give another --run-name, --seed or --runs-dir"
-                )
-            self._check_same(settings)
-            return
+        if is_comparison(self.folder):
+            raise PathsearchError(f"run {self.folder}: expected a run, got a comparison; give another --run-name")
         if overwrite:
             self._clear()
-        write_json(self.config_file, settings.to_dict())
-        write_json(self.folder / "env.json", environment())
+        if self.config_file.exists():
+            self._go_back(settings, resume)
+        elif left := [name for name in (*RESULTS, SUMS) if (self.folder / name).exists()]:
+            raise PathsearchError(
+                f"run {self.folder}: holds {left[0]} of a run, but no config.json that says of which; "
+                "start again with --overwrite, or give another --run-name"
+            )
+        else:
+            write_json(self.env_file, environment())
+            self._write_config(settings)
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -83,51 +102,95 @@ class Run:
                 f"run {self.name}: another process is at work in it; wait for it, or give another --run-name or --seed"
             ) from None
 
+    def seal(self) -> None:
+        """Write the digests of every file, which makes the run a finished one."""
+        write_sums(self.folder, SUMMED)
+
+    def verify(self) -> None:
+        """Refuse a run that is not finished, or of which a file is not what was written.
+
+        Everything that reads a finished run begins here. A run of an earlier version has no digests to verify.
+
+        Raises:
+            PathsearchError: names the file.
+        """
+        if self.sealed:
+            check_sums(self.folder, SUMMED, RESTORE)
+        elif not self.finished:
+            lost = f" (or its {SUMS} was lost)" if self.report_file.is_file() else ""
+            raise PathsearchError(f"run {self.name}: not finished{lost}; go on with it: pathsearch evolve … --resume")
+
+    def settings(self) -> RunSettings:
+        """The settings that the run was started with; of a finished run, verified."""
+        if self.sealed:
+            self.verify()
+        values = read_json(self.config_file)
+        values.pop(DUE, None)
+        check_fields(values, {"task": str, "split": str}, self.config_file)
+        try:
+            settings = RunSettings.from_dict(values)
+        except (PathsearchError, TypeError, AttributeError) as error:
+            why = str(error).removeprefix("config.json: ")
+            raise PathsearchError(f"{self.config_file}: {why}; restore the file, or start with --overwrite") from None
+        if not isinstance(settings.grown_from, str | None):
+            raise PathsearchError(f"{self.config_file}: grown_from: expected the name of a run; restore the file")
+        return settings
+
+    def report(self) -> dict[str, Any]:
+        """The finished run's report, verified."""
+        self.verify()
+        report = read_json(self.report_file)
+        check_fields(report, REPORT, self.report_file)
+        return report
+
+    def _go_back(self, settings: RunSettings, resume: bool) -> None:
+        """Go on with the run that is there."""
+        if not resume:
+            state, on = "an unfinished run", "go on with --resume"
+            if self.finished:
+                state, on = "a finished run", "show its report with --resume"
+            raise PathsearchError(
+                f"run {self.folder} already holds {state}; {on}, start again with --overwrite, "
+                "or give another --run-name, --seed or --runs-dir"
+            )
+        if self.finished:
+            self.verify()
+            forget_trainings(self.checkpoint_dir)  # a kill may have come before
+        self._check_same(settings)
+        if not self.finished and not (self._digests_due() and self.env_file.is_file()):  # begun by an earlier version
+            write_json(self.env_file, environment())
+            self._write_config(settings)
+
+    def _write_config(self, settings: RunSettings) -> None:
+        write_json(self.config_file, {**settings.to_dict(), DUE: SUMS})
+
+    def _digests_due(self) -> bool:
+        """Whether the run is of a version that writes digests; a config that cannot be read is of no other."""
+        try:
+            return DUE in read_json(self.config_file)
+        except PathsearchError:
+            return True
+
     def _check_same(self, settings: RunSettings) -> None:
-        before, now = self.settings().to_dict(), settings.to_dict()
-        for key, value in _flat(now).items():
-            if _flat(before).get(key) != value:
+        before, now = _flat(self.settings().to_dict()), _flat(settings.to_dict())
+        for key, value in now.items():
+            if before.get(key) != value:
                 remedy = "put the old weights back" if key == "encoder_key" else "give the options it was started with"
                 raise PathsearchError(
-                    f"--resume {self.name}: {key} was {_flat(before).get(key)!r}, now {value!r}; "
-                    f"{remedy}, or --overwrite"
+                    f"--resume {self.name}: {key} was {before.get(key)!r}, now {value!r}; {remedy}, or --overwrite"
                 )
 
     def _clear(self) -> None:
-        for file in [
-            self.report_file,
-            *self.folder.glob("*"),
-            self.checkpoint_file,
-        ]:  # unfinished from the first step
-            if file.is_file() and file != self.lock_file:
-                file.unlink()
+        """Remove what a run writes, and nothing else, in an order that a kill may cut off anywhere.
 
-    def settings(self) -> RunSettings:
-        """The settings that the run was started with."""
-        return RunSettings.from_dict(read_json(self.config_file))
-
-    def report(self) -> dict[str, Any]:
-        """The finished run's report."""
-        return read_json(self.report_file)
-
-    def save_checkpoint(self, state: dict[str, Any], tensors: dict[str, Tensor]) -> None:
-        """Save a generation in one file, so that a kill at any moment leaves the last whole one."""
-        flat = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        with appears_whole(self.checkpoint_file) as part:
-            save_file(flat, part, metadata={"state": json.dumps(state)})
-
-    def load_checkpoint(self) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
-        """The last saved generation, or None if there is none."""
-        if not self.checkpoint_file.exists():
-            return None
-        try:
-            with safe_open(self.checkpoint_file, "pt") as opened:
-                state = json.loads(opened.metadata()["state"])
-                return state, {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-        except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-            raise PathsearchError(
-                f"checkpoint {self.checkpoint_file}: cannot be read ({error}); start the run again with --overwrite"
-            ) from None
+        First what a search goes on from, so that no later run finds it; then the digests, so that the run is
+        unfinished from there on; its settings last.
+        """
+        names = (SUMS, *reversed(RESULTS), *DRAWN, "env.json", "config.json")
+        trainings = sorted(self.checkpoint_dir.glob(TRAININGS))
+        for file in (self.checkpoint_dir / GENERATION, *trainings, *(self.folder / name for name in names)):
+            remove_litter(file.parent, file.name)
+            file.unlink(missing_ok=True)
 
 
 def write_table(file: Path, rows: Sequence[dict[str, Any]]) -> None:
@@ -145,11 +208,22 @@ def read_json(file: Path) -> dict[str, Any]:
         value = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise PathsearchError(f"{file}: no such file; is {file.parent} a run that was started?") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise PathsearchError(f"{file}: not readable as JSON ({error}); make the run again") from None
     if not isinstance(value, dict):
         raise PathsearchError(f"{file}: expected a JSON object, got {type(value).__name__}; make the run again")
     return value
+
+
+def named_run(runs_dir: Path, name: str) -> Run:
+    """The run called `name` in `runs_dir`, whether it is there or not; a name that leads elsewhere is refused."""
+    plain = name == Path(name).name == PureWindowsPath(name).name and name.isprintable()
+    if not name or not plain or name.startswith("."):
+        raise PathsearchError(
+            f"run name: expected that of a folder in {runs_dir}, without slashes and no dot before it, got {name!r}; "
+            "give another --run-name"
+        )
+    return Run(runs_dir / name)
 
 
 def find_run(runs_dir: Path, name: str) -> Run:
@@ -163,7 +237,9 @@ def find_run(runs_dir: Path, name: str) -> Run:
 
 def all_runs(runs_dir: Path) -> list[Run]:
     """Every task run under `runs_dir`, finished or not, by name."""
-    return [Run(file.parent) for file in sorted(runs_dir.glob("*/config.json")) if not is_comparison(file.parent)]
+    folders = {file.parent for name in ("config.json", SUMS) for file in runs_dir.glob(f"*/{name}")}
+    runs = sorted(folder for folder in folders if not is_comparison(folder))
+    return [Run(folder) for folder in runs if (folder / "config.json").is_file() or not is_joint(folder)]
 
 
 def is_comparison(folder: Path) -> bool:
@@ -171,33 +247,49 @@ def is_comparison(folder: Path) -> bool:
     return (folder / "parts").is_dir()
 
 
-def newest_finished(runs_dir: Path) -> list[Run]:
-    """The newest finished run of each task that shares an encoder with the newest finished run of all."""
-    finished = sorted(
-        (run for run in all_runs(runs_dir) if run.finished),
-        key=lambda run: run.report_file.stat().st_mtime,
-        reverse=True,
-    )
-    if not finished:
-        raise PathsearchError(f"no finished run in {runs_dir}; make one with `pathsearch evolve --task NAME`")
-    reports = [run.report() for run in finished]
-    shared = reports[0]["encoder"]["key"]
+def is_joint(folder: Path) -> bool:
+    """Whether a directory is that of a joint evaluation."""
+    return folder.name.startswith("joint-")
+
+
+def newest_finished(runs_dir: Path) -> tuple[list[Run], dict[str, str]]:
+    """The newest finished run of each task that shares an encoder with the newest finished run of all.
+
+    Returns:
+        The runs by task, and the names of those that were left out, each with the reason: unfinished, damaged, or of
+        another encoder. Older runs of a task on the same encoder are not named.
+    """
+    reports, left_out = {}, {}
+    for run in sorted(all_runs(runs_dir), key=_age):
+        try:
+            reports[run] = run.report()
+        except PathsearchError as error:
+            left_out[run.name] = str(error) if run.finished else "not finished"
+    if not reports:
+        why = "".join(f"; {name}: {reason}" for name, reason in left_out.items() if reason != "not finished")
+        raise PathsearchError(f"no finished run in {runs_dir}; make one with `pathsearch evolve --task NAME`{why}")
+    shared = next(iter(reports.values()))["encoder"]
     newest: dict[str, Run] = {}
-    for run, report in zip(finished, reports, strict=True):
-        if report["encoder"]["key"] == shared:
+    for run, report in reports.items():
+        about = report["encoder"]
+        if about["key"] == shared["key"]:
             newest.setdefault(report["task"], run)
-    return [newest[task] for task in sorted(newest)]
+        else:
+            left_out[run.name] = f"another encoder: {about['name']}, {about['weights']}, {about['image_size']} px"
+    return [newest[task] for task in sorted(newest)], left_out
 
 
-def joint_report(runs: Sequence[Run]) -> dict[str, Any] | None:
-    """The newest joint evaluation, beside them, of exactly these runs as they are; None if there is none."""
-    names = {run.report()["task"]: run.name for run in runs}
-    made = max(run.report_file.stat().st_mtime for run in runs)
-    files = {file for run in runs for file in run.folder.absolute().parent.glob("joint-*/report.json")}
-    for file in sorted(files, key=lambda file: file.stat().st_mtime, reverse=True):
-        if file.stat().st_mtime >= made and (report := read_json(file)).get("runs") == names:
-            return report
-    return None
+def _age(run: Run) -> float:
+    return -run.report_file.stat().st_mtime if run.report_file.is_file() else 0.0
+
+
+def unsealed(runs: Sequence[Run]) -> list[str]:
+    """A line for each of these finished runs whose files could not be verified."""
+    return [
+        f"run {run.name}: of an earlier version, without {SUMS}: damage to its files would go unseen"
+        for run in runs
+        if not run.sealed
+    ]
 
 
 def environment() -> dict[str, Any]:

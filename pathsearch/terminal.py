@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +16,29 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 IMBALANCED = 3  # times as many images: above, a path can score well and miss most of the smallest class
+COUNTS_EVERY = 10  # seconds between two lines of a count, where lines stand for bars
 
 errors = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
 class Terminal:
-    """Progress on standard error, results on standard output; with `--json` all but the one object on the former."""
+    """Progress on standard error, results on standard output; with `--json` all but the one object on the former.
+
+    On a terminal progress is bars, elsewhere plain lines: one a stage, one a noted step, and counts now and then.
+    """
 
     def __init__(self, as_json: bool = False) -> None:
         self.as_json = as_json
         self.results = errors if as_json else Console(highlight=False, soft_wrap=True, emoji=False)
         self._progress: Progress | None = None
         self._bar: Any = None
+        self._began = self._line_at = time.monotonic()
+        self._stage, self._total = "", 0
+        self._held = ""  # the first line, until something is done: most mistakes are found before, and are one line
 
     @contextmanager
     def progress(self) -> Iterator[Terminal]:
-        """Show bars while the block runs; nothing where standard error is no terminal."""
+        """Tell of stages and steps while the block runs."""
         columns = (
             TextColumn("{task.description:<10}"),
             BarColumn(),
@@ -51,16 +60,45 @@ class Terminal:
             before = self._progress.tasks[self._bar]
             self._progress.update(self._bar, completed=before.total or before.completed, total=before.total or 1)
         self._bar = self._progress.add_task(name, total=total or None, note="")
+        first, self._stage, self._total = not self._stage, name, total
+        self._line(held=first)
 
     def advance(self, done: int, note: str = "") -> None:
-        """Set the steps done in the stage."""
+        """Set the steps done in the stage; a noted step is always told."""
         if self._progress is not None and self._bar is not None:
             self._progress.update(self._bar, completed=done, note=note)
+            self._release()
+            if note or self._due():
+                self._line(done, note)
 
-    def count(self, done: int, total: int) -> None:
-        """Set steps done and their number at once, for stages that learn it on the way."""
+    def count(self, done: int, total: int, note: str = "") -> None:
+        """Set steps done and their number at once, for stages that learn it on the way; told now and then."""
         if self._progress is not None and self._bar is not None:
-            self._progress.update(self._bar, completed=done, total=total)
+            self._progress.update(self._bar, completed=done, total=total or None, note=note)
+            self._total = total
+            self._release()
+            if self._due():
+                self._line(done, note)
+
+    def _due(self) -> bool:
+        return time.monotonic() - self._line_at >= COUNTS_EVERY
+
+    def _release(self) -> None:
+        if self._held:
+            errors.print(self._held, markup=False)
+        self._held = ""
+
+    def _line(self, done: int | None = None, note: str = "", held: bool = False) -> None:
+        """One line for a log file: time so far, stage, steps done, note."""
+        if errors.is_terminal:
+            return
+        self._release()
+        self._line_at = time.monotonic()
+        so_far = timedelta(seconds=int(self._line_at - self._began))
+        steps = "" if done is None else f"{done} of {self._total}" if self._total else f"{done}"
+        self._held = f"{so_far}  {self._stage:<10}  {steps:<9}  {note}".rstrip()
+        if not held:
+            self._release()
 
     def say(self, line: str = "") -> None:
         """Print one line for a person."""

@@ -1,11 +1,13 @@
-"""A comparison in plain sentences: what the evolved path beats, what it does not, and what was not asked."""
+"""A comparison in plain sentences: than what the evolved path is better or worse, and what was not asked."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from pathsearch.measure import NAMES as MEASURES
 from pathsearch.rivals import SAMPLE
-from pathsearch.statistics import FEWEST_SEEDS, SURE
+from pathsearch.standing import BETTER, UNDECIDED, WORSE, how_many, p_in_words, standing, told
+from pathsearch.statistics import FEWEST_SEEDS, SURE, correct, over_seeds
 
 NAMES = {
     "evolved": "evolved path",
@@ -19,15 +21,20 @@ NAMES = {
 }
 
 ONE = ("ladder", "full_grid", "linear_probe")  # of which there is one: they take an article
+PATH = "the evolved path"
 SAMPLE_WORDS = f"{SAMPLE} visited paths a seed at most"
 
 
 def verdict(report: dict[str, Any]) -> list[str]:
-    """Which controls the evolved path beats on test, in accuracy and in size, and whether fitness ranks truly."""
+    """How the evolved path stands to each control on test, by the measure that was maximised and by size.
+
+    Also whether fitness ranks truly. A report of an earlier version is read anew.
+    """
     seeds = len(report["seeds"])
     if report["methods"]["evolved"]["test"]["accuracy"]["mean"] is None:
         return ["There are no test images: nothing was compared on test."]
-    lines = [_accuracy(report, method) for method in report["against"]]
+    measure, rows = on_measure(report)
+    lines = [_against(report, method, measure, row) for method, row in rows.items()]
     for split in report["fronts"]["against"]:
         lines += [_fronts(report["fronts"], split), _above_largest_class(report["fronts"], split)]
     if report["equivalence"] is not None:
@@ -45,15 +52,40 @@ def verdict(report: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _accuracy(report: dict[str, Any], method: str) -> str:
-    own, other = (report["methods"][name]["test"]["accuracy"] for name in ("evolved", method))
-    row, seeds = report["against"][method], len(report["seeds"])
-    images = sum(one["p"] < SURE and one["b"] > one["c"] for one in row["mcnemar"])
-    worse = sum(one["p"] < SURE and one["b"] < one["c"] for one in row["mcnemar"])
-    test = f"paired t-test p = {row['p_holm']:.2g} after Holm" if row["p_holm"] is not None else "no test over seeds"
+def on_measure(report: dict[str, Any]) -> tuple[str, dict[str, dict[str, Any]]]:
+    """The measure that the search maximised, and the evolved path's test over seeds against each control by it."""
+    settings = report.get("budget", {}).get("settings", {})  # where earlier reports have the measure
+    measure = report.get("measure") or settings.get("search", {}).get("fitness", "accuracy")
+    if measure == "accuracy":
+        return measure, dict(report["against"])
+    rates = {method: [one["test"][measure] or 0.0 for one in row["each"]] for method, row in report["methods"].items()}
+    rows = {method: over_seeds(rates["evolved"], rates[method]) | {"p_holm": None} for method in report["against"]}
+    correct(rows)
+    return measure, rows
+
+
+def _against(report: dict[str, Any], method: str, measure: str, row: dict[str, Any]) -> str:
+    own, other = (report["methods"][name]["test"][measure] for name in ("evolved", method))
+    clause = told(PATH, _named(method), row["difference"], row["p_holm"])
+    test = "no test over seeds"
+    if row["p_holm"] is not None:
+        test = f"paired t-test over {len(report['seeds'])} seeds {p_in_words(row['p_holm'])} after Holm"
     return (
-        f"The evolved path {_relation(row)} {_named(method)} on test: {_words(own)} against {_words(other)} ({test}); "
-        f"McNemar's test favours it on {images} of {seeds} seeds, the other on {worse}."
+        f"On test, {clause}: {MEASURES[measure]} {_words(own)} against {_words(other)}; {test}; "
+        f"{_seed_by_seed(report['against'][method])}."
+    )
+
+
+def _seed_by_seed(row: dict[str, Any]) -> str:
+    """The tests on the test images at each seed; reports of earlier versions have McNemar's alone."""
+    if "paired" in row:
+        tests, answers = "the paired test", [standing(one["difference"] or 0, one["p"]) for one in row["paired"]]
+    else:
+        tests, answers = "McNemar's test", [standing(one["b"] - one["c"], one["p"]) for one in row["mcnemar"]]
+    n = how_many(answers)
+    return (
+        f"by {tests} on the images it is better at {n[BETTER]} of {len(answers)} seeds, worse at {n[WORSE]}, and at "
+        f"{n[UNDECIDED]} no difference is shown"
     )
 
 
@@ -62,7 +94,7 @@ def _fronts(fronts: dict[str, Any], split: str) -> str:
     volumes = {method: row["hypervolume"][split] for method, row in fronts["methods"].items()}
     return (
         f"Accuracy against parameters on {split}: the evolved front's hypervolume, {_words(volumes['evolved'], 3)}, "
-        f"{_others(volumes, fronts['against'][split])}."
+        f"is {_others(volumes, fronts['against'][split])}."
     )
 
 
@@ -72,16 +104,18 @@ def _above_largest_class(fronts: dict[str, Any], split: str) -> str:
     volumes = {method: row[split] for method, row in found["hypervolume"].items()}
     return (
         f"Counted from {found['accuracy'][split]:.3f}, the largest class's share of {split}, in place of the linear "
-        f"probe's accuracy, that hypervolume is {_words(volumes['evolved'], 3)}, and it "
+        f"probe's accuracy, that hypervolume, {_words(volumes['evolved'], 3)}, is "
         f"{_others(volumes, found['against'][split])}."
     )
 
 
 def _others(volumes: dict[str, Any], against: dict[str, Any]) -> str:
+    words = {BETTER: "larger than", WORSE: "smaller than", UNDECIDED: "not shown to differ from"}
     others = []
     for method, row in against.items():
-        p = "" if row["p_holm"] is None else f", p = {row['p_holm']:.2g}"
-        others.append(f"{_relation(row)} that of {_named(method)} ({_words(volumes[method], 3)}{p})")
+        p = "" if row["p_holm"] is None else f", {p_in_words(row['p_holm'])}"
+        clause = words[standing(row["difference"], row["p_holm"])]
+        others.append(f"{clause} that of {_named(method)} ({_words(volumes[method], 3)}{p})")
     return "; ".join(others)
 
 
@@ -96,12 +130,6 @@ def _equivalence(found: dict[str, Any]) -> str:
         f"The evolved path {said} {margin} of the full grid: {gap} (90 % interval {low:+.2f} to {high:+.2f}, "
         f"equivalence p = {row['p']:.2g})."
     )
-
-
-def _relation(row: dict[str, Any]) -> str:
-    if row["p_holm"] is not None and row["p_holm"] < SURE:
-        return "beats" if row["difference"] > 0 else "is worse than"
-    return "does not beat" if row["difference"] <= 0 else "is above, but not beyond the luck of seeds,"
 
 
 def _named(method: str) -> str:

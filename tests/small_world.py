@@ -26,6 +26,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors import safe_open
 from threadpoolctl import threadpool_limits
 from torchvision import models
 
@@ -36,7 +37,9 @@ from pathsearch import evolve as evolving
 from pathsearch.config import EncoderSettings, GridSettings, RunSettings, SearchSettings, TrainingSettings
 from pathsearch.encoder import Encoder
 from pathsearch.heritage import Heritage
+from pathsearch.kept import GENERATION
 from pathsearch.runs import Run
+from pathsearch.sums import DUE
 from pathsearch.teller import Silent
 
 SIZE = 48  # pixels: SqueezeNet's maps are 2 × 2
@@ -59,10 +62,10 @@ def scratch() -> Path:
 
 
 @contextmanager
-def refused(match: str) -> Iterator[None]:
+def refused(match: str) -> Iterator[pytest.ExceptionInfo[PathsearchError]]:
     """The block must end in a `PathsearchError` of one line that matches."""
     with pytest.raises(PathsearchError, match=match) as caught:
-        yield
+        yield caught
     assert "\n" not in str(caught.value)
 
 
@@ -217,6 +220,22 @@ def copied(run: Run, folder: Path) -> Run:
     return Run(folder / run.name)
 
 
+def generation_of(run: Run) -> dict[str, Any]:
+    """Where the search of a run stood at its last kept generation."""
+    with safe_open(run.checkpoint_dir / GENERATION, "pt") as opened:
+        state: dict[str, Any] = json.loads(opened.metadata()["pathsearch"])["state"]
+    return state
+
+
+def earlier(run: Run) -> Run:
+    """Make of a finished run one of an earlier version, which wrote no digests."""
+    run.sums_file.unlink()
+    config = json.loads(run.config_file.read_text())
+    del config[DUE]
+    run.config_file.write_text(json.dumps(config))
+    return run
+
+
 def log_rows(run: Run) -> list[dict[str, str]]:
     """The rows of log.csv, times apart."""
     with run.log_file.open(newline="") as stream:
@@ -303,6 +322,11 @@ def command(arguments: Sequence[str], folder: Path, kill: tuple[str, int] | None
 
 def plant_kill(where: str, number: int) -> None:
     """Make the `number`-th call of the function at `module:attribute` a `kill -9` of this process."""
+    plant(where, number, lambda: os.kill(os.getpid(), signal.SIGKILL))
+
+
+def plant(where: str, number: int, happens: Callable[[], Any]) -> None:
+    """Let something happen in this process at the `number`-th call of the function at `module:attribute`."""
     module, _, attribute = where.partition(":")
     owner: Any = importlib.import_module(module)
     *owners, last = attribute.split(".")
@@ -315,7 +339,7 @@ def plant_kill(where: str, number: int) -> None:
         nonlocal calls
         calls += 1
         if calls == number:
-            os.kill(os.getpid(), signal.SIGKILL)
+            happens()
         return original(*arguments, **options)
 
     setattr(owner, last, counting)

@@ -79,9 +79,9 @@ def test_mistakes_by_hand():
     true = np.zeros(len(files), int)
     said = true.copy()
     said[[1, 3, 5, 7]] = (1, 1, 1, -1)  # three wrong, one unknown
-    probabilities = np.tile([0.9, 0.1], (len(files), 1))
-    probabilities[[1, 3, 5], 1] = (0.6, 0.8, 0.6)
-    found = most_confident(blobs, said, probabilities, ["small", "large"], true, shown=2)
+    sure = np.full(len(files), 0.9)
+    sure[[1, 3, 5]] = (0.6, 0.8, 0.6)
+    found = most_confident(blobs, said, sure, ["small", "large"], true, shown=2)
     assert (found["n"], found["wrong"]) == (len(files), 3)
     assert [(row["file"], row["probability"]) for row in found["shown"]] == [(files[3], 0.8), (files[1], 0.6)]
     assert {(row["task"], row["true"], row["said"]) for row in found["shown"]} == {("blobs", "small", "large")}

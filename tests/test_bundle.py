@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -44,11 +46,18 @@ def mine(tmp_path) -> Path:
     return out
 
 
+def own_digest(index: dict[str, Any]) -> str:
+    """What the index must say of itself: of everything in it but that."""
+    rest = {key: value for key, value in index.items() if key != "sha256"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+
+
 def rewrite(folder: Path, change) -> None:
     """Change the index of a bundle in place."""
     file = folder / bundle.INDEX
     index = json.loads(file.read_text())
     change(index)
+    index["sha256"] = own_digest(index)
     file.write_text(json.dumps(index))
 
 
@@ -114,6 +123,7 @@ def test_weights_of_a_file_are_always_inside(tmp_path, monkeypatch):
     config = json.loads(run.config_file.read_text())
     config["encoder"]["weights"] = str(weights)
     run.config_file.write_text(json.dumps(config))
+    run.seal()
     index = write(tmp_path / "out", runs=[run])
     weights.unlink()
     assert index["encoder_weights"] == "encoder.safetensors"
@@ -127,9 +137,11 @@ def test_precision_travels(tmp_path):
     config, report = json.loads(run.config_file.read_text()), run.report()
     config["encoder"]["precision"] = "bfloat16"
     run.config_file.write_text(json.dumps(config))
+    run.seal()
     rough = Encoder(run.settings().encoder)
     report["encoder"] = {**rough.identity, "key": rough.key}  # as if the expert had been made with it
     run.report_file.write_text(json.dumps(report))
+    run.seal()
     write(tmp_path / "out", runs=[run])
     loaded = bundle.load(tmp_path / "out", CPU).model.encoder
     assert loaded.settings.precision == "bfloat16"
@@ -172,6 +184,7 @@ def test_runs_that_do_not_belong_together_are_refused(tmp_path):
     report = other.report()
     report["encoder"]["key"] = "another"
     other.report_file.write_text(json.dumps(report))
+    other.seal()
     with refused("expected runs that share one encoder"):
         write(tmp_path / "out", runs=[finished("stripes"), other])
     assert not (tmp_path / "out").exists()
@@ -181,6 +194,7 @@ def test_a_task_prepared_otherwise_since_is_refused(tmp_path):
     run = copied(finished("blobs"), tmp_path)
     config = json.loads(run.config_file.read_text())
     run.config_file.write_text(json.dumps(config | {"data": "of before"}))
+    run.seal()
     with refused("run blobs: task 'blobs' was prepared differently since"):
         write(tmp_path / "out", runs=[run])
 
@@ -248,6 +262,42 @@ def test_names_that_lead_out_of_the_bundle_are_refused(mine, name):
     rewrite(mine, lambda index: index["files"].update({name: "0"}))
     with refused("expected names of files inside it, got .*; do not use it"):
         bundle.load(mine, CPU)
+
+
+@pytest.mark.parametrize("source", ["/etc/hostname", "../outside", "w.safetensors", "encoder.safetensors/", 3])
+def test_encoder_weights_are_inside_or_known_by_name(mine, source):
+    rewrite(mine, lambda index: index.update(encoder_weights=source))
+    with refused("encoder_weights: expected encoder.safetensors, imagenet or random, got .*; do not use it"):
+        bundle.load(mine, CPU)
+
+
+def test_encoder_weights_inside_need_a_digest(tmp_path):
+    write(tmp_path / "out", with_encoder=True)
+    rewrite(tmp_path / "out", lambda index: index["files"].pop("encoder.safetensors"))
+    with refused("lacks or garbles 'digest of encoder.safetensors'"):
+        bundle.load(tmp_path / "out", CPU)
+
+
+@pytest.mark.parametrize("name", ["experts/blobs.safetensors", "encoder.safetensors", "experts", "bundle.json"])
+def test_links_are_refused_wherever_they_lead(tmp_path, name):
+    mine = tmp_path / "mine"
+    write(mine, with_encoder=True)
+    (mine / name).rename(tmp_path / "elsewhere")
+    (mine / name).symlink_to(tmp_path / "elsewhere")
+    with refused(f"expected files, got a link at '{name}'; do not use it"):
+        bundle.load(mine, CPU)
+
+
+def test_a_changed_index_is_refused(mine):
+    file = mine / bundle.INDEX
+    content = file.read_text()
+    file.write_text(content.replace('"grey": true', '"grey": false'))
+    with refused("bundle.json differs from its own digest: it was damaged or changed; copy the bundle again"):
+        bundle.load(mine, CPU)
+    index = json.loads(content)
+    del index["sha256"]
+    file.write_text(json.dumps(index))
+    bundle.load(mine, CPU)  # as an earlier version wrote it
 
 
 def test_an_expert_without_a_digest_is_refused(mine):

@@ -12,7 +12,7 @@ from small_world import CPU, data_dir, finished
 from pathsearch import joint
 from pathsearch.calibration import RATES, calibration
 from pathsearch.figures import plot_joint
-from pathsearch.metrics import wilson
+from pathsearch.intervals import wilson
 from pathsearch.router import Territory
 from pathsearch.teller import Silent
 
@@ -48,6 +48,15 @@ def test_equal_images_are_calibrated_and_moved_ones_are_seen():
     check_calibrated(calibration({"a": ruler()}, {"a": at(*scale.tolist())})["a"])
     with pytest.raises(AssertionError):
         check_calibrated(calibration({"a": ruler()}, {"a": at(*(1.2 * scale).tolist())})["a"])
+
+
+def test_images_of_one_patient_are_not_counted_one_by_one():
+    distances = at(*([1.0] * 60 + [2000.0] * 20))
+    by_image = calibration({"a": ruler()}, {"a": distances}, {"a": np.full(80, "")})["a"]
+    by_group = calibration({"a": ruler()}, {"a": distances}, {"a": np.repeat(list("wxyz"), 20)})["a"]
+    assert by_image["ci95"][0] == list(wilson(20, 80))
+    assert by_group["observed"] == by_image["observed"]
+    assert np.diff(by_group["ci95"][0]) > 1.5 * np.diff(by_image["ci95"][0])
 
 
 def test_nothing_is_said_where_nothing_is_known():

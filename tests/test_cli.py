@@ -15,6 +15,7 @@ import typer
 from small_world import SIZE, copied, data_dir, draw_folder, finished, options, pathsearch, settings
 from typer.testing import CliRunner
 
+from pathsearch import __version__ as pathsearch_version
 from pathsearch import cli
 from pathsearch.cli_settings import SETTINGS
 from pathsearch.runs import Run
@@ -65,6 +66,7 @@ def test_every_option_of_a_setting_is_known():
         "seeds",
         "without",
         "grid",
+        "plugin",
         "setting",
         "run_name",
         "resume",
@@ -75,6 +77,28 @@ def test_every_option_of_a_setting_is_known():
     for command in ("evolve", "compare"):
         options = {one.name for one in typer.main.get_command(cli.app).commands[command].params}  # type: ignore[attr-defined]
         assert options - others - {"data_dir", "runs_dir", "device"} <= set(SETTINGS)
+
+
+def test_a_misspelt_task_does_not_wait_for_torch(tmp_path):
+    """What it costs is asked of the processor: a busy machine is not a failure."""
+    (tmp_path / "shapes").mkdir()
+    (tmp_path / "shapes" / "task.json").write_text("{}")
+    script = (
+        "import sys, time; from pathsearch import cli\n"
+        "try: cli.main()\n"
+        "except SystemExit as end: assert end.code == 2, end.code\n"
+        "assert 'torch' not in sys.modules, 'slow imports'; print(time.process_time())"
+    )
+    for command in ("evolve", "compare"):
+        words = [sys.executable, "-c", script, command, "--task", "shpaes", "--data-dir", tmp_path]
+        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120)
+        assert done.returncode == 0, done.stderr
+        assert re.search("'shpaes' is not prepared.*did you mean shapes", done.stderr.replace("\n", " ")), done.stderr
+        assert float(done.stdout) < 3, "seconds; one on an idle machine, torch alone takes more"
+
+
+def test_version(monkeypatch, capsys):
+    assert run_main(monkeypatch, capsys, "--version") == (0, f"pathsearch {pathsearch_version}\n", "")
 
 
 def test_help_does_not_wait_for_torch():
@@ -173,17 +197,17 @@ def test_a_full_disk_is_one_line(monkeypatch, capsys):
     monkeypatch.setattr(cli, "app", full)
     code, _, err = run_main(monkeypatch, capsys, "doctor")
     assert code == 2
-    assert err == "error: [Errno 28] No space left on device: 'runs/x/log.csv'\n"
+    assert err == "error: runs/x/log.csv: the disk is full; make room, then give the same command again\n"
 
 
-def test_an_interrupt_says_how_to_go_on(monkeypatch, capsys):
+def test_an_interrupt_says_what_is_true_of_its_command(monkeypatch, capsys):
     def interrupted(*folders: Path) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("pathsearch.doctor.examine", interrupted)
     code, out, err = run_main(monkeypatch, capsys, "doctor")
     assert (code, out) == (130, "")
-    assert "--resume` goes on where it stopped" in err
+    assert err == "interrupted; it changes nothing\n"
 
 
 def test_an_interrupted_predict_has_nothing_to_resume(monkeypatch, capsys):
@@ -245,7 +269,10 @@ def test_from_folders_to_a_joint_report(tmp_path):
     first = pathsearch("evolve", *options(settings("stripes", generations=2)), *where)
     assert first.code == 0, first
     assert "evolved path" in first.out
-    assert first.err == "", "silent where there is no terminal"
+    for part in ("encode", "search      2 of 2", "best ", "train", "test"):
+        assert part in first.err, "plain lines where there is no terminal"
+    for line in ("next: pathsearch joint-eval", "pathsearch bundle stripes-random-s0 --out DIR"):
+        assert f"{line} --data-dir {tmp_path / 'data'} --runs-dir {tmp_path / 'runs'}" in first.out
     on_grid = options(settings("blobs", generations=2))
     second = pathsearch("evolve", *on_grid, *where, "--grid", "stripes-random-s0", "--json")
     report = only_json(second)

@@ -20,7 +20,7 @@ from pathsearch.config import (
     parse_threshold,
     with_settings,
 )
-from pathsearch.modules import vocabulary
+from pathsearch.vocabulary import vocabulary
 
 PARTS = {"encoder": EncoderSettings, "grid": GridSettings, "search": SearchSettings, "training": TrainingSettings}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -12,7 +14,7 @@ from small_world import from_file, full_model, noise, refused
 from torch import nn
 
 from pathsearch.config import EncoderSettings
-from pathsearch.encoder import MEAN, STD, Encoder, digest, frozen
+from pathsearch.encoder import MEAN, STD, Encoder, choose_device, digest, frozen
 
 # Channels of the last map, and its side at 64 px: five halvings leave 2; SqueezeNet rounds up to 3.
 TRUNKS = {
@@ -212,3 +214,35 @@ def test_a_wrong_name_gets_the_nearest_right_one(name, message):
 def test_random_weights_are_refused_where_a_part_would_stay_uninitialised():
     with refused("known initialisation, got CNBlock; use imagenet or a file"):  # its layer scales
         random("convnext_tiny")
+
+
+# --- devices ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cuda(monkeypatch):
+    """A machine that says it has CUDA, whose settings are put back."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark
+    matmul.allow_tf32 = cudnn.allow_tf32 = cudnn.benchmark = True
+    yield
+    matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark = before
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.parametrize("name", ["cuda", "auto"])
+def test_float32_is_float32_on_cuda_and_repeats(cuda, name):
+    assert choose_device(name) == torch.device("cuda")
+    assert not torch.backends.cuda.matmul.allow_tf32
+    assert not torch.backends.cudnn.allow_tf32
+    assert not torch.backends.cudnn.benchmark
+    assert torch.are_deterministic_algorithms_enabled()
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+
+
+def test_the_cpu_changes_no_setting(cuda):
+    assert choose_device("cpu") == torch.device("cpu")
+    assert torch.backends.cudnn.allow_tf32
+    assert not torch.are_deterministic_algorithms_enabled()

@@ -16,9 +16,10 @@ from torch import nn
 
 from pathsearch.config import GridSettings
 from pathsearch.expert import Expert, ExpertFacts, file_sha256
-from pathsearch.features import Standardiser, load_images
+from pathsearch.features import Standardiser
 from pathsearch.grid import Grid, PathNetwork
 from pathsearch.path import Path as ModulePath
+from pathsearch.views import load_images
 
 SHAPE = (6, 2, 2)
 
@@ -179,12 +180,12 @@ def test_a_damaged_file_is_not_readable(file):
     content = file.read_bytes()
     for damaged in (b"", b"not tensors", content[:50], content[:-1], b"\xff" * 8 + content[8:]):
         file.write_bytes(damaged)
-        with refused("not a readable safetensors file"):
+        with refused("expert .*: cannot be read"):
             Expert.load(file)
 
 
 def test_a_folder_is_no_expert(tmp_path):
-    with refused("expert .*: not a readable"):
+    with refused("expert .*: cannot be read"):
         Expert.load(tmp_path)
 
 
@@ -233,14 +234,42 @@ def test_nonsense_facts_are_refused(file):
         Expert.load(file)
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"classes": "ab"}, "field classes: expected a list"),
+        ({"encoder": None}, "field encoder: expected an object"),
+        ({"shapes": 3}, "field shapes: expected a list"),
+        ({"shapes": []}, "weights do not fit its path"),
+        ({"shapes": [[6, 2, 2]]}, "weights do not fit its path"),
+        ({"specifications": [[3]]}, "weights do not fit its path"),
+        ({"threshold": "high"}, "field threshold: expected a number or null"),
+        ({"seed": []}, "field seed: expected a whole number"),
+        ({"path": 3}, "field path: expected a text"),
+    ],
+    ids=str,
+)
+def test_facts_of_another_form_are_one_line(file, change, said):
+    rewrite(file, lambda note, tensors: {**note, **change})
+    with refused(f"{said}"):
+        Expert.load(file)
+
+
+def test_a_standardiser_of_another_shape_is_refused(file):
+    rewrite(file, lambda note, tensors: tensors.update({"standardise.std": torch.ones(6)}))
+    with refused("weights do not fit its path .*standardise is of another shape"):
+        Expert.load(file)
+
+
 def test_a_failed_write_leaves_the_old_file(file, monkeypatch):
     before = file.read_bytes()
 
-    def full(*arguments: object, **options: object) -> None:
-        Path(arguments[1]).write_bytes(b"half")  # type: ignore[arg-type]
+    def full(part: Path, content: bytes) -> None:
+        with part.open("wb") as stream:
+            stream.write(content[:100])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pathsearch.expert.save_file", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     changed = make()
     changed.facts = replace(changed.facts, seed=6)
     with pytest.raises(OSError, match="No space left"):

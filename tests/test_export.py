@@ -19,11 +19,12 @@ from pathsearch import bundle
 from pathsearch.encoder import Encoder
 from pathsearch.expert import Expert, ExpertFacts
 from pathsearch.export import export
-from pathsearch.features import Standardiser, load_images
+from pathsearch.features import Standardiser
 from pathsearch.grid import Grid
 from pathsearch.model import Model
 from pathsearch.router import Router, Territory, pooled
 from pathsearch.teller import Silent
+from pathsearch.views import load_images
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="pip install '.[onnx]'")
 pytest.importorskip("onnxscript", reason="pip install '.[onnx]'")
@@ -78,9 +79,9 @@ def test_check_sees_another_answer():
             check(model, samples(), found | {name: found[name][::-1]})
 
 
-def made_up(threshold: float | None, distance: float) -> Model:
+def made_up(threshold: float | None, distance: float, precision: str = "float32") -> Model:
     """A model whose trunk's 5 × 5 maps are averaged to 2 × 2, which does not divide, with thresholds as given."""
-    encoder = Encoder(replace(ENCODER, image_size=96, map_size=2))
+    encoder = Encoder(replace(ENCODER, image_size=96, map_size=2, precision=precision))
     assert encoder.maps(noise(1, 96))[0].shape[-1] == 5
     maps = encoder(noise(24, 96))
     grid = Grid(encoder.feature_shape, finished("blobs").settings().grid, 0)
@@ -109,6 +110,20 @@ def test_thresholds_and_averages_are_in_the_graph(tmp_path, threshold, distance)
     assert (found["task"] == (0 if threshold else -1)).all()
     check(model, noise(8, 96), found)
     assert [file.name for file in tmp_path.iterdir()] == ["m.onnx"]
+
+
+def test_a_graph_that_would_compute_something_else_is_refused(tmp_path):
+    model = made_up(None, 1e6, "bfloat16")
+    with refused("--onnx: expected an encoder of precision float32, got bfloat16, .* leave --onnx out, or evolve with"):
+        export(model, tmp_path / "m.onnx")
+    assert list(tmp_path.iterdir()) == []
+    # what it would have said: the same graph without the refusal is not this model
+    object.__setattr__(model.encoder.settings, "precision", "float32")
+    export(model, tmp_path / "m.onnx")
+    found = run(tmp_path / "m.onnx", noise(8, 96))
+    object.__setattr__(model.encoder.settings, "precision", "bfloat16")
+    with pytest.raises(AssertionError):
+        check(model, noise(8, 96), found)
 
 
 def test_the_lines_on_the_card_work(tmp_path, monkeypatch, capsys):

@@ -17,12 +17,15 @@ from PIL import Image
 from safetensors.torch import save_file
 from small_world import ENCODER, SIZE, encoder, prepare, refused, registered, start
 
+from data_prep import image_digests
 from data_prep.errors import PathsearchError
 from data_prep.manifest import Task, load_task
+from data_prep.whole_files import file_sha256
 from pathsearch import features
 from pathsearch.config import EncoderSettings
 from pathsearch.encoder import Encoder
-from pathsearch.features import encode, load_images
+from pathsearch.features import Standardiser, encode
+from pathsearch.views import load_images
 
 N = 30  # images of the task below: enough for 8 batches of 4
 
@@ -131,13 +134,14 @@ def test_a_changed_manifest_misses_the_cache(task, tmp_path):
     assert run(registered(task, swap), tmp_path)[1] == N
 
 
-def test_changed_image_bytes_miss_the_cache(task, tmp_path):
+def test_changed_image_bytes_are_refused(task, tmp_path):
     run(task, tmp_path)
     file = task.files()[3]
     pixels = np.array(Image.open(file))
     pixels[0, 0] ^= 1
     Image.fromarray(pixels).save(file)
-    assert run(task, tmp_path)[1] == N
+    with refused(f"{file.name}: expected the image that was prepared, .* put it back, or prepare the task again"):
+        run(task, tmp_path)
 
 
 @pytest.mark.parametrize("damage", ["a flipped bit", "cut short", "no digest", "another digest"])
@@ -213,11 +217,11 @@ def test_a_killed_encoding_goes_on_where_it_stopped(task, tmp_path, small_batche
 # --- damaged images -------------------------------------------------------------------------------------------------
 
 
-def test_an_image_that_does_not_decode_is_named(task, tmp_path):
+def test_an_image_that_does_not_decode_is_named(task):
     for content in (b"", b"no image", task.files()[5].read_bytes()[:80]):
         task.files()[5].write_bytes(content)
-        with refused(f"image .*{task.files()[5].name}: does not decode .*prepare the task again"):
-            run(task, tmp_path)
+        with refused(f"image .*{task.files()[5].name}: .* does not decode .*prepare the task again"):
+            load_images(task.files(), SIZE)
 
 
 def test_any_damage_to_an_image_is_one_line_or_an_image(tmp_path):
@@ -232,5 +236,66 @@ def test_any_damage_to_an_image_is_one_line_or_an_image(tmp_path):
 
 def test_a_missing_image_is_named(task, tmp_path):
     task.files()[2].unlink()
-    with refused(f"image .*{task.files()[2].name}: cannot be read .*prepare the task again"):
+    with refused(f"{task.files()[2].name}: expected a prepared image, got No such file .*; prepare the task again"):
         run(task, tmp_path)
+
+
+# --- a second start -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def read(monkeypatch):
+    """The names of all files that were read for their digest."""
+    names: list[str] = []
+
+    def watched(file: Path) -> str:
+        names.append(file.name)
+        return file_sha256(file)
+
+    monkeypatch.setattr(image_digests, "file_sha256", watched)
+    monkeypatch.setattr(image_digests, "SETTLED", 0)
+    return names
+
+
+def test_a_later_start_reads_no_image_and_no_array_again(task, tmp_path, read):
+    run(task, tmp_path, n_views=2)
+    assert len(read) == N
+    run(task, tmp_path, n_views=2)
+    del read[:]
+    run(task, tmp_path, n_views=2)
+    assert read == []
+    (array,) = tmp_path.glob("*/view1.npy")
+    array.touch()
+    run(task, tmp_path, n_views=2)
+    assert read == ["view1.npy"]
+
+
+def test_the_kept_standardiser_is_the_fitted_one(task, tmp_path, monkeypatch):
+    fitted = run(task, tmp_path)[0].standardise
+    again = Standardiser.fit(np.load(next(tmp_path.glob("*/view0.npy"))), task.rows("train"), encoder().taps)
+    with monkeypatch.context() as patch:
+        patch.setattr(Standardiser, "fit", None)  # it would be called
+        kept = run(task, tmp_path)[0].standardise
+    for one in (kept, again):
+        assert torch.equal(one.mean, fitted.mean)
+        assert torch.equal(one.std, fitted.std)
+
+
+@pytest.mark.parametrize("damage", ["a flipped bit", "cut short", "of another array", "no digest"])
+def test_a_damaged_standardiser_is_fitted_again(task, tmp_path, damage):
+    fitted = run(task, tmp_path)[0].standardise
+    (file,) = tmp_path.glob("*/standardise.safetensors")
+    content = bytearray(file.read_bytes())
+    if damage == "a flipped bit":
+        content[-3] ^= 1
+        file.write_bytes(content)
+    elif damage == "cut short":
+        file.write_bytes(content[:50])
+    elif damage == "of another array":
+        save_file({"mean": fitted.mean + 1, "std": fitted.std}, file, {"view0": "0" * 64})
+        file.with_suffix(".sha256").write_text(file_sha256(file))
+    else:
+        file.with_suffix(".sha256").unlink()
+    kept = run(task, tmp_path)[0].standardise
+    assert torch.equal(kept.mean, fitted.mean)
+    assert torch.equal(kept.std, fitted.std)

@@ -1,68 +1,25 @@
-"""Which paths are trained to the end, and which of them is chosen."""
+"""Which paths are trained to the end."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from typing import Any
 
-import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pathsearch.config import RunSettings
-from pathsearch.finalists import choose_smallest, finalists, standard_error
+from pathsearch.finalists import finalists
 from pathsearch.fitness import Fitness
 from pathsearch.path import Path, Space
 from pathsearch.search import SearchState
-
-# --- the standard error and the one-standard-error rule -----------------------------------------------------
-
-
-def test_standard_error_by_hand():
-    assert standard_error(0.9, 100) == pytest.approx(0.03)  # sqrt(0.9 · 0.1 / 100)
-    assert standard_error(0.5, 4) == 0.25
-    assert standard_error(1.0, 50) == standard_error(0.0, 50) == 0.0
-
-
-@pytest.mark.parametrize(
-    ("accuracies", "sizes", "chosen"),
-    [
-        # Best 0.90 of 100 images: the bar is 0.90 - 0.03 = 0.87.
-        ([0.90, 0.88, 0.86], [300, 200, 100], 1),
-        ([0.90, 0.871, 0.869], [300, 100, 10], 1),
-        ([0.86, 0.90, 0.89], [1, 300, 200], 2),
-        ([0.90, 0.89], [100, 200], 0),  # the best is also the smallest
-        ([0.90, 0.90, 0.88], [200, 100, 100], 1),  # equal sizes: the more accurate
-        ([0.90, 0.90], [100, 100], 0),  # equal in all: the first
-        ([1.0, 0.99], [200, 100], 0),  # a perfect score has no standard error
-        ([0.5], [7], 0),
-    ],
-)
-def test_the_smallest_within_one_standard_error(accuracies, sizes, chosen):
-    assert choose_smallest(accuracies, sizes, 100) == chosen
-
-
-def test_more_images_make_the_rule_stricter():
-    # 0.90 against 0.88: within 0.03 on 100 images, outside 0.0095 on 1000.
-    assert choose_smallest([0.90, 0.88], [200, 100], 100) == 1
-    assert choose_smallest([0.90, 0.88], [200, 100], 1000) == 0
-
-
-@given(st.lists(st.tuples(st.integers(0, 60), st.integers(1, 9)), min_size=1, max_size=8))
-def test_the_rule_against_its_definition(rows):
-    accuracies, sizes = [right / 60 for right, _ in rows], [size for _, size in rows]
-    chosen = choose_smallest(accuracies, sizes, 60)
-    best = max(accuracies)
-    bar = best - math.sqrt(best * (1 - best) / 60)
-    assert accuracies[chosen] >= bar
-    assert not any(a >= bar and size < sizes[chosen] for a, size in zip(accuracies, sizes, strict=True))
-
 
 # --- finalists on a planted evaluator -----------------------------------------------------------------------
 
 SPACE = Space(1, 8, 3)
 N = 100  # validation images
+LABELS = torch.arange(N) % 2
 
 
 def size_of(path: Path) -> int:
@@ -84,7 +41,7 @@ def chosen(planted, scores: dict[str, Any], hall: list[str] | None = None, **opt
     evaluator = planted(worth)
     best_first = sorted(scores, key=lambda text: worth(Path.parse(text), 0), reverse=True)
     state = SearchState([], hall_of_fame=hall or best_first[:2], visited=list(scores))
-    found = finalists(evaluator, state, size_of, settings_of(**options), N)
+    found = finalists(evaluator, state, size_of, settings_of(**options), LABELS)
     assert len(evaluator.scored) == 1  # everything in one pass
     return list(map(str, found))
 
@@ -103,17 +60,17 @@ def test_likelihood_breaks_ties_on_the_front(planted):
 def test_of_equal_sizes_the_better_is_on_the_front(planted):
     evaluator = planted(lambda path, _: Fitness({"0": 0.8, "1": 0.9}.get(str(path), 0.0), -1.0))
     state = SearchState([], hall_of_fame=["1"], visited=["0", "1"])
-    assert list(map(str, finalists(evaluator, state, lambda path: 5, settings_of(), N))) == ["1"]
+    assert list(map(str, finalists(evaluator, state, lambda path: 5, settings_of(), LABELS))) == ["1"]
 
 
 def test_too_few_near_the_best_are_filled_up_from_the_front(planted):
-    # Two standard errors of 0.90 are 0.06: only 0.88 and 0.90 are near, but three are wanted.
+    # Two standard errors of 0.90 are 0.063: only 0.88 and 0.90 are near, but three are wanted.
     scores = {"0": 0.5, "1": 0.6, "2": 0.7, "3": 0.88, "4": 0.90}
     assert chosen(planted, scores, wanted=3) == ["2", "3", "4"]
 
 
 def test_many_near_the_best_are_spread_over_their_sizes(planted):
-    # All eight are within 0.06 of 0.90; sizes 1 … 128 are evenly spaced, so three of them stand at both ends and
+    # All eight are within 0.063 of 0.895; sizes 1 … 128 are evenly spaced, so three of them stand at both ends and
     # in the middle, log2 = 3.5, where the first of two equally near ones is taken.
     scores = {str(i): 0.86 + 0.005 * i for i in range(8)}
     assert chosen(planted, scores, wanted=3) == ["0", "3", "7"]
@@ -134,7 +91,7 @@ def test_under_pareto_the_whole_front_is_spread_over(planted):
 
 
 def test_a_perfect_score_still_has_neighbours(planted):
-    # The error of a rate of 1 is taken as that of 99 in 100: 2 · sqrt(0.99 · 0.01 / 100) = 0.0199.
+    # With two images more on either side 1 is 102 of 104: 2 · sqrt(0.0192 · 0.9808 / 104) = 0.0269.
     scores = {"0": 0.97, "1": 0.981, "2": 0.985, "3": 1.0}
     assert chosen(planted, scores, wanted=2) == ["1", "3"]
 
@@ -145,7 +102,7 @@ def test_subpaths_of_the_best_compete_under_shared_weights(planted):
     def run(weights: str) -> list[str]:
         evaluator = planted(lambda path, _: Fitness(scores[str(path)], -1.0))
         state = SearchState([], hall_of_fame=["0+3"], visited=["0+3"])
-        return list(map(str, finalists(evaluator, state, size_of, settings_of(weights), N)))
+        return list(map(str, finalists(evaluator, state, size_of, settings_of(weights), LABELS)))
 
     assert run("shared") == ["0", "3", "0+3"]
     assert run("fresh") == ["0+3"]  # under fresh weights a score would cost a training
@@ -154,13 +111,13 @@ def test_subpaths_of_the_best_compete_under_shared_weights(planted):
 def test_the_hall_of_fame_competes_even_if_it_was_not_visited(planted):
     evaluator = planted(lambda path, _: Fitness({"0": 0.5, "7": 0.9}[str(path)], -1.0))
     state = SearchState([], hall_of_fame=["7"], visited=["0"])
-    assert list(map(str, finalists(evaluator, state, size_of, settings_of(), N))) == ["0", "7"]
+    assert list(map(str, finalists(evaluator, state, size_of, settings_of(), LABELS))) == ["0", "7"]
 
 
 def test_todays_scores_decide_not_those_of_the_search(planted):
     evaluator = planted(lambda path, generation: Fitness(0.9 if str(path) == "5" else 0.5, -1.0))
     state = SearchState([], hall_of_fame=["1"], visited=["1", "5"], log=[{"best_path": "1", "best": 1.0}])
-    found = finalists(evaluator, state, size_of, settings_of(), N)
+    found = finalists(evaluator, state, size_of, settings_of(), LABELS)
     assert str(found[-1]) == "5"
 
 
@@ -170,7 +127,7 @@ def test_finalists_rise_in_size_and_score_and_hold_the_best(planted, rights, dat
     evaluator = planted(lambda path, _: Fitness(rights[path] / N, -1.0))
     visited = [str(path) for path in rights]
     state = SearchState([], hall_of_fame=visited[:1], visited=visited)
-    found = finalists(evaluator, state, size_of, settings_of(wanted=wanted), N)
+    found = finalists(evaluator, state, size_of, settings_of(wanted=wanted), LABELS)
     assert 1 <= len(found) <= wanted
     sizes, scores = [size_of(path) for path in found], [rights[path] for path in found]
     assert sizes == sorted(set(sizes))
@@ -178,3 +135,20 @@ def test_finalists_rise_in_size_and_score_and_hold_the_best(planted, rights, dat
     assert scores[-1] == max(rights.values())
     for path in found:  # none is beaten by a smaller one
         assert not any(size_of(other) <= size_of(path) and rights[other] > rights[path] for other in rights)
+
+
+def test_a_rare_class_makes_more_neighbours_under_balanced_accuracy(planted):
+    # 4 of 100 images are of one class: an error of that class's recall moves the mean by far more than one in 100.
+    scores = {"0": 0.70, "1": 0.75, "2": 0.895, "3": 0.90}
+    labels = (torch.arange(N) < 4).long()
+
+    def found(fitness: str) -> list[str]:
+        evaluator = planted(lambda path, _: Fitness(scores[str(path)], -1.0))
+        state = SearchState([], hall_of_fame=["3"], visited=list(scores))
+        chosen = settings_of(wanted=2)
+        chosen = replace(chosen, search=replace(chosen.search, fitness=fitness))
+        return list(map(str, finalists(evaluator, state, size_of, chosen, labels)))
+
+    assert found("accuracy") == ["2", "3"]
+    # 2 · sqrt(0.7 · 0.3 / 8 + 0.884 · 0.116 / 100) / 2, about 0.165: the bar is 0.735
+    assert found("balanced_accuracy") == ["1", "3"]

@@ -19,7 +19,7 @@ from pathsearch import rivals
 from pathsearch.config import SearchSettings
 from pathsearch.features import Split, encode
 from pathsearch.fitness import fitnesses
-from pathsearch.folds import folds, images_scored
+from pathsearch.folds import folds, labels_scored
 from pathsearch.fresh import FreshWeights
 from pathsearch.streams import derive
 from pathsearch.teller import Silent
@@ -225,8 +225,8 @@ def test_the_budget_counts_every_training(tmp_path):
     drawn, rest = divmod(entry.facts["images"]["search"], 2 * 3 * of.search.batch_size)
     assert rest == 0
     assert 4 <= drawn <= 8
-    assert images_scored(of.search, *parts) == len(parts[0]) + len(parts[1])
-    assert images_scored(replace(of.search, folds=1), *parts) == len(parts[1])
+    assert labels_scored(of.search, *parts).tolist() == [*parts[0].labels.tolist(), *parts[1].labels.tolist()]
+    assert labels_scored(replace(of.search, folds=1), *parts) is parts[1].labels
     assert rivals.enter(arena, "pathnet", 0).facts["images"]["search"] <= 48 * of.search.batch_size
 
 

@@ -221,12 +221,18 @@ def test_the_same_task_is_refused_even_far_back():
 
 @pytest.mark.parametrize(
     ("change", "said"),
-    [({"random_seed": 1}, "weights_sha256"), ({"image_size": 64}, "image_size"), ({"map_size": 1}, "map_size")],
+    [
+        ({"random_seed": 1}, "weights_sha256"),
+        ({"image_size": 64}, "image_size"),
+        ({"map_size": 1}, "map_size"),
+        ({"precision": "bfloat16"}, "precision float32, this one bfloat16"),
+        ({"taps": 2}, "taps the last, this one"),
+    ],
     ids=str,
 )
 def test_another_encoder_is_refused(change, said):
     other = Encoder(replace(encoder().settings, **change))
-    with refused(f"--grid {OLD}: its encoder has {said} .*one grid needs one encoder"):
+    with refused(f"--grid {OLD}: its encoder has {said}.*one grid needs one encoder"):
         Heritage.of(runs_dir(), finished(OLD).name).check(NEW, other, settings(NEW).grid)
 
 
@@ -236,9 +242,19 @@ def test_another_grid_is_refused(change):
         Heritage.of(runs_dir(), finished(OLD).name).check(NEW, encoder(), settings(NEW, **change).grid)
 
 
+def test_a_grid_grown_from_itself_is_refused(tmp_path):
+    old = copied(finished(OLD), tmp_path)
+    config = json.loads(old.config_file.read_text())
+    old.config_file.write_text(json.dumps({**config, "grown_from": OLD}))
+    old.seal()
+    with refused(f"--grid {OLD}: was grown from itself"):
+        Heritage.of(tmp_path, OLD)
+
+
 def test_unfinished_and_unknown_runs_are_refused(tmp_path):
     old = copied(finished(OLD), tmp_path)
-    old.report_file.unlink()
+    for file in (old.report_file, old.sums_file):
+        file.unlink()
     with refused(f"--grid {OLD}: that run has no report yet; finish it with --resume"):
         Heritage.of(tmp_path, OLD)
     with refused("run nowhere: not found in .*runs there: stripes"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from small_world import CPU, copied, data_dir, encoder, finished, prepare, refused, task
+from small_world import CPU, copied, data_dir, encoder, finished, pathsearch, prepare, refused, task
 
 from pathsearch import joint
+from pathsearch.expert import Expert
 from pathsearch.features import encode
+from pathsearch.mixture import answer
+from pathsearch.model import Model
 from pathsearch.router import UNKNOWN
 from pathsearch.runs import Run
 from pathsearch.teller import Silent
@@ -198,6 +202,47 @@ def test_one_task_unknown_leaves_the_other_alone(monkeypatch):
     assert lost["images"] == lost["of_them_unknown"] == right(report["tasks"]["stripes"]["oracle"])
 
 
+# --- work ---------------------------------------------------------------------------------------------------------
+
+
+def asked(monkeypatch) -> dict[str, int]:
+    """Images that each task's expert was asked about, from here on."""
+    counts = dict.fromkeys(NAMES, 0)
+    original = Expert.probabilities
+
+    def counting(self: Expert, maps: torch.Tensor) -> np.ndarray:
+        counts[self.facts.task] += len(maps)
+        return original(self, maps)
+
+    monkeypatch.setattr(Expert, "probabilities", counting)
+    return counts
+
+
+def test_an_image_at_home_is_answered_once(monkeypatch):
+    counts = asked(monkeypatch)
+    planned(monkeypatch, stripes=0, blobs=1)
+    assert counts == {"stripes": 24, "blobs": 24}
+
+
+def test_an_image_astray_is_answered_once_more_and_an_unknown_one_is_not(monkeypatch):
+    counts = asked(monkeypatch)
+    planned(monkeypatch, stripes=1, blobs=UNKNOWN)
+    assert counts == {"stripes": 24, "blobs": 24 + 24}
+
+
+def test_answers_have_no_column_for_the_classes_of_other_tasks():
+    tests = {name: encode(task(name), encoder(), data_dir() / "features").test() for name in NAMES}
+    model = Model.of([finished(name) for name in NAMES], CPU)
+    given = answer(tests, model.experts, model.router, 0, Silent())
+    assert {name: rows.shape for name, rows in given.oracle.items()} == {"stripes": (24, 3), "blobs": (24, 2)}
+    whole = given.probabilities(5)
+    assert whole.shape == (48, 5)
+    said, sure = (np.concatenate(list(each.values())) for each in (given.predictions, given.sure))
+    told = said != UNKNOWN
+    assert np.array_equal(whole[np.arange(48), said][told], sure[told])
+    np.testing.assert_allclose(whole.sum(1), told)
+
+
 # --- order ----------------------------------------------------------------------------------------------------------
 
 
@@ -212,7 +257,7 @@ def plain(value: Any) -> Any:
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_the_order_of_the_mixture_changes_no_answer(report, seed, monkeypatch):
-    monkeypatch.setattr(joint, "CHUNK", 7)
+    monkeypatch.setattr("pathsearch.mixture.CHUNK", 7)
     assert plain(evaluate(seed=seed)) == plain(report)
 
 
@@ -241,6 +286,7 @@ def runs(tmp_path) -> list[Run]:
 def rewrite(run: Run, **changes: Any) -> None:
     report = run.report()
     run.report_file.write_text(json.dumps(copy.deepcopy(report) | changes))
+    run.seal()
 
 
 def test_different_encoders_are_refused(runs):
@@ -254,8 +300,16 @@ def test_the_same_task_twice_is_refused(runs, tmp_path):
         evaluate([finished("stripes"), runs[0]])
 
 
+def test_encoders_that_differ_in_one_thing_are_told_apart(runs):
+    rewrite(runs[0], encoder={**runs[0].report()["encoder"], "key": "another", "precision": "bfloat16"})
+    words = "squeezenet1_1, random .*, 48 px, precision"
+    with refused(f"got stripes: {words} bfloat16; blobs: {words} float32; evolve them alike"):
+        evaluate(runs)
+
+
 def test_an_unfinished_run_is_refused(runs):
-    runs[1].report_file.unlink()
+    for file in (runs[1].report_file, runs[1].sums_file):
+        file.unlink()
     with refused("run blobs: not finished; go on with it: pathsearch evolve .* --resume"):
         evaluate(runs)
 
@@ -295,6 +349,61 @@ def test_other_images_under_the_same_manifest_are_refused(tmp_path):
 def test_a_task_that_is_gone_prints_how_to_prepare_it(tmp_path):
     with refused("task 'blobs' is not prepared in .*run: pathsearch prepare"):
         evaluate([finished("blobs")], data=tmp_path)
+
+
+# --- what was left out, and by which router -------------------------------------------------------------------------
+
+
+def test_the_report_says_what_was_left_out():
+    assert evaluate()["left_out"] == {}
+    why = {"lungs": "another encoder: vgg16, random, 64 px"}
+    runs = [finished("blobs")]
+    made = joint.joint_evaluate(runs, data_dir(), data_dir() / "features", CPU, 0, Silent(), left_out=why)
+    assert made["left_out"] == why
+
+
+def test_a_bare_command_says_what_it_leaves_out(tmp_path):
+    copied(finished("blobs"), tmp_path)
+    damaged = Run(shutil.copytree(finished("stripes").folder, tmp_path / "damaged"))
+    damaged.log_file.write_text("")
+    begun = Run(tmp_path / "begun")
+    begun.open(finished("stripes").settings(), resume=False, overwrite=False)
+    ended = pathsearch("joint-eval", "--runs-dir", tmp_path, "--data-dir", data_dir())
+    assert ended.code == 0, ended
+    assert "left out  begun: not finished\n" in ended.out
+    assert "left out  damaged: " in ended.out
+    assert "damaged/log.csv: differs from its digest" in ended.out
+    (folder,) = tmp_path.glob("joint-*")
+    assert set(joint.read(folder)["left_out"]) == {"begun", "damaged"}
+
+
+def test_a_report_is_found_by_runs_digests_and_thresholds(tmp_path, runs):
+    usual, generous = Model.of(runs, CPU), Model.of(runs, CPU, 0.5)
+    assert joint.newest(runs, usual) is None
+    report = joint.joint_evaluate(runs, data_dir(), data_dir() / "features", CPU, 0, Silent(), 0.5)
+    folder = joint.save(report, tmp_path)
+    assert joint.newest(runs, usual) is None, "another router was asked"
+    assert joint.newest(runs, generous) == json.loads(json.dumps(report))
+    assert joint.newest(runs[:1], Model.of(runs[:1], CPU, 0.5)) is None
+    old = {key: value for key, value in report.items() if key not in ("sha256", "thresholds", "digests")}
+    (folder / "SHA256SUMS").unlink()
+    for rate, found in ((0.5, False), (0.01, True)):
+        (folder / "report.json").write_text(json.dumps({**old, "false_rejection_on_validation": rate}))
+        assert (joint.newest(runs, usual) is not None) == found, "an earlier version says the rate only"
+
+
+@pytest.mark.parametrize("name", ["report.json", "env.json", "SHA256SUMS"])
+def test_a_damaged_report_is_refused_and_not_found(tmp_path, runs, name):
+    model = Model.of(runs, CPU)
+    folder = joint.save(joint.joint_evaluate(runs, data_dir(), data_dir() / "features", CPU, 0, Silent()), tmp_path)
+    assert joint.newest(runs, model) == joint.read(folder)
+    content = (folder / name).read_bytes()
+    for damaged in (content[:-2], content.replace(b"0", b"1", 1), None):
+        (folder / name).unlink() if damaged is None else (folder / name).write_bytes(damaged)
+        assert joint.newest(runs, model) is None
+        with refused(f"{name}|SHA256SUMS"):
+            joint.read(folder)
+    assert pathsearch("plot", folder.name, "--runs-dir", tmp_path).code == 2
 
 
 # --- saving ---------------------------------------------------------------------------------------------------------

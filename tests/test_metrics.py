@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, recall_score, roc_auc_score
 
 from data_prep.errors import PathsearchError
-from pathsearch.metrics import _auc_of_draw, evaluate, wilson
+from pathsearch.intervals import _drawn, _ranked, wilson
+from pathsearch.metrics import evaluate
 
 
 def random_answers(n: int, k: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, list[str]]:
@@ -93,7 +94,7 @@ def test_auc_of_a_draw_agrees_with_sklearn_on_ties():
     rng = np.random.default_rng(3)
     score, positive = rng.integers(5, size=80) / 4, np.arange(80) < 30
     draw = np.concatenate([rng.integers(30, size=30), 30 + rng.integers(50, size=50)])
-    assert _auc_of_draw(score, positive)(draw) == pytest.approx(roc_auc_score(positive, score[draw]))
+    assert _drawn(*_ranked(score, positive), draw) == pytest.approx(roc_auc_score(positive, score[draw]))
 
 
 def test_bootstrap_widths_match_theory():

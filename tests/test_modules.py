@@ -11,7 +11,8 @@ from torch import nn
 
 from data_prep.errors import PathsearchError
 from pathsearch import modules
-from pathsearch.modules import KINDS, MIXED_FIRST, MIXED_LATER, build, initialise, normalise, register, vocabulary
+from pathsearch.modules import KINDS, build, initialise, normalise, register
+from pathsearch.vocabulary import MIXED_FIRST, MIXED_LATER, vocabulary
 
 MAP, WIDTH = (6, 4, 3), 10
 ON_MAPS = ["bottleneck", "conv1x1", "conv3x3", "dilated", "osa", "pool", "separable"]
@@ -242,5 +243,7 @@ def test_mixed_vocabulary_spans_sizes():
 
 
 def test_unknown_vocabulary_is_refused():
-    with pytest.raises(PathsearchError, match="modules: expected mixed or paper, got 'papers'"):
+    with pytest.raises(
+        PathsearchError, match="modules: expected one of mixed, paper; got 'papers'; did you mean 'paper'"
+    ):
         vocabulary("papers", 3, 10, MAP, WIDTH)

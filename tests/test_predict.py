@@ -14,19 +14,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from small_world import CPU, N_IMAGES, SIZE, data_dir, draw_stripes, finished, pathsearch, refused, scratch, task
 
 import pathsearch as package
 from data_prep.folder import prepare_folder
 from data_prep.images import read_image
 from pathsearch import bundle, joint, predict
-from pathsearch.features import encode, load_images
+from pathsearch.features import encode
 from pathsearch.model import Answer, Model
 from pathsearch.pictures import Preparation, as_pictures, image_files
 from pathsearch.predict import Failure, Predictor
 from pathsearch.router import Router, Territory
 from pathsearch.teller import Silent
+from pathsearch.views import load_images
 
 TASKS = ("stripes", "blobs")
 
@@ -66,7 +67,7 @@ def test_decisions_are_those_of_the_joint_evaluation():
         assert [(a.task, a.label) for a in answers] == expected
         assert [a.unknown for a in answers] == (said.routed[name] < 0).tolist()
         own = [a.probability for a in answers if not a.unknown]
-        top = [row[k] for row, k in zip(said.probabilities[name], said.predictions[name], strict=True) if k >= 0]
+        top = said.sure[name][said.predictions[name] >= 0].tolist()
         assert own == pytest.approx(top, abs=2e-3)
 
 
@@ -156,8 +157,9 @@ def test_raw_images_are_prepared_as_the_tasks_were(tmp_path):
         assert torch.equal(preparation.pixels(raw[file.stem], 40), expected)
         assert torch.equal(preparation.pixels(file, 40), expected)
         with Image.open(raw[file.stem]) as opened:  # lies on its side as well
-            if opened.format == "PNG":  # a JPEG file, unlike an opened image, is decoded at a fraction of its size
-                assert torch.equal(preparation.pixels(opened, 40), expected)
+            assert torch.equal(preparation.pixels(opened, 40), expected)
+        upright = np.asarray(ImageOps.exif_transpose(Image.open(raw[file.stem])))
+        assert torch.equal(preparation.pixels(upright, 40), expected)
 
 
 def test_a_prepared_image_of_any_of_the_sizes_stays_as_it_is():
@@ -232,6 +234,21 @@ def test_failures_keep_their_places(tmp_path):
     assert "no such file" in answers[2].error
     with refused("cut.png: expected an image, got a file that does not decode"):
         predictor().predict(pictures)
+
+
+@pytest.mark.parametrize("sizes", [(SIZE,), ()], ids=["prepared at a size", "as they came"])
+def test_what_may_not_be_opened_gets_a_row(tmp_path, sizes):
+    """PostScript under another name reaches no interpreter, and a picture of too many pixels is not decoded."""
+    (tmp_path / "program.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n")
+    Image.new("1", (20_000, 20_000)).save(tmp_path / "bomb.png")
+    mine = Predictor(predictor().model, Preparation(sizes, grey=False))
+    pictures = [tmp_path / "program.png", test_files("blobs")[0], tmp_path / "bomb.png"]
+    program, good, bomb = mine.stream(pictures)
+    assert isinstance(good, Answer)
+    assert isinstance(program, Failure)
+    assert isinstance(bomb, Failure)
+    assert "program.png: expected an image" in program.error
+    assert "bomb.png: expected an image of at most" in bomb.error
 
 
 def test_the_stream_reads_only_a_few_batches_ahead():

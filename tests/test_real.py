@@ -13,7 +13,7 @@ from small_world import pathsearch
 
 from pathsearch.config import EncoderSettings
 from pathsearch.encoder import Encoder
-from pathsearch.features import load_images
+from pathsearch.views import load_images
 
 pytestmark = pytest.mark.real
 N_IMAGES = 100  # of each class

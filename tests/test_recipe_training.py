@@ -19,6 +19,7 @@ from pathsearch.config import TrainingSettings
 from pathsearch.expert import Expert
 from pathsearch.features import encode
 from pathsearch.grid import Grid
+from pathsearch.kept import Kept
 from pathsearch.path import Path
 from pathsearch.recipe import CHOICES, Recipe, all_recipes, followed
 from pathsearch.report_page import write_page
@@ -173,15 +174,15 @@ def test_what_is_shown_names_the_recipe(run, capsys):
 
 
 def test_a_run_that_was_stopped_goes_on_to_the_same_end(run, tmp_path, monkeypatch):
-    original, saved = Run.save_checkpoint, []
+    original, saved = Kept.save_generation, []
 
-    def stop_after_two(self: Run, *arguments: Any) -> None:
+    def stop_after_two(self: Kept, *arguments: Any) -> None:
         original(self, *arguments)
         saved.append(self)
         if len(saved) == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(Run, "save_checkpoint", stop_after_two)
+    monkeypatch.setattr(Kept, "save_generation", stop_after_two)
     with pytest.raises(KeyboardInterrupt):
         evolve(tmp_path / "stopped", settings("blobs", **CHOSEN))
     again, _ = evolve(tmp_path / "stopped", settings("blobs", **CHOSEN), resume=True)

@@ -109,6 +109,6 @@ def test_mcnemar_of_a_run_adds_up():
             gap = report["test"]["accuracy"] - other["test"]["accuracy"]
             assert (one["b"] - one["c"]) / one["n"] == pytest.approx(gap)
             assert one["path"] == other["path"]
-    assert "McNemar: " in report["verdict"][0]
+    assert "McNemar's exact test" in report["verdict"][0]
     assert set(report["prior_shift"]["shares"]) == {"train", "val", "test"}
     assert report["prior_shift"]["shares"]["test"] == {"small": 0.5, "large": 0.5}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import random
 import signal
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -15,15 +16,18 @@ from small_world import (
     command,
     copied,
     data_dir,
+    earlier,
     finished,
     options,
     outcome,
     pathsearch,
+    refused,
     scratch,
     settings,
     start,
 )
 
+from pathsearch import cli, figures, report_page
 from pathsearch.runs import Run
 
 # Killed here, a run is over but for its figures: nothing more is needed to compare it.
@@ -73,7 +77,10 @@ CHAINS = {
             ("pathsearch.fitness:SharedWeights.score", 1),  # in the first generation
             ("pathsearch.evolve:write_table", 3),  # the last generation saved, not yet logged
             ("pathsearch.baselines:train", 3),  # in the last trainings
+            ("pathsearch.baselines:train", 2),  # in later ones, for the first are kept
+            ("pathsearch.kept:save_sealed", 1),  # one is finished, not yet kept
             ("pathsearch.evolve:write_json", 2),  # the report is ready, not yet written
+            ("pathsearch.runs:Run.seal", 1),  # it is written, its digest is not
         ],
     ),
     "fresh": ("fresh", [("pathsearch.fresh:FreshWeights.train", 3), ("pathsearch.expert:Expert.save", 1)]),
@@ -81,7 +88,7 @@ CHAINS = {
         "shared",
         [
             ("pathsearch.fitness:SharedWeights.train", 1),  # in the warm-up
-            ("pathsearch.runs:Run.save_checkpoint", 2),  # a generation done, not yet saved
+            ("pathsearch.kept:Kept.save_generation", 2),  # a generation done, not yet saved
             ("pathsearch.baselines:train", 1),  # the search is over
             ("pathsearch.expert:Expert.save", 1),
             ("pathsearch.router:Territory.save", 1),  # the expert is there, the router is not
@@ -90,7 +97,7 @@ CHAINS = {
     ),
     "fresh, other steps": ("fresh", [("pathsearch.evolve:write_table", 1), ("pathsearch.baselines:refit", 2)]),
     "pareto": ("pareto", [("pathsearch.evolve:write_table", 2), ("pathsearch.baselines:train", 1)]),
-    "pathnet": ("pathnet", [("pathsearch.runs:Run.save_checkpoint", 2)]),
+    "pathnet": ("pathnet", [("pathsearch.kept:Kept.save_generation", 2)]),
 }
 QUICK = ("shared", "fresh")
 
@@ -139,6 +146,51 @@ def test_a_finished_run_is_not_run_again(tmp_path):
     assert "is finished already; its report:" in ended.out
     assert {file: file.stat().st_mtime_ns for file in run.folder.rglob("*.safetensors")} == before
     assert (run.folder / "fitness_curve.png").is_file(), "figures that were missing are drawn"
+
+
+def test_figures_are_drawn_while_no_other_process_may_enter(tmp_path, monkeypatch, capsys):
+    uninterrupted("shared")
+    run = copied(run_of(scratch() / "uninterrupted-shared"), tmp_path)
+    seen = []
+
+    def draw(folder: Path, *_: Any, **__: Any) -> Any:
+        with refused("another process is at work in it"), Run(folder).alone():
+            pass
+        seen.append(folder)
+        return [] if len(seen) == 1 else folder / "report.html"
+
+    monkeypatch.setattr(figures, "plot_run", draw)
+    monkeypatch.setattr(report_page, "write_page", draw)
+    monkeypatch.setattr(sys, "argv", ["pathsearch", "evolve", *arguments(tmp_path, "shared"), "--resume"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert not ended.value.code
+    assert seen == [run.folder, run.folder]
+
+
+def test_a_run_of_an_earlier_version_is_said_to_be_one(tmp_path):
+    uninterrupted("shared")
+    earlier(copied(run_of(scratch() / "uninterrupted-shared"), tmp_path))
+    line = "run blobs-random-s0: of an earlier version, without SHA256SUMS: damage to its files would go unseen\n"
+    where = ["--runs-dir", tmp_path, "--data-dir", data_dir()]
+    for words in (
+        ["evolve", *arguments(tmp_path, "shared"), "--resume"],
+        ["plot", "blobs-random-s0", *where],
+        ["joint-eval", *where],
+        ["bundle", "blobs-random-s0", "--out", tmp_path / "out", *where],
+    ):
+        ended = pathsearch(*words)
+        assert ended.code == 0, ended
+        assert line in ended.out, ended
+
+
+@pytest.mark.parametrize("name", [".", "..", "../x", "a/b"])
+def test_a_run_name_that_leads_elsewhere_is_refused(tmp_path, name):
+    (tmp_path / "dear.txt").write_text("to me")
+    ended = evolve(tmp_path, "shared", "--run-name", name, "--overwrite", kill=None)
+    assert ended.code == 2
+    assert ended.err.startswith("error: run name: expected that of a folder in "), ended
+    assert [file.name for file in tmp_path.iterdir()] == ["dear.txt"]
 
 
 def test_resume_with_other_options_is_refused(tmp_path):

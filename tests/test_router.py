@@ -8,9 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
-from scipy.spatial.distance import mahalanobis
+from scipy.spatial.distance import cdist, mahalanobis
 from sklearn.covariance import OAS
 from small_world import data_dir, encoder, finished, refused, task
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from pathsearch.features import encode
 from pathsearch.router import FALSE_REJECTION, UNKNOWN, Router, Territory
@@ -25,6 +26,21 @@ def cloud(centre: float, n: int = 200, seed: int = 0, n_classes: int = 2) -> tup
     mix = rng.normal(size=(WIDTH, WIDTH)) * np.geomspace(0.2, 2, WIDTH)
     x = centre + labels[:, None] + rng.normal(size=(n, WIDTH)) @ mix
     return torch.from_numpy(x).float(), torch.from_numpy(labels)
+
+
+class Largest(TorchDispatchMode):
+    """Bytes of the largest tensor that an operation made."""
+
+    def __enter__(self):
+        self.bytes = 0
+        return super().__enter__()
+
+    def __torch_dispatch__(self, function, types, arguments=(), options=None):
+        found = function(*arguments, **(options or {}))
+        for one in found if isinstance(found, (list, tuple)) else [found]:
+            if isinstance(one, torch.Tensor):
+                self.bytes = max(self.bytes, one.numel() * one.element_size())
+        return found
 
 
 def territory(centre: float, seed: int = 0) -> Territory:
@@ -63,6 +79,48 @@ def test_distance_golden_value():
     flat = Territory(torch.tensor([[0.0, 0], [90, 90]]).double(), torch.diag(torch.tensor([1.0, 2]).double()), 0.0, 1.0)
     assert flat.distance(torch.tensor([[3.0, 2.0]])).tolist() == [25.0]
     assert flat.log_density(flat.distance(torch.tensor([[3.0, 2.0]]))).tolist() == [-12.5]
+
+
+def planted(n: int, n_classes: int, width: int, offset: float = 0.0) -> tuple[Territory, torch.Tensor]:
+    """A territory of classes anywhere, and n images beside it; with an offset, far from the origin."""
+    stream = torch.Generator().manual_seed(0)
+    means = torch.randn(n_classes, width, generator=stream, dtype=torch.float64) + offset
+    whiten = torch.eye(width, dtype=torch.float64)
+    x = torch.randn(n, width, generator=stream, dtype=torch.float64) + offset
+    return Territory(means, whiten, 0.0, float(width)), x
+
+
+@pytest.mark.parametrize(
+    ("n", "n_classes", "width"), [(1, 1, 1), (0, 3, 4), (300, 200, 512), (5000, 3, 512), (7, 9, 5)]
+)
+def test_distances_in_parts_are_bit_for_bit_those_at_once(n, n_classes, width):
+    here, x = planted(n, n_classes, width)
+    at_once = (x[:, None] @ here.whiten - here.means).square().sum(-1).min(1).values if n else torch.empty(0)
+    assert torch.equal(here.distance(x), at_once.double())
+
+
+def test_distances_far_from_the_origin_keep_their_digits():
+    """|x|² - 2xc + |c|² loses 14 of its 16 digits here."""
+    here, x = planted(50, 20, 16, offset=1e6)
+    expected = cdist(x.numpy(), here.means.numpy(), "sqeuclidean").min(1)
+    np.testing.assert_allclose(here.distance(x).numpy(), expected, rtol=1e-12)
+    expanded = x.square().sum(1)[:, None] - 2 * x @ here.means.T + here.means.square().sum(1)
+    assert not np.allclose(expanded.min(1).values.numpy(), expected, rtol=1e-6), "the shorter way would not do"
+
+
+def test_a_thousand_classes_and_thousands_of_images_take_little_memory():
+    here, x = planted(4000, 1000, 512)
+    tracker = Largest()
+    with tracker:
+        sent, _ = Router({"t": here}).route(x[:200])
+    assert len(sent) == 200
+    assert tracker.bytes < 20e6
+    with tracker:
+        here.distance(x[:400])
+    assert tracker.bytes < 20e6, "whatever the number of images"
+    with tracker:
+        _ = x[:5, None] - here.means
+    assert tracker.bytes > 20e6, "it sees what is held at once"
 
 
 @settings(max_examples=40)
@@ -108,7 +166,7 @@ def test_save_and_load(tmp_path):
 
 
 def test_missing_and_damaged_files_are_refused(tmp_path):
-    with refused("router file .*cannot be read .*has its run finished"):
+    with refused("router file .*none.safetensors: no such file; has its run finished"):
         Territory.load(tmp_path / "none.safetensors")
     for content in (b"", b"nonsense"):
         (tmp_path / "r.safetensors").write_bytes(content)

@@ -13,11 +13,23 @@ from typing import Any
 
 import pytest
 import torch
-from small_world import copied, finished, refused, settings, start
+from small_world import copied, data_dir, earlier, finished, refused, settings, start
+from written_reports import run_report
 
-from pathsearch import runs
+from pathsearch import figures, runs
 from pathsearch.config import RunSettings
-from pathsearch.runs import Run, all_runs, environment, find_run, newest_finished, read_json, write_table
+from pathsearch.kept import Kept
+from pathsearch.report_page import write_page
+from pathsearch.runs import (
+    Run,
+    all_runs,
+    environment,
+    find_run,
+    named_run,
+    newest_finished,
+    read_json,
+    write_table,
+)
 
 
 @pytest.fixture
@@ -47,10 +59,10 @@ def test_a_taken_directory_is_refused_and_left_alone(run):
     before = {name: (run.folder / name).read_bytes() for name in names(run.folder)}
     with refused("already holds an unfinished run; go on with --resume, start again with --overwrite, or give another"):
         run.open(settings("blobs", seed=1), resume=False, overwrite=False)
-    run.report_file.write_text("{}")
-    with refused("already holds a finished run"):
+    run.sums_file.write_text("")
+    with refused("already holds a finished run; show its report with --resume, start again with --overwrite"):
         run.open(settings("blobs"), resume=False, overwrite=False)
-    run.report_file.unlink()
+    run.sums_file.unlink()
     assert {name: (run.folder / name).read_bytes() for name in names(run.folder)} == before
 
 
@@ -90,13 +102,102 @@ def test_resume_with_weights_replaced_under_their_name(tmp_path):
         run.open(replace(settings("blobs"), encoder_key="after"), resume=True, overwrite=False)
 
 
-def test_overwrite_leaves_nothing_of_the_old_run(tmp_path):
+def everything(folder: Path) -> dict[Path, bytes]:
+    """Every file of a run, apart from its lock."""
+    files = (file for file in folder.rglob("*") if file.is_file() and file.name != ".lock")
+    return {file: file.read_bytes() for file in files}
+
+
+def test_overwrite_leaves_nothing_of_the_old_run_and_all_of_others(tmp_path):
     old = copied(finished("blobs"), tmp_path)
-    assert old.load_checkpoint() is not None
+    figures.plot_run(old.folder)
+    write_page(old.folder, data_dir())
+    (old.checkpoint_dir / "training-03.safetensors").write_bytes(b"kept")
+    (old.folder / ".log.csv.0123abcd.part.csv").write_bytes(b"left by a killed process")
+    foreign = {"notes.txt", "log.csv.bak", "figure.png", "thesis/fitness_curve.png", "checkpoint/mine.safetensors"}
+    for name in foreign:
+        (old.folder / name).parent.mkdir(exist_ok=True)
+        (old.folder / name).write_bytes(b"dear to me")
     old.open(settings("blobs", seed=3), resume=False, overwrite=True)
-    assert names(old.folder) == ["config.json", "env.json"]
+    left = {file.relative_to(old.folder).as_posix() for file in everything(old.folder)}
+    assert left == {"config.json", "env.json", *foreign}
     assert old.settings().seed == 3
-    assert old.load_checkpoint() is None
+
+
+def test_every_figure_of_a_run_is_known_as_its_own():
+    assert [name for name, _, _ in figures.RUN_FIGURES] == list(runs.FIGURES)
+
+
+class Killed(BaseException):
+    """A kill, as far as a test can have it within its own process."""
+
+
+def test_a_kill_anywhere_in_overwriting_leaves_nothing_to_go_on_with(tmp_path, monkeypatch):
+    unlink, n = Path.unlink, 0
+    while True:
+        old = copied(finished("blobs"), tmp_path / str(n))
+        (old.checkpoint_dir / "training-03.safetensors").write_bytes(b"kept")
+        left = n
+
+        def until_killed(file: Path, missing_ok: bool = False) -> None:
+            nonlocal left
+            if left == 0:
+                raise Killed
+            left -= 1
+            unlink(file, missing_ok=missing_ok)
+
+        with monkeypatch.context() as context:
+            context.setattr(Path, "unlink", until_killed)
+            try:
+                old.open(settings("blobs", seed=3), resume=False, overwrite=True)
+            except Killed:
+                pass
+            else:
+                break
+        n += 1
+        kept = {file.name for file in old.checkpoint_dir.iterdir()}
+        if old.finished:
+            old.report()  # whole still
+        elif old.config_file.exists():
+            assert old.settings() in (settings("blobs"), settings("blobs", seed=3))
+            assert not kept, "an unfinished run has nothing of the finished one to go on from"
+        else:
+            assert set(names(old.folder)) <= {"env.json"}
+    assert n > 30
+
+
+@pytest.mark.parametrize("name", ["report.json", "SHA256SUMS", "expert.safetensors"])
+def test_results_without_settings_are_of_an_unknown_run(tmp_path, name):
+    run = copied(finished("blobs"), tmp_path)
+    for file in everything(run.folder):
+        if file.name != name:
+            file.unlink()
+    for resume in (False, True):
+        with refused(f"holds {name} of a run, but no config.json that says of which; start again with --overwrite"):
+            run.open(settings("blobs"), resume=resume, overwrite=False)
+    run.open(settings("blobs"), resume=False, overwrite=True)
+    assert names(run.folder) == ["config.json", "env.json"]
+
+
+def test_a_comparison_is_never_taken_for_a_run(tmp_path):
+    (tmp_path / "compare-x" / "parts").mkdir(parents=True)
+    (tmp_path / "compare-x" / "config.json").write_text("{}")
+    with refused("expected a run, got a comparison"):
+        Run(tmp_path / "compare-x").open(settings("blobs"), resume=False, overwrite=True)
+    assert (tmp_path / "compare-x" / "config.json").exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "../x", "/tmp/x", "a/b", "a/", "a\\b", "C:x", ".hidden", "a\nb", "a\0b"]
+)
+def test_names_that_lead_out_of_the_directory_of_runs_are_refused(tmp_path, name):
+    with refused("run name: expected that of a folder in .*runs, without slashes.*; give another --run-name"):
+        named_run(tmp_path / "runs", name)
+
+
+@pytest.mark.parametrize("name", ["blobs-random-s0", "a b", "ä+1.2", "_x"])
+def test_plain_names_are_taken(tmp_path, name):
+    assert named_run(tmp_path, name).folder == tmp_path / name
 
 
 def test_settings_survive_the_file_and_unknown_keys_do_not(run):
@@ -141,12 +242,12 @@ def test_overwriting_keeps_the_lock(run):
 # --- whole files ----------------------------------------------------------------------------------------------------
 
 
-def checkpoint(run: Run) -> None:
-    run.save_checkpoint({"population": ["0|1|2"]}, {"w": torch.ones(3)})
+def generation(run: Run) -> None:
+    Kept(run.checkpoint_dir, "me").save_generation({"population": ["0|1|2"]}, {"w": torch.ones(3)})
 
 
-def later_checkpoint(run: Run) -> None:
-    run.save_checkpoint({"population": ["1|1|1"]}, {"w": torch.zeros(300)})
+def later_generation(run: Run) -> None:
+    Kept(run.checkpoint_dir, "me").save_generation({"population": ["1|1|1"]}, {"w": torch.zeros(300)})
 
 
 def table(run: Run) -> None:
@@ -161,16 +262,17 @@ def disk_full(*arguments: Any, **options: Any) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
-def half_then_full(tensors: Any, file: Path, metadata: Any = None) -> None:
-    Path(file).write_bytes(b"half")
+def half_then_full(file: Path, content: bytes) -> None:
+    with file.open("wb") as stream:
+        stream.write(content[: len(content) // 2])
     disk_full()
 
 
 @pytest.mark.parametrize(
     ("first", "later", "plant"),
     [
-        (checkpoint, later_checkpoint, lambda m: m.setattr(runs, "save_file", half_then_full)),
-        (checkpoint, later_checkpoint, lambda m: m.setattr("data_prep.whole_files.os.fsync", disk_full)),
+        (generation, later_generation, lambda m: m.setattr(Path, "write_bytes", half_then_full)),
+        (generation, later_generation, lambda m: m.setattr("data_prep.whole_files.os.fsync", disk_full)),
         (table, later_table, lambda m: m.setattr("data_prep.whole_files.os.fsync", disk_full)),
         (table, later_table, lambda m: m.setattr(Path, "write_text", disk_full)),
         (table, later_table, lambda m: m.setattr(Path, "replace", disk_full)),
@@ -188,28 +290,6 @@ def test_a_full_disk_leaves_the_old_file_and_no_litter(
     assert {file: file.read_bytes() for file in run.folder.rglob("*") if file.is_file()} == before
     later(run)
     assert {file.name for file in before} == set(names(run.folder)), "and it can go on when there is space"
-
-
-def test_checkpoint_round_trip(run):
-    assert run.load_checkpoint() is None
-    state = {"population": ["0|1|2"], "log": [{"best": 0.1 + 0.2}], "stopped": None}
-    tensors = {"a": torch.randn(3, 2), "step": torch.tensor(3.0), "bits": torch.tensor([1, 2], dtype=torch.uint8)}
-    run.save_checkpoint(state, tensors)
-    loaded_state, loaded = run.load_checkpoint() or ({}, {})
-    assert loaded_state == state
-    assert loaded.keys() == tensors.keys()
-    assert all(
-        torch.equal(loaded[name], tensors[name]) and loaded[name].dtype == tensors[name].dtype for name in tensors
-    )
-
-
-@pytest.mark.parametrize("content", [b"", b"nonsense", None])
-def test_a_damaged_checkpoint_says_what_to_do(run, content):
-    checkpoint(run)
-    whole = run.checkpoint_file.read_bytes()
-    run.checkpoint_file.write_bytes(whole[:-2] if content is None else content)
-    with refused("checkpoint .*cannot be read .*start the run again with --overwrite"):
-        run.load_checkpoint()
 
 
 def test_tables_keep_floats_in_full(tmp_path):
@@ -237,12 +317,16 @@ def test_damaged_json_is_one_line(tmp_path, content, said):
 
 
 def planted(runs_dir: Path, name: str, task: str, key: str, age: int, done: bool = True) -> Run:
-    """A run directory with just enough in it to be found."""
+    """A run directory with just enough in it to be found: of an earlier version, which wrote no digests."""
     found = Run(runs_dir / name)
     found.open(replace(settings("blobs"), task=task), resume=False, overwrite=False)
     if done:
-        found.report_file.write_text(json.dumps({"task": task, "encoder": {"key": key}}))
+        report = {**run_report(task, "random", ["a", "b"], [[5, 5], [5, 5]]), "verdict": [], "earlier_experts": []}
+        report["encoder"] = {**report["encoder"], "key": key}
+        found.report_file.write_text(json.dumps(report))
         os.utime(found.report_file, (1e9 - age, 1e9 - age))
+        found.sums_file.write_text("")
+        earlier(found)
     return found
 
 
@@ -255,8 +339,49 @@ def test_the_newest_finished_run_of_each_task_on_the_newest_encoder(tmp_path):
     planted(tmp_path, "brain-unfinished", "brain", "k1", age=0, done=False)
     (tmp_path / "joint-ecg+xray-20260101T000000").mkdir()
     (tmp_path / "joint-ecg+xray-20260101T000000" / "report.json").write_text("{}")
-    assert [run.name for run in newest_finished(tmp_path)] == ["ecg-new", "xray"]
+    chosen, left_out = newest_finished(tmp_path)
+    assert [run.name for run in chosen] == ["ecg-new", "xray"]
+    assert set(left_out) == {"ecg-newest-other-encoder", "lungs-other-encoder", "brain-unfinished"}
+    assert left_out["brain-unfinished"] == "not finished"
+    assert left_out["lungs-other-encoder"].startswith("another encoder: vgg16, ")
     assert len(all_runs(tmp_path)) == 6
+
+
+@pytest.mark.parametrize("content", ["{}", "3", "{", '{"task": "ecg", "encoder": 7}', '{"task": ["ecg"]}'])
+def test_a_broken_other_run_is_named_and_left_out(tmp_path, content):
+    planted(tmp_path, "good", "ecg", "k1", age=50)
+    planted(tmp_path, "bad", "ecg", "k1", age=0).report_file.write_text(content)
+    no_settings = copied(finished("blobs"), tmp_path)
+    no_settings.config_file.unlink()
+    chosen, left_out = newest_finished(tmp_path)
+    assert [run.name for run in chosen] == ["good"]
+    assert "report.json: " in left_out["bad"]
+    assert "blobs/config.json: expected a file, got none" in left_out["blobs"]
+    assert find_run(tmp_path, "good").report()["task"] == "ecg"
+    with refused("bad/report.json: "):
+        find_run(tmp_path, "bad").report()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"task": None}, "field task: expected a text"),
+        ({"encoder": 3}, "config.json: "),
+        ({"search": {"population": "many"}}, "config.json: "),
+        ({"grown_from": 7}, "grown_from: expected the name of a run"),
+        ({"wings": 2}, "unknown key 'wings'"),
+    ],
+    ids=str,
+)
+def test_settings_of_another_form_are_one_line(run, change, said):
+    config = json.loads(run.config_file.read_text())
+    run.config_file.write_text(json.dumps({**config, **change}))
+    with refused(said):
+        run.settings()
+    del config["split"]
+    run.config_file.write_text(json.dumps(config))
+    with refused("config.json: field split is missing"):
+        run.settings()
 
 
 def test_no_finished_run_says_how_to_make_one(tmp_path):

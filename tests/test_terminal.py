@@ -63,7 +63,7 @@ def test_table_leaves_out_a_baseline_that_was_not_made(capsys):
     report = finished("blobs").report()
     report["baselines"]["random_path"] = {"parameters": None, "each": [], "test": {"n": 0}, "validation": {"n": 0}}
     Terminal().run_table(report)
-    assert "random paths" not in capsys.readouterr().out
+    assert "random paths (mean)" not in capsys.readouterr().out
 
 
 def test_odd_names_do_not_become_markup(capsys):
@@ -93,13 +93,64 @@ def test_an_undefined_rate_is_a_dash():
     assert (rate(None), rate(0.5), rate(1)) == ("–", "0.5000", "1.0000")
 
 
-def test_progress_is_silent_without_a_terminal(capsys):
+@pytest.fixture
+def clock(monkeypatch) -> list[float]:
+    """Seconds that `terminal` believes have passed, as the last of a list."""
+    passed = [0.0]
+    monkeypatch.setattr(terminal.time, "monotonic", lambda: passed[-1])
+    return passed
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_without_a_terminal_progress_is_plain_lines_on_standard_error(capsys, clock, as_json):
+    shown = Terminal(as_json)
+    with shown.progress():
+        shown.stage("encode", 0)
+        clock.append(75.0)
+        shown.stage("search", 3)
+        for generation in (1, 2):
+            shown.advance(generation, f"best 0.{generation}  [0]")
+        clock.append(4000.0)
+        shown.stage("test", 0)
+    assert capsys.readouterr() == (
+        "",
+        "0:00:00  encode\n0:01:15  search\n0:01:15  search      1 of 3     best 0.1  [0]\n"
+        "0:01:15  search      2 of 3     best 0.2  [0]\n1:06:40  test\n",
+    )
+
+
+def test_counts_are_told_now_and_then(capsys, clock):
     shown = Terminal()
     with shown.progress():
-        shown.stage("search", 3)
-        shown.advance(2, "best 0.9")
-        shown.count(3, 4)
-    assert capsys.readouterr() == ("", "")
+        shown.stage("encode", 0)
+        for done in range(1, 101):
+            clock.append(done / 4)  # 25 seconds
+            shown.count(done, 100)
+        shown.stage("answer", 100)
+        for done in range(1, 101):
+            clock.append(25 + done / 4)
+            shown.advance(done)
+    steps = [line.split()[2] for line in capsys.readouterr().err.splitlines() if " of " in line]
+    assert steps == ["40", "80", "40", "80"], "every ten seconds"
+
+
+def test_the_first_line_waits_until_something_is_done(capsys, clock):
+    """A mistake that is found at once is one line."""
+    shown = Terminal()
+    with shown.progress():
+        shown.stage("prepare", 0)
+        assert capsys.readouterr().err == ""
+        shown.count(1, 4)
+        assert capsys.readouterr().err == "0:00:00  prepare\n"
+
+
+def test_a_count_without_an_end_is_a_number(capsys, clock):
+    shown = Terminal()
+    with shown.progress():
+        shown.stage("predict", 0)
+        clock.append(20.0)
+        shown.count(7, 0, "3 images/s")
+    assert capsys.readouterr().err.splitlines()[-1] == "0:00:20  predict     7          3 images/s"
 
 
 def test_telling_outside_of_a_progress_display_does_nothing(capsys):
@@ -120,6 +171,7 @@ def test_on_a_terminal_there_are_bars(monkeypatch):
         shown.stage("search", 3)
         shown.advance(2, "best 0.9500")
     seen = stream.getvalue()
+    assert "0:00:00  encode" not in seen, "bars, no lines"
     for part in ("encode", "40/40", "search", "2/3", "best 0.9500", "left"):
         assert part in seen
 

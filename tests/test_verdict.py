@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pathsearch.statistics import spread
 from pathsearch.verdict import verdict
 
 
@@ -23,15 +24,44 @@ def judged(difference: float, p: float | None, seeds: int = 5) -> str:
     return " ".join(verdict(report))
 
 
-def test_the_verdict_says_what_is_not_beaten():
-    assert "beats the ladder on test: 0.9100 ± 0.0010" in judged(0.01, 0.02)
-    assert "favours it on 5 of 5 seeds" in judged(0.01, 0.02)
-    assert "is above, but not beyond the luck of seeds, the ladder" in judged(0.01, 0.2)
-    assert "does not beat the ladder" in judged(-0.01, 0.2)
-    assert "does not beat the ladder" in judged(0.0, None)
-    assert "is worse than the ladder" in judged(-0.01, 0.02)
+def test_the_verdict_gives_one_of_three_answers():
+    better = judged(0.01, 0.02)
+    assert "On test, the evolved path is better than the ladder: accuracy 0.9100 ± 0.0010 against 0.9000" in better
+    assert "paired t-test over 5 seeds p = 0.02 after Holm" in better
+    assert "it is better at 5 of 5 seeds, worse at 0, and at 0 no difference is shown" in better
+    for difference, p in ((0.01, 0.2), (-0.01, 0.2), (0.0, None), (0.01, None)):
+        assert "no difference between the evolved path and the ladder is shown" in judged(difference, p)
+    assert "the evolved path is worse than the ladder" in judged(-0.01, 0.02)
     assert "3 seeds are too few" in judged(0.01, None, 3)
     assert "too few" not in judged(0.01, 0.02)
+
+
+def test_the_measure_that_was_maximised_is_the_one_judged():
+    """By accuracy the path is worse at every seed, by balanced accuracy better: an old report and a new one."""
+
+    def method(accuracy: list[float], balanced: list[float]) -> dict[str, Any]:
+        each = [{"test": {"accuracy": a, "balanced_accuracy": b}} for a, b in zip(accuracy, balanced, strict=True)]
+        rates = {"accuracy": spread(accuracy), "balanced_accuracy": spread(balanced)}
+        return {"test": rates, "each": each}
+
+    own, other = [0.70, 0.71, 0.72, 0.70, 0.71], [0.80, 0.82, 0.81, 0.80, 0.82]
+    test = {"difference": -0.1, "p_holm": 0.001, "mcnemar": [{"b": 1, "c": 20, "p": 0.001}] * 5}
+    report = {
+        "seeds": list(range(5)),
+        "methods": {"evolved": method(own, other), "ladder": method(other, own)},
+        "against": {"ladder": test},
+        "fronts": {"methods": {}, "against": {}},
+        "equivalence": None,
+        "rank_fidelity": {"tau": {"mean": None}},
+    }
+    assert "is worse than the ladder: accuracy 0.7080" in " ".join(verdict(report))
+    old = {**report, "budget": {"settings": {"search": {"fitness": "balanced_accuracy"}}}}
+    new = {**report, "measure": "balanced_accuracy"}
+    for one in (old, new):
+        assert "is better than the ladder: balanced accuracy 0.8100" in " ".join(verdict(one))
+    paired = [{"difference": 0.1, "p": 0.01}] * 4 + [{"difference": -0.1, "p": 0.01}]
+    new["against"] = {"ladder": {**test, "paired": paired}}
+    assert "by the paired test on the images it is better at 4 of 5 seeds, worse at 1" in " ".join(verdict(new))
 
 
 def in_words(difference: float, p: float | None) -> str:
@@ -50,11 +80,14 @@ def in_words(difference: float, p: float | None) -> str:
 
 def test_the_verdict_speaks_of_size():
     said = in_words(0.01, 0.02)
-    assert "on test: the evolved front's hypervolume, 0.510, beats that of the ladder (0.500, p = 0.02)." in said
+    assert (
+        "on test: the evolved front's hypervolume, 0.510, is larger than that of the ladder (0.500, p = 0.02)." in said
+    )
     assert "Counted from 0.452, the largest class's share of test, in place of the linear probe's accuracy, " in said
-    assert "that hypervolume is 0.910, and it beats that of the ladder (0.900, p = 0.02)." in said
+    assert "that hypervolume, 0.910, is larger than that of the ladder (0.900, p = 0.02)." in said
     assert "is within 0.2 points of the full grid: +0.10 points on test, 4.3 % of the parameters" in said
     assert "(90 % interval -0.10 to +0.15, equivalence p = 0.02)" in said
-    assert "does not beat that of the ladder" in in_words(-0.01, 0.2)
+    assert "is not shown to differ from that of the ladder" in in_words(-0.01, 0.2)
+    assert "is smaller than that of the ladder" in in_words(-0.01, 0.02)
     assert "is not shown to be within 0.2 points of the full grid: -0.10" in in_words(-0.01, 0.2)
     assert "whether that is within 0.2 points was not tested" in in_words(0.01, None)

@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 from small_world import SIZE, task
 
-from pathsearch import features
-from pathsearch.features import augment, load_images
+from pathsearch import views
+from pathsearch.views import augment, load_images
 
 
 def test_images_become_rgb_of_the_encoders_size(tmp_path):
@@ -68,8 +68,8 @@ def test_a_task_whose_images_have_a_direction_is_never_mirrored():
     assert np.array_equal(np.array(augment(image, Planned(flip=True), mirror=False)), np.array(image))
     blobs = task("blobs")
     ecg = replace(blobs, info={**blobs.info, "options": {"mirror": False}})
-    assert "flip" in features.augmentation(blobs)
-    assert features.augmentation(ecg) == features.AUGMENTATION
+    assert "flip" in views.augmentation(blobs)
+    assert views.augmentation(ecg) == views.AUGMENTATION
 
 
 def centre_and_area(image: Image.Image) -> tuple[float, float, float]:
@@ -108,5 +108,5 @@ def test_augmentation_stays_within_what_its_description_says():
 
     augment(asymmetric(16), Watching(0))
     assert drawn == [(0.9, 1.1), (-0.1, 0.1)]
-    assert "scale 0.9 to 1.1" in features.AUGMENTATION
-    assert "up to 0.1 degrees" in features.AUGMENTATION
+    assert "scale 0.9 to 1.1" in views.AUGMENTATION
+    assert "up to 0.1 degrees" in views.AUGMENTATION

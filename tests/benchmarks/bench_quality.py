@@ -36,7 +36,7 @@ from data_prep.manifest import Task, load_task
 from data_prep.synthetic import write_synthetic_ecg
 from pathsearch.config import EncoderSettings, GridSettings, SearchSettings
 from pathsearch.encoder import Encoder
-from pathsearch.features import Split, encode, load_images
+from pathsearch.features import Split, encode
 from pathsearch.fitness import SharedWeights
 from pathsearch.fresh import FreshWeights
 from pathsearch.grid import Grid
@@ -44,6 +44,7 @@ from pathsearch.path import Path, mutate
 from pathsearch.search import SearchState, search
 from pathsearch.sequential import SequentialWeights
 from pathsearch.streams import python_stream
+from pathsearch.views import load_images
 from tests.benchmarks.table import device, publish
 
 Curve = list[tuple[float, int, float, float]]  # (seconds, path-steps, validation accuracy: best so far, the median's)

@@ -17,9 +17,10 @@ import torch
 
 from data_prep.manifest import load_task
 from pathsearch.encoder import Encoder
-from pathsearch.features import batch_size, load_images
+from pathsearch.features import batch_size
 from pathsearch.router import UNKNOWN, Router, Territory
 from pathsearch.runs import Run
+from pathsearch.views import load_images
 from tests.benchmarks.foreign import CHANGED, FOREIGN
 from tests.benchmarks.table import publish
 

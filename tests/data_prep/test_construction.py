@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from pathlib import Path
+import os
 
 import pytest
 
@@ -92,17 +92,31 @@ def test_provenance_prefers_what_the_data_says(tmp_path):
     assert provenance(tmp_path, "guess", "unknown") == ("drawn by hand", "CC0 1.0")
 
 
-def test_a_failed_rename_brings_the_old_task_back(tmp_path, monkeypatch):
+def test_litter_of_killed_preparations_goes_with_the_next(tmp_path):
     build(tmp_path, content="old")
-    real = Path.replace
-
-    def fail_for_the_new_one(self, target):
-        if ".part-" in self.name:
-            raise OSError("disk on fire")
-        return real(self, target)
-
-    monkeypatch.setattr(Path, "replace", fail_for_the_new_one)
-    with pytest.raises(OSError, match="disk on fire"):
-        build(tmp_path, overwrite=True, content="new")
-    assert (tmp_path / "pets" / "task.json").read_text() == "old"
+    for litter in (".other.0123abcd.part", ".pets.0123abcd.part", ".pets.0123abcd.old"):
+        (tmp_path / litter).mkdir()
+        (tmp_path / litter / "x.png").write_text("half")
+    build(tmp_path, overwrite=True)
     assert [child.name for child in tmp_path.iterdir()] == ["pets"]
+
+
+def test_a_task_that_stepped_aside_is_found_again(tmp_path):
+    """As a kill between two renames left it, on a system that cannot swap names in one step."""
+    build(tmp_path, content="old")
+    (tmp_path / "pets").rename(tmp_path / ".pets.0123abcd.old")
+    with pytest.raises(PathsearchError, match=r"got one that is prepared"):
+        build(tmp_path)
+    assert (tmp_path / "pets" / "task.json").read_text() == "old"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions")
+@pytest.mark.parametrize("umask", [0o077, 0o022, 0o027])
+def test_files_have_the_permissions_that_the_umask_leaves(ecg_source, tmp_path, umask):
+    before = os.umask(umask)
+    try:
+        task = prepare_ecg(ecg_source, tmp_path / "data", image_size=16)
+    finally:
+        os.umask(before)
+    modes = {file: file.stat().st_mode & 0o777 for file in [task.task_dir, *task.task_dir.rglob("*")]}
+    assert modes == {file: (0o777 if file.is_dir() else 0o666) & ~umask for file in modes}

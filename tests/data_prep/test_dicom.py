@@ -108,3 +108,38 @@ def test_without_pydicom_the_line_says_what_to_install(tmp_path, monkeypatch):
     with pytest.raises(PathsearchError, match=r"x.dcm: expected pydicom .*pip install 'pathsearch\[dicom\]'") as caught:
         read_image(file, None)
     assert "\n" not in str(caught.value)
+
+
+def test_files_without_a_suffix_are_found_by_their_letters(tmp_path):
+    rng = np.random.default_rng(0)
+    for number in range(24):
+        pixels = rng.integers(0, 4096, (20, 16), dtype=np.uint16)
+        name = f"1.2.840.{number}.7" if number % 4 else f"IM{number:06d}"  # as exports of archives are called
+        write_dicom(tmp_path / "raw" / "ab"[number % 2] / name, pixels)
+    (tmp_path / "raw" / "a" / "README").write_text("no picture")
+    (tmp_path / "raw" / "b" / "DICOMDIR").write_bytes(b"\0" * 128 + b"DICM")
+    task = prepare_folder(tmp_path / "raw", tmp_path, name="ct", image_size=16)
+    assert len(task.table) == 24
+    assert "images/b/1%2E2%2E840%2E1%2E7.png" in set(task.table["file"]), "a dot in it is no suffix"
+    assert task.info["notes"] == ["2 files that are no images were ignored, such as 'DICOMDIR'"]
+
+
+def test_too_many_pixels_are_refused_before_decoding(tmp_path):
+    file = write_dicom(tmp_path / "x.dcm", DEEP)
+    data = pydicom.dcmread(file)
+    data.Rows = data.Columns = 65_000
+    data.save_as(file)
+    with pytest.raises(BadData, match=r"x.dcm: expected an image of at most 67,108,864 pixels, got 65,000 × 65,000"):
+        read_image(file, None)
+
+
+def test_what_is_deflated_as_a_whole_is_refused_before_it_fills_memory(tmp_path, monkeypatch):
+    from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+    file = write_dicom(tmp_path / "x.dcm", DEEP)
+    data = pydicom.dcmread(file)
+    data.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    data.save_as(tmp_path / "y.dcm", enforce_file_format=True)
+    monkeypatch.setattr(pydicom, "dcmread", None)
+    with pytest.raises(BadData, match=r"y.dcm: .*deflated as a whole; save it without that"):
+        read_image(tmp_path / "y.dcm", None)

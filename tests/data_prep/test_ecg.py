@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from data_prep.beats import read_beats
 from data_prep.ecg import prepare_ecg
 from data_prep.errors import BadData, PathsearchError
 from data_prep.manifest import load_task, prepared_tasks
+from data_prep.wfdb_files import read_channel, read_header
 
 ALR = {"A": ("A",), "L": ("L",), "R": ("R",)}
 
@@ -138,7 +141,7 @@ def assert_fails(source, data_dir, message, error=BadData, **options):
 def test_a_truncated_dat_is_named(copied, tmp_path, kept):
     file = copied / "s02.dat"
     file.write_bytes(file.read_bytes()[:kept])
-    assert_fails(copied, tmp_path, "s02.dat: expected 14400 samples of 2 channels, got unreadable data")
+    assert_fails(copied, tmp_path, "s02.dat: expected 14400 samples of 2 channels in 43,200 bytes, got")
 
 
 def test_a_flipped_bit_is_named(copied, tmp_path):
@@ -151,7 +154,9 @@ def test_a_flipped_bit_is_named(copied, tmp_path):
 
 def test_an_annotation_beyond_the_signal_is_named(make_record, tmp_path):
     folder = make_record(marks=[(400, "A"), (800, "L"), (5000, "R")])
-    assert_fails(folder, tmp_path, "r1.atr: expected annotations within the 2000 samples of the signal, got one at")
+    assert_fails(
+        folder, tmp_path, "annotations within the 2000 samples of the signal and up to its end, got one at sample 5000"
+    )
 
 
 @pytest.mark.parametrize("suffix", [".dat", ".atr"])
@@ -165,9 +170,63 @@ def test_a_header_of_rubbish_is_named(copied, tmp_path):
     assert_fails(copied, tmp_path, "s01.hea: expected a WFDB header, got unreadable data")
 
 
+def test_a_cut_annotation_file_never_drops_the_rest_of_a_record(copied, tmp_path):
+    whole = (copied / "s02.atr").read_bytes()
+    for kept in [0, 2, *range(1, len(whole), 7), len(whole) - 2, len(whole) - 1]:
+        (copied / "s02.atr").write_bytes(whole[:kept])
+        assert_fails(copied, tmp_path, "s02.atr: expected WFDB annotations, got ")
+        (copied / "s02.atr").write_bytes(whole[: kept // 2 * 2] + b"\0\0")  # an end of its own, but far too early
+        if kept < len(whole) * 0.6 and kept > 60:
+            assert_fails(copied, tmp_path, "and up to its end, got none in the last")
+    (copied / "s02.atr").write_bytes(b"\0\0")
+    assert_fails(copied, tmp_path, "and up to its end, got none; does this .atr")
+
+
+def test_checksums_beside_the_records_are_compared(copied, tmp_path):
+    files = sorted(copied.glob("s0*"))
+    sums = "".join(f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n" for file in files)
+    (copied / "SHA256SUMS").write_text(sums + f"{'0' * 64}  s99.hea\n")
+    task = prepare_ecg(copied, tmp_path, name="whole", image_size=16)
+    assert "records that SHA256SUMS lists are not in the folder: s99" in task.info["notes"]
+    for name, old, new in (("s03.hea", b"MLII", b"MLIJ"), ("s03.atr", None, None), ("s03.dat", None, None)):
+        file = copied / name
+        whole = file.read_bytes()
+        file.write_bytes(whole.replace(old, new) if old else whole[:-1] + bytes([whole[-1] ^ 1]))
+        with pytest.raises(BadData, match=rf"{name}: expected SHA-256 [0-9a-f]*… of SHA256SUMS beside it, got"):
+            read_beats(copied, ALR, half_window=128)
+        file.write_bytes(whole)
+    (copied / "SHA256SUMS").write_text("rubbish\n")
+    with pytest.raises(BadData, match="SHA256SUMS: expected lines of SHA-256 and file name, got 'rubbish'"):
+        read_beats(copied, ALR, half_window=128)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("s01 2 360", "s01 2 0", "above 0, got 0"),
+        ("s01 2 360", "s01 2 250", "at 250 samples a second as the signal, got 360"),
+        ("14400", "99999999999999", "up to its end, got none in the last"),
+        ("14400", "9000", "up to its end, got one at sample"),
+        ("s01.dat 212", "s01.dat 213", "in one known format"),
+        ("s01.dat", "s02.dat", "expected all channels in s01.dat"),
+    ],
+)
+def test_a_header_that_fits_no_data_is_named(copied, tmp_path, old, new, message):
+    file = copied / "s01.hea"
+    assert old in file.read_text()
+    file.write_text(file.read_text().replace(old, new))
+    assert_fails(copied, tmp_path, message)
+
+
+def test_no_room_is_made_for_what_only_the_header_says(ecg_source):
+    header = replace(read_header(ecg_source, "s01"), n_samples=10**14, n_bytes=3 * 10**14)
+    with pytest.raises(BadData, match=r"s01.dat: expected .* in 300,000,000,000,000 bytes, got 43,200; cut"):
+        read_channel(ecg_source, "s01", header, "MLII")
+
+
 def test_annotations_of_rubbish_are_named(copied, tmp_path):
     (copied / "s01.atr").write_bytes(b"abc")
-    assert_fails(copied, tmp_path, "s01.atr: expected WFDB annotations, got unreadable data")
+    assert_fails(copied, tmp_path, "s01.atr: expected WFDB annotations, got an odd number of bytes, 3; cut or damaged?")
 
 
 def test_no_mlii_anywhere_is_an_error(make_record, tmp_path):

@@ -75,7 +75,7 @@ def test_other_files_are_ignored_and_counted(make_images, tmp_path):
         (source / name).write_text("x")
     task = prepare_folder(source, tmp_path, name="pets", image_size=16)
     assert task.info["notes"][:2] == [
-        "2 files that are no images by their suffix were ignored",
+        "2 files that are no images were ignored, such as 'notes.txt'",
         "folders beside train, val and test were ignored: extra",
     ]
 

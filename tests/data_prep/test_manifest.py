@@ -12,6 +12,7 @@ from PIL import Image
 
 from data_prep.errors import BadData, DataNotPrepared, PathsearchError
 from data_prep.manifest import COLUMNS, SPLITS, check_table, load_task, prepared_tasks, save_task
+from pathsearch.terminal import Terminal
 
 CLASSES = ("cat", "dog")
 SPLIT = {"name": "official", "words": "official split of the source", "seed": 0, "fractions": None}
@@ -162,7 +163,9 @@ def test_bad_classes_are_refused(tmp_path, classes, message):
         save(tmp_path, classes=classes)
 
 
-@pytest.mark.parametrize("name", ["", "a/b", "..", ".hidden", "raw", "a b"])
+@pytest.mark.parametrize(
+    "name", ["", "a/b", "..", ".hidden", "raw", "a b", "features", "Features", "RAW", "x" * 101, "x\n"]
+)
 def test_bad_task_names_are_refused(tmp_path, name):
     with pytest.raises(PathsearchError, match=r"task name: expected"):
         load_task(tmp_path, name)
@@ -171,7 +174,7 @@ def test_bad_task_names_are_refused(tmp_path, name):
 def test_a_missing_task_prints_its_command_and_what_is_there(tmp_path):
     save(tmp_path)
     with pytest.raises(
-        DataNotPrepared, match=r"prepared there: pets\); run: pathsearch prepare ecg --source physionet"
+        DataNotPrepared, match=r"prepared there: pets\); .* run: pathsearch prepare ecg --source physionet"
     ):
         load_task(tmp_path, "ecg")
     with pytest.raises(DataNotPrepared, match=r"pathsearch prepare pneumonia --source FOLDER"):
@@ -184,8 +187,10 @@ def test_a_missing_task_prints_its_command_and_what_is_there(tmp_path):
 
 def test_the_default_data_folder_needs_no_option(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(DataNotPrepared, match=r"--source physionet$"):
+    with pytest.raises(DataNotPrepared, match=r"--source physionet$") as caught:
         load_task(Path("data"), "ecg")
+    assert f"is not prepared in {tmp_path / 'data'} (prepared" in str(caught.value)
+    assert "another folder is named by --data-dir" in str(caught.value)
 
 
 def test_an_edited_manifest_is_found(tmp_path):
@@ -206,12 +211,80 @@ def test_a_missing_image_or_manifest_is_found(tmp_path):
         load_task(tmp_path, "pets")
 
 
-@pytest.mark.parametrize("spoiled", ["{", "[]", "{}"])
+@pytest.mark.parametrize("spoiled", ["{", "[]", "{}", "7", "null", "\x00", "[" * 100_000])
 def test_a_damaged_task_json_is_found(tmp_path, spoiled):
     save(tmp_path)
     (tmp_path / "pets" / "task.json").write_text(spoiled)
     with pytest.raises(BadData, match=r"task.json: expected the description of a prepared task"):
         load_task(tmp_path, "pets")
+
+
+def spoil(tmp_path, where, value):
+    """Put `value` into a field of task.json, `a.b` for b in a; `...` takes the field out."""
+    file = tmp_path / "pets" / "task.json"
+    info = json.loads(file.read_text())
+    inner = info
+    *outer, last = where.split(".")
+    for name in outer:
+        inner = inner[name]
+    inner.pop(last, None) if value is ... else inner.update({last: value})
+    file.write_text(json.dumps(info))
+
+
+FIELDS = (
+    "name", "classes", "counts", "imbalance", "source", "licence", "split", "split.name", "split.words", "image_size",
+    "options", "notes", "leakage", "manifest_sha256", "images_sha256", "split.groups_apart", "options.mirror",
+    "counts.train", "counts.train.cat",
+)  # fmt: skip
+WRONG = (..., None, True, 7, -1, 0.5, float("nan"), float("inf"), "", "x", "../../x", [], [1], {}, {"x": []}, [[]])
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_no_field_of_task_json_gives_a_traceback(tmp_path, field):
+    """Each field taken out and replaced: one line that names the file, or a task on which everything works."""
+    save(tmp_path)
+    whole = (tmp_path / "pets" / "task.json").read_text()
+    refused = 0
+    for value in WRONG:
+        (tmp_path / "pets" / "task.json").write_text(whole)
+        spoil(tmp_path, field, value)
+        try:
+            task = load_task(tmp_path, "pets")
+        except BadData as fault:
+            refused += 1
+            words = str(fault)
+            assert ("task.json" in words, "\n" in words) == (True, False), value
+            continue
+        assert len(task.classes) == 2
+        assert task.split_name in ("official", "x")
+        assert all(isinstance(text, str) for text in (task.split_in_words, task.fingerprint))
+        assert task.mirror in (True, False)
+        if "imbalance" in task.info:
+            Terminal().task_lines(task)
+        assert max(task.info.get("image_size") or 64, 32) >= 32
+        json.dumps(task.info, allow_nan=False)
+    assert refused >= (5 if field in ("leakage", "source", "licence", "split.words", "image_size", "notes") else 10)
+
+
+@pytest.mark.parametrize("name", ["../../x", "a/b", "", ".x", "a b", "x\n"])
+def test_a_split_that_would_leave_the_runs_folder_is_refused(tmp_path, name):
+    save(tmp_path)
+    spoil(tmp_path, "split.name", name)
+    with pytest.raises(BadData, match=r"task.json: expected the description .* got for 'split.name', where letters"):
+        load_task(tmp_path, "pets")
+
+
+def test_counts_that_are_not_the_manifests_are_found(tmp_path):
+    save(tmp_path)
+    spoil(tmp_path, "counts.test.dog", 3)
+    with pytest.raises(BadData, match=r"task.json: expected the counts of the manifest"):
+        load_task(tmp_path, "pets")
+
+
+def test_a_task_that_stepped_aside_is_loaded(tmp_path):
+    save(tmp_path)
+    (tmp_path / "pets").rename(tmp_path / ".pets.0123abcd.old")
+    assert load_task(tmp_path, "pets").name == "pets"
 
 
 def test_a_renamed_folder_is_found(tmp_path):

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import io
+import zipfile
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from data_prep.errors import BadData
+from data_prep.errors import BadData, PathsearchError
 from data_prep.npz import prepare_npz
 
 SIZES = {"train": 20, "val": 6, "test": 8}
@@ -56,9 +59,17 @@ def test_names_and_size_can_be_given(npz, tmp_path):
         ({"train_images": np.zeros((20, 4, 4), np.float32)}, "got float32 of shape"),
         ({"test_labels": np.zeros((8, 3), np.uint8)}, "several labels an image are not supported"),
         ({"test_labels": np.zeros((7, 1), np.uint8)}, "one integer for each of 8 images"),
-        ({"test_labels": np.full((8, 1), -1)}, "expected labels from 0 in test_labels, got -1"),
+        ({"test_labels": np.full((8, 1), -1)}, "expected labels from 0 in test_labels, got -1 to -1"),
         ({"test_labels": np.zeros((8, 1), np.uint8)}, "image of class '1' in split 'test', got none"),
-        ({"train_labels": np.array([{}] * 20)}, "expected train_images and train_labels"),
+        ({"train_labels": np.array([{}] * 20)}, "one integer for each of 20 images, got object"),
+        ({"train_labels": np.array(["0"] * 20)}, "one integer for each of 20 images, got <U1"),
+        ({"train_images": np.array("text")}, "as uint8 N×H×W or N×H×W×3"),
+        ({"train_images": np.zeros((20, 0, 12), np.uint8)}, "of 8 pixels a side or more"),
+        (
+            {"train_labels": np.arange(20) % 2 * 2**40},
+            "got 0 to 1099511627776, and 34 images, fewer than one of each class",
+        ),
+        ({"val_labels": np.full(6, 2**64 - 1, np.uint64)}, "got 18446744073709551615 to 18446744073709551615"),
     ],
 )
 def test_a_planted_fault_is_named(npz, tmp_path, replaced, message):
@@ -66,6 +77,54 @@ def test_a_planted_fault_is_named(npz, tmp_path, replaced, message):
         prepare_npz(npz(**replaced), tmp_path)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_an_array_that_expands_a_thousandfold_is_refused_before_it_is_loaded(npz, tmp_path, monkeypatch):
+    file = npz()
+    with zipfile.ZipFile(file) as whole:
+        members = {name: whole.read(name) for name in whole.namelist()}
+    # a header of 6 GB, and no data behind it: who loads first fails with another line, after making the room
+    header = io.BytesIO()
+    form = {"descr": "|u1", "fortran_order": False, "shape": (20_000_000, 18, 18)}
+    np.lib.format.write_array_header_1_0(header, form)
+    labels = io.BytesIO()
+    np.lib.format.write_array_header_1_0(labels, {"descr": "|u1", "fortran_order": False, "shape": (20_000_000,)})
+    members |= {"train_images.npy": header.getvalue(), "train_labels.npy": labels.getvalue()}
+    with zipfile.ZipFile(file, "w") as bomb:
+        for name, data in members.items():
+            bomb.writestr(name, data)
+    monkeypatch.setattr(np, "load", None)
+    with pytest.raises(BadData, match=r"toy.npz: expected arrays of at most 536,870,912 bytes .* got 6,500,0"):
+        prepare_npz(file, tmp_path)
+
+
+def test_members_that_are_no_arrays_are_one_line(npz, tmp_path):
+    file = npz()
+    with zipfile.ZipFile(file) as whole:
+        members = {name: whole.read(name) for name in whole.namelist()}
+    for name in members:
+        with zipfile.ZipFile(file, "w") as other:
+            for member, data in members.items():
+                other.writestr(member, b"text" if member == name else data)
+        with pytest.raises(BadData, match="in MedMNIST's layout, got") as caught:
+            prepare_npz(file, tmp_path)
+        assert "\n" not in str(caught.value)
+
+
+def test_no_damage_gives_a_traceback(npz, tmp_path):
+    file = npz()
+    whole, rng, said = file.read_bytes(), np.random.default_rng(0), []
+    for number in range(200):
+        spoiled = bytearray(whole)
+        for place in rng.integers(0, len(whole), 3):
+            spoiled[place] = rng.integers(256)
+        file.write_bytes(bytes(spoiled[: rng.integers(len(whole))] if number % 4 == 0 else spoiled))
+        try:
+            prepare_npz(file, tmp_path / str(number))
+        except PathsearchError as error:
+            said.append(str(error))
+    assert len(said) > 50
+    assert all("\n" not in line for line in said)
 
 
 def test_too_few_class_names_are_refused(npz, tmp_path):

@@ -42,7 +42,7 @@ def disk() -> Iterator[Path]:
         subprocess.run(["umount", "--lazy", folder], check=True)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.parametrize("share", [0.0, 0.4, 0.8])
 @pytest.mark.parametrize("name", MAIN)
 def test_one_line_and_earlier_files_intact(disk: Path, name: str, share: float) -> None:

@@ -1,0 +1,76 @@
+"""What an interrupted run goes on from: the last generation of its search, and every training that it finished."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from data_prep.errors import PathsearchError
+from pathsearch.grid import PathNetwork
+from pathsearch.sealed import load_sealed, save_sealed
+from pathsearch.training import Trained
+
+GENERATION = "generation.safetensors"
+TRAININGS = "training-*.safetensors"
+AGAIN = "start the run again with --overwrite"
+
+
+class Kept:
+    """The files in a run's `checkpoint/`, each whole, under a digest of its own, and of one owner.
+
+    The generation stays when the run is finished; trainings, which it needs no longer, do not.
+    """
+
+    def __init__(self, folder: Path, owner: str) -> None:
+        """Of a folder; `owner` is a digest of everything that decides what the files hold."""
+        self.folder, self.owner = folder, owner
+        self.generation_file = folder / GENERATION
+
+    def save_generation(self, state: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+        """Keep where the search stands; the generation before is replaced."""
+        save_sealed(self.generation_file, self.owner, state, tensors)
+
+    def generation(self) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
+        """Where the search stood, or None if it never ended a generation."""
+        if not self.generation_file.exists():
+            return None
+        return load_sealed(self.generation_file, self.owner, AGAIN)
+
+    def training(
+        self, number: int, what: str, untrained: Callable[[], PathNetwork], make: Callable[[], Trained]
+    ) -> Trained:
+        """A training that was finished before, read back bit for bit, or else made now and kept.
+
+        Args:
+            number: of the training among those of the run.
+            what: is trained; the file must say the same.
+            untrained: a network for the kept weights.
+            make: trains.
+        """
+        file = self.folder / TRAININGS.replace("*", f"{number:02d}")
+        if not file.exists():
+            trained = make()
+            facts = {one.name: getattr(trained, one.name) for one in fields(trained)}
+            weights = facts.pop("network").state_dict()
+            tensors = {"log_p": facts.pop("log_p")} | {f"network.{name}": tensor for name, tensor in weights.items()}
+            save_sealed(file, self.owner, {"what": what, **facts}, tensors)
+            return trained
+        facts, tensors = load_sealed(file, self.owner, f"delete that file, or {AGAIN}")
+        if (found := facts.pop("what")) != what:
+            raise PathsearchError(
+                f"checkpoint {file}: expected the training of {what}, got {found}; delete that file, or {AGAIN}"
+            )
+        log_p, network = tensors.pop("log_p"), untrained()
+        network.load_state_dict({name.removeprefix("network."): tensor for name, tensor in tensors.items()})
+        network.eval()
+        return Trained(network=network, log_p=log_p, **facts)
+
+
+def forget_trainings(folder: Path) -> None:
+    """Remove what a finished run needs no longer."""
+    for file in folder.glob(TRAININGS):
+        file.unlink()

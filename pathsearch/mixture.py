@@ -1,0 +1,123 @@
+"""The mixed stream: images of all tasks without their labels, each routed and answered, and sorted back by task."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from pathsearch.expert import Expert
+from pathsearch.features import Split
+from pathsearch.metrics import UNKNOWN
+from pathsearch.router import Router, pooled
+from pathsearch.teller import Teller
+
+CHUNK = 512  # images of the mixed stream that are answered together
+
+
+class Stray(NamedTuple):
+    """Images of one task that were sent to another: their positions, and the other expert's (m, K) probabilities."""
+
+    positions: np.ndarray
+    expert: str
+    probabilities: np.ndarray
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What the model says to the mixed stream, sorted back by task; nothing has a column for every class of all tasks.
+
+    Attributes:
+        routed: for each task, (n,) index of the task that each of its test images was sent to, or -1.
+        oracle: for each task, (n, its own classes) probabilities of its own expert for all its images.
+        strays: for each task, its images that were sent to another.
+        predictions: for each task, (n,) index into all classes of all tasks, or -1 for unknown.
+        sure: for each task, (n,) probability of what was said; 0 for unknown.
+        first: for each task, the index of its first class among all classes of all tasks.
+    """
+
+    routed: dict[str, np.ndarray]
+    oracle: dict[str, np.ndarray]
+    strays: dict[str, list[Stray]]
+    predictions: dict[str, np.ndarray]
+    sure: dict[str, np.ndarray]
+    first: dict[str, int]
+
+    def probabilities(self, n_classes: int) -> np.ndarray:
+        """(all images, all classes of all tasks) of the expert that answered, task by task; zero for unknown."""
+        whole = np.zeros((sum(map(len, self.routed.values())), n_classes))
+        start = 0
+        for number, (task, routed) in enumerate(self.routed.items()):
+            at_home = np.flatnonzero(routed == number)
+            _put(whole, start + at_home, self.first[task], self.oracle[task][at_home])
+            for stray in self.strays[task]:
+                _put(whole, start + stray.positions, self.first[stray.expert], stray.probabilities)
+            start += len(routed)
+        return whole
+
+
+def _put(whole: np.ndarray, rows: np.ndarray, first: int, values: np.ndarray) -> None:
+    whole[rows, first : first + values.shape[1]] = values
+
+
+def answer(
+    tests: dict[str, Split],
+    experts: dict[str, Expert],
+    router: Router,
+    seed: int,
+    tell: Teller,
+) -> Answers:
+    """Mix the images of all tasks, route and answer them, and sort the answers back."""
+    names = list(tests)
+    n_classes = {n: len(experts[n].facts.classes) for n in names}
+    first = dict(zip(names, np.cumsum([0, *n_classes.values()]).tolist(), strict=False))
+    sizes = {n: len(tests[n]) for n in names}
+    answers = Answers(
+        routed={n: np.full(sizes[n], UNKNOWN) for n in names},
+        oracle={n: np.zeros((sizes[n], n_classes[n])) for n in names},
+        strays={n: [] for n in names},
+        predictions={n: np.full(sizes[n], UNKNOWN) for n in names},
+        sure={n: np.zeros(sizes[n]) for n in names},
+        first=first,
+    )
+
+    # 1. one stream of (task, position), in random order
+    stream = torch.tensor([(t, i) for t, n in enumerate(names) for i in range(sizes[n])])
+    stream = stream[torch.randperm(len(stream), generator=torch.Generator().manual_seed(seed))]
+    tell.stage("answer", len(stream))
+    done = 0
+    for chunk in stream.split(CHUNK):
+        maps = torch.empty(len(chunk), *tests[names[0]].views[0].shape[1:], dtype=torch.float16)
+        for t, n in enumerate(names):
+            maps[chunk[:, 0] == t] = tests[n].raw(chunk[chunk[:, 0] == t, 1])
+        # 2. the router sees features only
+        sent, _ = router.route(pooled(maps))
+        owner, positions = chunk.numpy().T
+        for t, n in enumerate(names):
+            own = owner == t
+            where = positions[own]
+            answers.routed[n][where] = sent[own]
+            # 3. each image by its own task's expert: the oracle, and the answer if it was sent there
+            if own.any():
+                answers.oracle[n][where] = rows = experts[n].probabilities(maps[torch.from_numpy(own)])
+                home = sent[own] == t
+                _say(answers, n, where[home], n, rows[home], experts[n])
+            # 4. and by another's only if it was sent to that
+            for k, other in enumerate(names):
+                astray = own & (sent == k)
+                if k != t and astray.any():
+                    rows = experts[other].probabilities(maps[torch.from_numpy(astray)])
+                    answers.strays[n].append(Stray(positions[astray], other, rows))
+                    _say(answers, n, positions[astray], other, rows, experts[other])
+        done += len(chunk)
+        tell.advance(done)
+    return answers
+
+
+def _say(answers: Answers, task: str, where: np.ndarray, other: str, rows: np.ndarray, expert: Expert) -> None:
+    """Images `where` of a task get the answers of the expert of `other`."""
+    said = expert.classify(rows)
+    answers.predictions[task][where] = said + answers.first[other]
+    answers.sure[task][where] = rows[np.arange(len(rows)), said]

@@ -1,0 +1,152 @@
+"""Plug-ins, module kinds of your own: Python files or installed modules, named by the user, known by their digest.
+
+A plug-in is code, so nothing runs it but its name on the command line or in `pathsearch.load(…, plugins=[…])`. Runs,
+experts and bundles note which plug-ins their modules came from; who opens them names the file again, and it must be
+the same file. A worked example, `mine.py`, in one file that imports installed packages only:
+
+    from torch import nn
+    from pathsearch import modules, vocabulary
+
+    @modules.register("tanh")  # the part of a specification before the hyphen; the number after it is `size`
+    def tanh(in_shape, out_shape, size):
+        return nn.Sequential(nn.Linear(in_shape[0], size), nn.Tanh(), nn.Linear(size, out_shape[0]))
+
+    @vocabulary.register("mine")
+    def mine(n_layers):  # the modules of each layer
+        first, later = vocabulary.MIXED_FIRST, ("tanh-16", "tanh-64", *vocabulary.MIXED_LATER)
+        return [first, *[later] * (n_layers - 1)]
+
+    pathsearch evolve --task ecg --plugin mine.py --modules mine
+    pathsearch bundle ecg-random-s0 --out model --plugin mine.py
+    pathsearch predict model image.png --plugin mine.py
+
+An installed plug-in is a module under the entry point group `pathsearch.modules`, named by its entry point.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.abc
+import importlib.util
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import CodeType, ModuleType
+
+from data_prep.errors import PathsearchError
+from pathsearch.modules import KINDS
+from pathsearch.vocabulary import VOCABULARIES
+
+GROUP = "pathsearch.modules"
+_loaded: dict[str, str] = {}  # SHA-256 of every plug-in that this process has run, by its name
+_origins: dict[str, str] = {}  # the plug-in of every kind that came from one
+
+
+def load_plugins(named: Iterable[str | Path]) -> tuple[str, ...]:
+    """Run the plug-ins that a user names, each once in a process, and return how they are known: `NAME=SHA-256`.
+
+    Args:
+        named: Python files, ending in .py, or names of installed plug-ins.
+
+    Raises:
+        PathsearchError: no such plug-in, it fails, it enters nothing, or another one of its name was run before.
+    """
+    return tuple(f"{name}={_loaded[name]}" for name in dict.fromkeys(_load(str(one)) for one in named))
+
+
+def check_plugins(needed: Sequence[str], owner: str) -> None:
+    """Refuse `owner`, say a bundle, unless the plug-ins that it notes have been loaded, the same to the byte."""
+    if not isinstance(needed, (list, tuple)) or not all(isinstance(note, str) for note in needed):
+        raise PathsearchError(f"{owner}: plugins: expected a list of NAME=SHA-256, got {needed!r}; make it again")
+    for name, _, digest in (note.partition("=") for note in needed):
+        if name not in _loaded:
+            raise PathsearchError(
+                f"{owner}: expected the plug-in {name} (SHA-256 {digest[:12]}…) that its modules came from, got none; "
+                f"if you trust it, add --plugin {name}, or plugins=[…] in Python"
+            )
+        if _loaded[name] != digest:
+            raise PathsearchError(
+                f"{owner}: expected the plug-in {name} with SHA-256 {digest[:12]}…, got {_loaded[name][:12]}…; give "
+                "the file as it was"
+            )
+
+
+def plugins_of(specifications: Iterable[str]) -> list[str]:
+    """The plug-ins, `NAME=SHA-256`, that modules of these specifications came from; the package's own have none."""
+    names = {_origins.get(one.partition("@")[0].partition("-")[0]) for one in specifications}
+    return [f"{name}={_loaded[name]}" for name in sorted(filter(None, names))]
+
+
+def _load(named: str) -> str:
+    name, digest, run = _from_file(Path(named)) if named.endswith(".py") else _installed(named)
+    if _loaded.get(name, digest) != digest:
+        raise PathsearchError(
+            f"--plugin {named}: expected the {name} that is loaded ({_loaded[name][:12]}…), got another one "
+            f"({digest[:12]}…); rename one of them, or start Python again"
+        )
+    if name in _loaded:
+        return name
+    kinds, vocabularies = dict(KINDS), dict(VOCABULARIES)
+    try:
+        run()
+        if len(KINDS) + len(VOCABULARIES) == len(kinds) + len(vocabularies):
+            raise ValueError("it registers no module kind and no vocabulary; pathsearch/plugins.py has an example")
+    except Exception as error:
+        for registry, before in ((KINDS, kinds), (VOCABULARIES, vocabularies)):
+            for added in registry.keys() - before.keys():
+                del registry[added]
+        about = str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
+        raise PathsearchError(f"--plugin {named}: {about}") from error
+    _origins.update(dict.fromkeys(KINDS.keys() - kinds.keys(), name))
+    _loaded[name] = digest
+    return name
+
+
+def _from_file(file: Path) -> tuple[str, str, Callable[[], object]]:
+    """Name, SHA-256 and what runs it, of a plug-in in a file of its own."""
+    try:
+        source = file.read_bytes()
+    except OSError as error:
+        raise PathsearchError(f"--plugin {file}: {error.strerror}; expected a Python file with module kinds") from None
+
+    def run() -> None:
+        module = ModuleType(f"pathsearch_plugin_{file.stem}")
+        module.__file__ = str(file)
+        sys.modules[module.__name__] = module  # where a dataclass in it looks for itself
+        _Source(source, file).exec_module(module)
+
+    return file.name, hashlib.sha256(source).hexdigest(), run
+
+
+class _Source(importlib.abc.InspectLoader):
+    """Runs the very bytes that were hashed: no second reading, no cached byte code."""
+
+    def __init__(self, source: bytes, file: Path) -> None:
+        self.source, self.file = source, file
+
+    def get_source(self, fullname: str) -> str:
+        return importlib.util.decode_source(self.source)
+
+    def get_code(self, fullname: str) -> CodeType:
+        return self.source_to_code(self.source, str(self.file))
+
+
+def _installed(name: str) -> tuple[str, str, Callable[[], object]]:
+    """The same of an installed plug-in: the SHA-256 is over all Python files of its module."""
+    modules = {one.name: one.module for one in entry_points(group=GROUP)}
+    if name not in modules:
+        raise PathsearchError(
+            f"--plugin {name}: expected a file ending in .py, or an installed plug-in (there are: "
+            f"{', '.join(sorted(modules)) or 'none'}); did you mean {name}.py?"
+        )
+    spec = importlib.util.find_spec(modules[name])
+    if spec is None or spec.origin is None:
+        raise PathsearchError(f"--plugin {name}: its module {modules[name]} cannot be found; install it again")
+    origin, digest = Path(spec.origin), hashlib.sha256()
+    folder = origin.parent if spec.submodule_search_locations else None
+    for file in sorted(folder.rglob("*.py")) if folder else [origin]:
+        digest.update(f"{file.relative_to(origin.parent).as_posix()}\n".encode())
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return name, digest.hexdigest(), lambda: importlib.import_module(modules[name])

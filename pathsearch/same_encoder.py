@@ -1,0 +1,32 @@
+"""Do several experts stand on one encoder? If not, what differs, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+LABELS = ("weights", "key")  # a description that may name a file, and a digest of all the others
+SHAPE = "feature_shape"  # follows from the others
+UNNAMED = {"precision": "float32", "taps": "the last"}  # what an identity does not mention
+
+
+def differences(identities: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Names of the fields in which encoders' identities differ, apart from their labels; a mere consequence last."""
+    names = sorted({name for one in identities for name in one} - {*LABELS}, key=lambda name: (name == SHAPE, name))
+    return [name for name in names if any(value(one, name) != value(identities[0], name) for one in identities)]
+
+
+def value(identity: Mapping[str, Any], name: str) -> Any:
+    """A field of an identity, which leaves out what is as usual."""
+    return identity.get(name, UNNAMED.get(name))
+
+
+def described(identities: Mapping[str, Mapping[str, Any]]) -> str:
+    """Each encoder by the name of its run, with everything in which they differ."""
+    shown = ("name", "image_size")
+    differ = [name for name in differences(list(identities.values())) if name not in shown]
+    return "; ".join(
+        f"{run}: {one['name']}, {one['weights']}, {one['image_size']} px"
+        + "".join(f", {name} {value(one, name)}" for name in differ)
+        for run, one in identities.items()
+    )

@@ -1,0 +1,51 @@
+"""Better, worse, or no difference shown: the three answers that a paired test allows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pathsearch.statistics import SURE
+
+BETTER, UNDECIDED, WORSE = "better", "no difference shown", "worse"
+
+
+def standing(difference: float, p: float | None) -> str:
+    """What a difference (own less other) and the p of its test say; without a test, nothing is shown."""
+    if p is None or p >= SURE or difference == 0:
+        return UNDECIDED
+    return BETTER if difference > 0 else WORSE
+
+
+def told(subject: str, other: str, difference: float, p: float | None) -> str:
+    """The answer as a clause: `the path is better than the probe`."""
+    answer = standing(difference, p)
+    if answer == UNDECIDED:
+        return f"no difference between {subject} and {other} is shown"
+    return f"{subject} is {answer} than {other}"
+
+
+def p_in_words(p: float) -> str:
+    """`p = 0.12`; a tiny one as a bound, and one just above the limit with the digits that show it."""
+    if p < 1e-4:
+        return "p < 0.0001"
+    digits = next((n for n in range(2, 17) if (float(f"{p:.{n}g}") < SURE) == (p < SURE)), 17)
+    return f"p = {p:.{digits}g}"
+
+
+def how_many(answers: list[str]) -> dict[str, int]:
+    """How often each answer was given."""
+    return {answer: answers.count(answer) for answer in (BETTER, UNDECIDED, WORSE)}
+
+
+def evidence(row: dict[str, Any]) -> str:
+    """The test of one row in words: `p = 0.12, McNemar's exact test`; of few groups, what p they allow at all."""
+    if row.get("p") is None:
+        return "not tested"
+    groups = row.get("groups")
+    of = f" of {groups}" if groups else ""
+    few = (
+        f"; of {groups} groups p is {2.0 ** (1 - groups):.2g} at the least"
+        if groups and 2.0 ** (1 - groups) >= SURE
+        else ""
+    )
+    return f"{p_in_words(row['p'])}, {row['test']}{of}{few}"

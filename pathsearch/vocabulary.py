@@ -1,0 +1,95 @@
+"""Vocabularies: what each layer of a grid offers, by the name that `--modules` takes."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Sequence
+from itertools import accumulate, cycle, islice
+from typing import Any
+
+from data_prep.errors import PathsearchError
+from pathsearch.modules import KINDS, Shape
+
+# Kinds and sizes are mixed, and small stands beside large, so that a choice means something; see the design.
+MIXED_FIRST = (
+    "pool-4", "conv3x3-16", "conv1x1-4", "bottleneck-16", "pool",
+    "dilated-16", "conv1x1-32", "osa-16", "separable-16", "conv3x3-64",
+)  # fmt: skip
+MIXED_LATER = (
+    "skip", "gelu-64", "linear-4", "gated-64", "scale",
+    "relu", "gelu-16", "normalised-64", "linear", "gelu-256",
+)  # fmt: skip
+PAPER_CHANNELS = 16
+
+# From the number of layers, L, to the specifications of each layer's modules.
+VOCABULARIES: dict[str, Callable[[int], Sequence[Sequence[str]]]] = {
+    "mixed": lambda n_layers: [MIXED_FIRST] + [MIXED_LATER] * (n_layers - 1),
+    "paper": lambda n_layers: [(f"conv3x3-{PAPER_CHANNELS}",)] + [("relu",)] * (n_layers - 1),
+}
+
+
+def register(name: str) -> Callable[[Any], Any]:
+    """Enter a vocabulary under `name`: a function of L that returns each layer's specifications."""
+
+    def enter(vocabulary: Any) -> Any:
+        if name in VOCABULARIES:
+            raise ValueError(f"vocabulary {name!r} is registered twice; rename one of them")
+        VOCABULARIES[name] = vocabulary
+        return vocabulary
+
+    return enter
+
+
+def check_vocabulary(name: str) -> None:
+    """Raise `PathsearchError` unless there is a vocabulary of this name."""
+    if name not in VOCABULARIES:
+        near = difflib.get_close_matches(name, VOCABULARIES, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else "one of your own needs --plugin FILE"
+        raise PathsearchError(f"modules: expected one of {', '.join(VOCABULARIES)}; got {name!r}; {hint}")
+
+
+def _specifications(name: str, n_layers: int) -> list[tuple[str, ...]]:
+    check_vocabulary(name)
+    layers = [tuple(layer) for layer in VOCABULARIES[name](n_layers)]
+    if len(layers) != n_layers or not all(layers):
+        raise PathsearchError(
+            f"vocabulary {name!r}: expected at least one module for each of {n_layers} layers, got "
+            f"{[len(layer) for layer in layers]}; return as many lists of specifications as `n_layers`"
+        )
+    for one in (one for layer in layers for one in layer):
+        if one.partition("-")[0] not in KINDS or not (one.partition("-")[2] or "0").isdigit():
+            raise PathsearchError(
+                f"vocabulary {name!r}: expected KIND or KIND-SIZE of a registered kind, got {one!r}; "
+                f"known kinds: {', '.join(KINDS)}"
+            )
+    return layers
+
+
+def vocabulary(
+    name: str, n_layers: int, n_modules: int, feature_shape: Shape, width: int, taps: Sequence[int] = ()
+) -> tuple[list[Shape], list[list[str]]]:
+    """What each layer of a grid is made of.
+
+    Args:
+        name: `mixed` (kinds and sizes differ), `paper` (identical modules in a layer), or one of a plug-in.
+        n_layers: L.
+        n_modules: M; a vocabulary shorter than that starts again.
+        feature_shape: (C, H, W) of the encoder's maps.
+        width: D, the length of the vectors between later layers.
+        taps: channels of each tap among the C of the features. With several, each first-layer module reads one: the
+            taps take turns, shifted by one where the vocabulary starts again, so that as many rounds as taps have
+            every kind on every tap.
+
+    Returns:
+        L + 1 shapes (input of each layer, output of the last) and L lists of M specifications.
+    """
+    vectors: list[Shape] = [(width,)] * n_layers
+    kinds = _specifications(name, n_layers)
+    if name == "paper" and n_layers > 1:
+        vectors[0] = (PAPER_CHANNELS, *feature_shape[1:])
+    layers = [list(islice(cycle(layer), n_modules)) for layer in kinds]
+    if len(taps) > 1:
+        ends = list(accumulate(taps))
+        turns = [sum(divmod(place, len(kinds[0]))) % len(taps) for place in range(n_modules)]
+        layers[0] = [f"{kind}@{ends[t] - taps[t]}:{ends[t]}" for kind, t in zip(layers[0], turns, strict=True)]
+    return [feature_shape, *vectors], layers
