@@ -108,7 +108,7 @@ def _sources(folder: Path) -> None:
     _records(folder / "records")
     _records(folder / "listed")
     files = sorted((folder / "listed").iterdir())
-    lines = [f"{hashlib.sha256(file.read_bytes()).hexdigest()} {file.name}\n" for file in files]
+    lines = [f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n" for file in files]
     (folder / "listed" / "SHA256SUMS").write_text("".join(lines))
     _x_rays(folder / "x-rays")
     (folder / "settings.txt").write_text("".join(f"{one.removeprefix('--set=')}\n" for one in SETTINGS))
