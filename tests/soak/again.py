@@ -20,7 +20,7 @@ def main(name: str, which: str = "60x", seed: str = "") -> None:
 
     judge = Judge(world())
     numbers = range(int(which[:-1])) if which.endswith("x") else range(int(which), int(which) + 1)
-    for form in FORMS.values() if name == "all" else [one for one in FORMS.values() if name in one.name]:
+    for form in FORMS.values() if name == "all" else [one for one in FORMS.values() if one.name.startswith(name)]:
         counts: Counter[str] = Counter()
         seconds = 0.0
         try:

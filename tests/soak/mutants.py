@@ -76,5 +76,5 @@ def applied(mutation: Mutation, data: bytes, rng: Random) -> Damaged:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of libraries that would rather not write what is meant here
             return mutation(data, rng)
-    except (ValueError, IndexError, KeyError, TypeError):
+    except (ValueError, IndexError, KeyError, TypeError, OSError):
         return "", data
