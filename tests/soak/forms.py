@@ -146,12 +146,14 @@ class Form:
         patterns: where its files are in the world, globs; mutants take them in turn.
         reads: commands that read them.
         kept: under the product's care; otherwise brought by a person.
+        optional: what was never there is right, too, so that a damaged one may count as none.
     """
 
     name: str
     patterns: tuple[str, ...]
     reads: tuple[Any, ...]
     kept: bool = True
+    optional: bool = False
 
     def file(self, number: int = 0) -> Path:
         """The file that a mutant is made of."""
@@ -233,7 +235,8 @@ FINISHED = [
 ]
 SEVERAL, VERSUS = "runs/joint-*", "runs/compare-*"
 TOGETHER = [
-    form("joint: report.json", f"{SEVERAL}/report.json", PLOT_JOINT, BUNDLE),
+    form("joint: report.json", f"{SEVERAL}/report.json", PLOT_JOINT),
+    Form("joint: report.json for a bundle", (f"{SEVERAL}/report.json",), (BUNDLE,), optional=True),
     form("joint: env.json", f"{SEVERAL}/env.json", PLOT_JOINT),
     form("joint: what is drawn again", f"{SEVERAL}/report.html {SEVERAL}/pictures.json {SEVERAL}/*.svg", PLOT_JOINT),
     *(

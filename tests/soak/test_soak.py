@@ -31,8 +31,8 @@ def judge() -> Iterator[Judge]:
     judge.close()
 
 
-def outcomes(judge: Judge, read: Callable[[], bytes], numbers: range = FEW, kept: bool = True) -> list[str]:
-    return [verdict.outcome for verdict in judge.judge(planted.planted(read, kept), 7, numbers)]
+def outcomes(judge: Judge, read: Callable[[], bytes], numbers: range = FEW, **options: bool) -> list[str]:
+    return [verdict.outcome for verdict in judge.judge(planted.planted(read, **options), 7, numbers)]
 
 
 def test_a_believing_reader_is_found(judge):
@@ -43,6 +43,12 @@ def test_a_believing_reader_is_found(judge):
 def test_a_careful_reader_is_right(judge):
     assert set(outcomes(judge, planted.careful)) == {"refused"}
     assert set(outcomes(judge, planted.indifferent)) == {"same"}
+
+
+def test_a_damaged_file_may_count_as_none_only_where_it_may_be_missing(judge):
+    assert set(outcomes(judge, planted.forgiving, optional=True)) == {"same"}
+    assert set(outcomes(judge, planted.forgiving)) == {"believed"}
+    assert "believed" in outcomes(judge, planted.believing, optional=True)
 
 
 def test_a_traceback_is_found_with_its_place(judge):
