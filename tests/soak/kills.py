@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import functools
 import hashlib
 import json
@@ -16,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from commands import Answer, timeless
+from commands import Answer, content, timeless
 from interrupted import Moment, command
 from small_world import scratch, start
 from soak_world import COMPARE, DATA, RUNS, evolve, pristine, world
@@ -244,15 +243,8 @@ def result(scenario: Scenario, answer: Answer, folder: Path) -> str:
     for pattern in scenario.results:
         for file in sorted(folder.glob(pattern)):
             if file.is_file() and not file.name.startswith("."):
-                sha.update(_content(file))
+                sha.update(content(file))
     return sha.hexdigest()
-
-
-def _content(file: Path) -> bytes:
-    if file.name != "log.csv":
-        return file.read_bytes()
-    rows = list(csv.DictReader(file.open(newline="")))
-    return json.dumps([{key: value for key, value in row.items() if key != "seconds"} for row in rows]).encode()
 
 
 def files(folder: Path) -> set[str]:

@@ -25,7 +25,14 @@ ALIKE = {  # files whose form is that of another: the second run, the second spl
         "runs/cut/*",
         "*/stripes.safetensors",
     ),
-    *("data/stripes/*", "cut/*/*.csv", "cut/*/task.json", "data/features/stripes-*/*", "runs/compare-*/parts/*"),
+    *(
+        "data/stripes/*",
+        "data/features/*",
+        "cut/*/*.csv",
+        "cut/*/task.json",
+        "data/features/stripes-*/*",
+        "runs/compare-*/parts/*",
+    ),
 }
 
 
@@ -48,7 +55,7 @@ def check(judge: Judge, form: str, numbers: range) -> None:
     )
 
 
-@pytest.mark.soak  # not yet in `make test`: it takes twenty minutes, and some forms fail
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_damaged(judge: Judge, form: str) -> None:
     check(judge, form, range(QUICK))
@@ -60,7 +67,7 @@ def test_damaged_in_many_ways(judge: Judge, form: str) -> None:
     check(judge, form, range(LONG))
 
 
-@pytest.mark.soak
+@pytest.mark.slow
 def test_every_file_that_is_written_has_a_form() -> None:
     origin = pristine(world())
     files = [file.relative_to(origin) for name in OURS for file in (origin / name).rglob("*") if file.is_file()]
