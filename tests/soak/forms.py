@@ -196,7 +196,7 @@ PREPARED = [
     form("task: manifest.csv", "data/blobs/manifest.csv", JOINT),
     form("task: task.json", "data/blobs/task.json", JOINT, BUNDLE),
     form("task: image", "data/blobs/images/*/*.png", JOINT),
-    form("task: images.sha256", "data/blobs/images.sha256", JOINT),
+    form("task: images.sha256", "data/blobs/images.sha256", Function(features)),
 ]
 CACHE = "data/features/blobs-*"
 CACHED = [

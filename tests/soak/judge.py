@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import resource
@@ -112,6 +113,7 @@ def serve(folder: str, line: Any) -> None:
     shutil.copytree(pristine(Path(folder)), folder)
     os.chdir(folder)
     stand_ins()
+    gc.freeze()  # what is imported by now is never garbage
     soft = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize() + ADDRESSES
     resource.setrlimit(resource.RLIMIT_AS, (soft, soft))
     whole: dict[Any, tuple[Any, int]] = {}  # what each reading gives of whole files, and its memory
@@ -209,7 +211,8 @@ def _measured(read: Any, limited: bool = True) -> tuple[Any, int, float]:
     return result, peak << 10, seconds
 
 
-_whole: dict[str, tuple[int, int]] = {}
+FOLDER = ()
+_whole: dict[str, tuple[int, ...]] = {}
 
 
 def restore(damaged: Path | None = None) -> None:
@@ -219,24 +222,27 @@ def restore(damaged: Path | None = None) -> None:
         _whole.update(_files(str(origin)))
     now = _files(".")
     now.pop(str(damaged), None)
-    for name in now.keys() - _whole.keys():
-        Path(name).unlink()
+    for name in sorted(now.keys() - _whole.keys(), reverse=True):  # what is in a folder before the folder
+        if now[name] == FOLDER:
+            Path(name).rmdir()
+        else:
+            Path(name).unlink()
     for name, about in _whole.items():
         if now.get(name) != about:
             Path(name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(origin / name, name)
-    for extra in {child.name for child in Path().iterdir()} - {child.name for child in origin.iterdir()}:
-        shutil.rmtree(extra)
 
 
-def _files(folder: str) -> dict[str, tuple[int, int]]:
-    found: dict[str, tuple[int, int]] = {}
+def _files(folder: str) -> dict[str, tuple[int, ...]]:
+    """Size and time of change of every file, and all folders."""
+    found: dict[str, tuple[int, ...]] = {}
     below = [folder]
     while below:
         with os.scandir(below.pop()) as entries:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
                     below.append(entry.path)
+                    found[entry.path[len(folder) + 1 :]] = FOLDER
                 else:
                     stat = entry.stat(follow_symlinks=False)
                     found[entry.path[len(folder) + 1 :]] = stat.st_size, stat.st_mtime_ns
