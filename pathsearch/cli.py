@@ -215,13 +215,16 @@ def plot(
     as_json: Json = False,
 ) -> None:
     """Draw a run's figures and write its page, report.html, again, from its files."""
-    from pathsearch import figures, joint
+    from pathsearch import compare, figures, joint
     from pathsearch.report_page import has_report, write_page
     from pathsearch.runs import find_run, is_comparison, is_joint, unsealed
+    from pathsearch.sums import SUMS
 
     terminal = Terminal(as_json)
     folders = [folder for folder in (runs_dir / run, Path(run)) if folder.is_dir()]
     if compared := next(filter(is_comparison, folders), None):
+        if has_report(compared) or (compared / SUMS).is_file():  # else it still goes on
+            compare.read(compared)  # refuses a damaged one
         folder, drawn = compared, figures.plot_comparison(compared)
     elif joint_dir := next(filter(is_joint, folders), None):
         joint.read(joint_dir)  # refuses a damaged one

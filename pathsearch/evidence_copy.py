@@ -10,7 +10,7 @@ from typing import Any
 
 from data_prep.errors import PathsearchError
 from data_prep.whole_files import write_text
-from pathsearch import joint
+from pathsearch import compare, joint
 from pathsearch.evidence import read_one
 from pathsearch.runs import Run, read_json
 from pathsearch.sums import DUE
@@ -72,6 +72,8 @@ def add(run_dir: Path, evidence_dir: Path, name: str, data_dir: Path | None = No
         Run(run_dir).verify()
     elif kind == "joint":
         joint.read(run_dir)
+    elif kind == "comparison":
+        compare.read(run_dir)
     folder = evidence_dir / name
     cleaned = {file: _cleaned(read_json(run_dir / file)) for file in KEPT if (run_dir / file).is_file()}
     settings = folder / "config.json"

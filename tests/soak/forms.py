@@ -129,7 +129,8 @@ RESUME = Command(
     tuple(f"runs/halted/{name}" for name in ("expert.safetensors", "router.safetensors", "log.csv", "path.json")),
 )
 PLOT_JOINT = Command(("plot", "runs/joint-*", *DATA, *RUNS), ("runs/joint-*/report.html",), drawn=True)
-RECOMPARE = Command((*COMPARE, "--json"), gone=("runs/compare-*/report.json",))
+RECOMPARE = Command((*COMPARE, "--json"), gone=("runs/compare-*/report.json", "runs/compare-*/SHA256SUMS"))
+COMPARED = Command((*COMPARE, "--json"))
 PLOT_COMPARISON = Command(("plot", "runs/compare-*", *DATA, *RUNS), ("runs/compare-*/report.html",), drawn=True)
 PREDICT = Command(("predict", "bundle", "data/blobs/images", "--format", "jsonl"))
 OWN_WEIGHTS = {
@@ -207,7 +208,11 @@ CACHED = [
 ]
 CUT = [
     form("interrupted encoding: view0.part", "cut/features/blobs-*/view0.part", Function(resumed_features)),
-    form("interrupted encoding: view0.rows", "cut/features/blobs-*/view0.rows", Function(resumed_features)),
+    form(
+        "interrupted encoding: rows, digest",
+        "cut/features/blobs-*/view0.rows cut/features/blobs-*/view0.sha256 cut/features/blobs.verified.json",
+        Function(resumed_features),
+    ),
 ]
 HALT = "runs/halted"
 HALTED = [
@@ -216,7 +221,8 @@ HALTED = [
     form("interrupted run: training", f"{HALT}/checkpoint/training-*.safetensors", RESUME),
     form(
         "interrupted run: what is made again",
-        f"{HALT}/env.json {HALT}/log.csv {HALT}/expert.safetensors {HALT}/path.json {HALT}/training.csv",
+        f"{HALT}/env.json {HALT}/log.csv {HALT}/expert.safetensors {HALT}/path.json {HALT}/training.csv "
+        f"{HALT}/.*.part*",
         RESUME,
     ),
 ]
@@ -237,6 +243,7 @@ SEVERAL, VERSUS = "runs/joint-*", "runs/compare-*"
 TOGETHER = [
     form("joint: report.json", f"{SEVERAL}/report.json", PLOT_JOINT),
     Form("joint: report.json for a bundle", (f"{SEVERAL}/report.json",), (BUNDLE,), optional=True),
+    form("joint: SHA256SUMS", f"{SEVERAL}/SHA256SUMS", PLOT_JOINT),
     form("joint: env.json", f"{SEVERAL}/env.json", PLOT_JOINT),
     form("joint: what is drawn again", f"{SEVERAL}/report.html {SEVERAL}/pictures.json {SEVERAL}/*.svg", PLOT_JOINT),
     *(
@@ -244,7 +251,13 @@ TOGETHER = [
         for method in ("evolved", "pathnet", "linear_probe", "nearest")
     ),
     form("comparison: config.json, env.json", f"{VERSUS}/config.json {VERSUS}/env.json", PLOT_COMPARISON),
-    form("comparison: report.json", f"{VERSUS}/report.json", PLOT_COMPARISON),
+    form("comparison: report.json", f"{VERSUS}/report.json", PLOT_COMPARISON, COMPARED),
+    form("comparison: SHA256SUMS", f"{VERSUS}/SHA256SUMS", PLOT_COMPARISON),
+    form(
+        "comparison: what is drawn again",
+        f"{VERSUS}/report.html {VERSUS}/*.svg",
+        PLOT_COMPARISON,
+    ),
 ]
 BUNDLED = [
     form("bundle: bundle.json", "bundle/bundle.json", PREDICT),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import struct
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -76,5 +77,5 @@ def applied(mutation: Mutation, data: bytes, rng: Random) -> Damaged:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of libraries that would rather not write what is meant here
             return mutation(data, rng)
-    except (ValueError, IndexError, KeyError, TypeError, OSError):
+    except (ValueError, IndexError, KeyError, TypeError, OSError, struct.error):
         return "", data

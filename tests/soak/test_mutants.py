@@ -15,25 +15,12 @@ from pathsearch import __version__
 
 SEED = chosen_seed(__version__)
 OURS = ("data", "runs", "bundle", "cut")  # folders of files that the product wrote
-ALIKE = {  # files whose form is that of another: the second run, the second split, figures of one kind
-    *("*.lock", "*.png", "*.svg", "*/report.html", "runs/joint-*/report.html", "runs/stripes/*", "runs/stripes/*/*"),
-    *(
-        "runs/tensors/*",
-        "runs/tensors/*/*",
-        "runs/archive/*",
-        "runs/archive/*/*",
-        "runs/cut/*",
-        "*/stripes.safetensors",
-    ),
-    *(
-        "data/stripes/*",
-        "data/features/*",
-        "cut/*/*.csv",
-        "cut/*/task.json",
-        "data/features/stripes-*/*",
-        "runs/compare-*/parts/*",
-    ),
-}
+ALIKE = (  # files whose form is that of another: the second run, the second split, figures of one kind
+    *("*.lock", "*.png", "*.svg", "*/report.html", "runs/joint-*/report.html", "*/stripes.safetensors"),
+    *("runs/stripes/*", "runs/stripes/*/*", "runs/tensors/*", "runs/tensors/*/*", "runs/archive/*", "runs/archive/*/*"),
+    *("data/stripes/*", "data/features/*", "data/features/stripes-*/*"),
+    *("cut/*/*.csv", "cut/*/task.json", "cut/*/images.sha256", "runs/cut/*", "runs/compare-*/parts/*"),
+)
 
 
 @pytest.fixture(scope="module")
