@@ -76,6 +76,7 @@ def stand_ins() -> None:
     from matplotlib.figure import Figure
 
     from pathsearch import features, figures, intervals
+    from pathsearch.encoder import Encoder
 
     torch.set_num_threads(1)
     os.fsync = lambda handle: None  # a killed process loses nothing that it wrote; only a power cut would
@@ -84,8 +85,23 @@ def stand_ins() -> None:
     # batches of 4: a growing array is saved several times within a few images
     features.CHUNK_BATCHES, features.batch_size = 2, lambda image_size: 4  # type: ignore[assignment]
     Figure.savefig = _undrawn  # type: ignore[method-assign]
+    Encoder.__init__ = _remembered(Encoder.__init__)  # type: ignore[method-assign]
     for several in (figures.RUN_FIGURES, figures.JOINT_FIGURES, figures.COMPARISON_FIGURES):
         several[:] = [(name, source, _remembering(draw)) for name, source, draw in several]
+
+
+def _remembered(make: Callable[..., None]) -> Callable[..., None]:
+    """An encoder of random weights, which come from no file, is made once."""
+
+    def made(self: Any, settings: Any, device: Any = "cpu") -> None:
+        key = (settings, str(device))
+        if settings.weights != "random" or key not in known:
+            make(self, settings, device)
+            known[key] = dict(vars(self))
+        vars(self).update(known[key])
+
+    known: dict[Any, dict[str, Any]] = {}
+    return made
 
 
 def _remembering(draw: Callable[[Path], Any]) -> Callable[[Path], Any]:

@@ -30,12 +30,14 @@ class Command:
         files: what it writes, globs; part of the result beside its output.
         gone: removed before, so that it must be made again; globs.
         drawn: figures and page are made, too.
+        tells: words with which it says that something is missing: another result is no belief then, but as refused.
     """
 
     arguments: tuple[str, ...]
     files: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
     drawn: bool = False
+    tells: str = "page    none"  # a report that is gone is a run that is not finished, and said to be
 
     def __str__(self) -> str:
         return " ".join(self.arguments[:2])
@@ -47,7 +49,7 @@ class Command:
         arguments = [str(next(Path().glob(word), word)) if "*" in word else word for word in self.arguments]
         with nullcontext() if self.drawn else _undrawn():
             answer = run_here(arguments)
-        if "page    none" in answer.out:  # a report that is gone is a run that is not finished, and said to be
+        if self.tells in answer.out:
             return 2, answer.out, ""
         files = [file for pattern in self.files for file in sorted(Path().glob(pattern))]
         return answer.code, said(answer, files) if answer.code == 0 else answer.err, answer.fault
@@ -116,7 +118,8 @@ def settings() -> bytes:
 
 def prepare(kind: str, source: str, *more: str) -> Command:
     where_to = ("--name", "new", "--data-dir", "out", "--image-size", "32")
-    return Command(("prepare", kind, "--source", f"sources/{source}", *where_to, *more, "--json"))
+    arguments = ("prepare", kind, "--source", f"sources/{source}", *where_to, *more, "--json")
+    return Command(arguments, tells="that SHA256SUMS lists are not in the folder")
 
 
 JOINT = Command(("joint-eval", "blobs", "stripes", *DATA, *RUNS, "--json"))
