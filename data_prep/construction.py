@@ -69,11 +69,20 @@ def provenance(folder: Path, source: str, licence: str) -> tuple[str, str]:
     """Source and licence in words: the two lines of `SOURCE.txt` in the raw data, or the given ones.
 
     Generated data comes with such a file, so that it is never taken for the real data whose form it has.
+
+    Raises:
+        BadData: the file is no text in UTF-8.
     """
     file = folder / PROVENANCE
     if not file.is_file():
         return source, licence
-    lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (UnicodeDecodeError, OSError) as error:
+        raise BadData(
+            f"{file}: expected two lines in UTF-8, source and licence, got {error}; mend or remove it"
+        ) from None
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     return (lines[0] if lines else source), (lines[1] if len(lines) > 1 else licence)
 
 

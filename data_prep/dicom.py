@@ -57,6 +57,7 @@ def read_dicom(file: Path) -> np.ndarray:
             raise ValueError(f"{dataset.NumberOfFrames} frames; save each as a file of its own")
         check_pixels(file, int(dataset.Columns), int(dataset.Rows))
         stored = pixels.pixel_array(dataset)  # YBR is RGB from here
+        _check_shape(stored, int(dataset.Rows), int(dataset.Columns))
         return _shown(pixels, dataset, stored)
     except BadData:
         raise
@@ -66,6 +67,12 @@ def read_dicom(file: Path) -> np.ndarray:
             f"{file}: expected a DICOM file with one picture, got one that does not decode ({reason}); replace or "
             "remove it"
         ) from error
+
+
+def _check_shape(stored: np.ndarray, rows: int, columns: int) -> None:
+    """Refuse pixels that are not one picture: where the file holds more of them, pydicom gives several."""
+    if stored.shape not in ((rows, columns), (rows, columns, 3)):
+        raise ValueError(f"pixels of shape {stored.shape}, where rows and columns are {rows} × {columns}")
 
 
 def _shown(pixels: Any, dataset: Any, stored: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ from data_prep.folder_swap import give_back
 from data_prep.image_digests import check_images, digests_of, whole_digest, write_list
 from data_prep.table_checks import check_classes, check_name, check_table
 from data_prep.table_words import COLUMNS, SPLITS
-from data_prep.task_form import check_form
+from data_prep.task_form import check_form, with_digest
 from data_prep.whole_files import file_sha256, write_json, write_text
 
 __all__ = ["COLUMNS", "SPLITS", "Task", "check_table", "load_task", "prepared_tasks", "save_task"]
@@ -166,7 +166,7 @@ def save_task(
         "manifest_sha256": file_sha256(task_dir / "manifest.csv"),
         "images_sha256": whole_digest(digests),
     }
-    write_json(task_dir / "task.json", info)
+    write_json(task_dir / "task.json", with_digest(info))
     return _read_task(task_dir, name)
 
 
@@ -221,6 +221,12 @@ def _read_task(task_dir: Path, name: str) -> Task:
         raise BadData(
             f"{task_dir / 'task.json'}: expected the counts of the manifest, {counts}, got {info['counts']}; "
             f"prepare task {name!r} again with --overwrite"
+        )
+    own = with_digest(info)["sha256"]
+    if info.get("sha256", own) != own:  # one of an earlier version has none
+        raise BadData(
+            f"{task_dir / 'task.json'}: expected what was written, SHA-256 {info['sha256'][:12]}…, got {own[:12]}…: "
+            f"damaged or edited; put a copy back, or prepare task {name!r} again with --overwrite"
         )
     return Task(name=name, classes=classes, task_dir=task_dir, table=table, info=info, digest=digest)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from data_prep.table_words import SPLITS
@@ -76,6 +78,7 @@ OPTIONAL: tuple[Field, ...] = (
     ("split.groups_apart", _is_flag, "true or false"),
     ("options.mirror", _is_flag, "true or false"),
     ("leakage", lambda value: value is None or _is_object(value), "an object, or null"),
+    ("sha256", _is_digest, "64 hexadecimal digits"),
 )
 
 
@@ -96,3 +99,9 @@ def check_form(info: Any) -> None:
                     raise ValueError(f"no field {name!r}")
             elif not fits(parent[inner]):
                 raise ValueError(f"for {name!r}, where {expected} should be, {parent[inner]!r:.40}")
+
+
+def with_digest(info: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields and, as `sha256`, a digest of all others: what no check of single fields can tell."""
+    plain = json.loads(json.dumps({key: value for key, value in info.items() if key != "sha256"}))
+    return {**plain, "sha256": hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()}

@@ -101,7 +101,7 @@ def blaming(file: Path, what: str) -> Iterator[None]:
     """Turn what a malformed `file` makes low-level code raise into one line that names file and fault."""
     try:
         yield
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError) as error:
         if isinstance(error, PathsearchError):
             raise
         fault = f"no entry {error}" if isinstance(error, KeyError) else " ".join(str(error).split())

@@ -26,18 +26,19 @@ def save_sealed(file: Path, owner: str, state: Any, tensors: Mapping[str, Tensor
     save_tensors(file, tensors, {"pathsearch": json.dumps(note)})
 
 
-def load_sealed(file: Path, owner: str, remedy: str) -> tuple[Any, dict[str, Tensor]]:
+def load_sealed(file: Path, owner: str, remedy: str, what: str = "checkpoint") -> tuple[Any, dict[str, Tensor]]:
     """What `save_sealed` wrote.
 
     Args:
         file: is there.
         owner: whose it must be.
         remedy: what to do about a file that is not, for the message.
+        what: the word for it in messages.
 
     Raises:
         PathsearchError: the file is damaged, of an earlier version, or belongs to others.
     """
-    tensors, texts = load_tensors(file, "checkpoint", remedy)
+    tensors, texts = load_tensors(file, what, remedy)
     try:
         note = json.loads(texts["pathsearch"])
         found, state, sha256 = note["owner"], note["state"], note["sha256"]
@@ -45,11 +46,9 @@ def load_sealed(file: Path, owner: str, remedy: str) -> tuple[Any, dict[str, Ten
     except (KeyError, TypeError, ValueError, RecursionError):
         intact = False
     if not intact:
-        raise PathsearchError(f"checkpoint {file}: damaged, or written by an earlier version; {remedy}")
+        raise PathsearchError(f"{what} {file}: damaged, or written by an earlier version; {remedy}")
     if found != owner:
-        raise PathsearchError(
-            f"checkpoint {file}: belongs to other settings, data, encoder or earlier experts; {remedy}"
-        )
+        raise PathsearchError(f"{what} {file}: belongs to other settings, data, encoder or earlier experts; {remedy}")
     return state, tensors
 
 

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 from filelock import FileLock, Timeout
-from safetensors import SafetensorError, safe_open
 
 from data_prep.errors import PathsearchError
 from data_prep.manifest import Task
@@ -27,8 +26,9 @@ from pathsearch.measures.paired import paired
 from pathsearch.measures.statistics import correct, mcnemar, over_seeds, spread
 from pathsearch.run.place import Place
 from pathsearch.run.runs import environment, read_json
+from pathsearch.run.sealed import load_sealed, save_sealed
 from pathsearch.run.settings import RunSettings
-from pathsearch.run.tensor_file import save_tensors
+from pathsearch.run.sums import DUE, SUMS, check_sums, write_sums
 from pathsearch.run.threads import choose_threads, keeps_threads
 from pathsearch.search import rivals
 from pathsearch.search.arena import STAGES, Budget, Entry, minibatches
@@ -40,7 +40,7 @@ from pathsearch.training.bench import Bench
 from pathsearch.training.cost import training_work
 
 NEEDED = ("evolved", "linear_probe")  # the question, and the floor of the fronts
-FORM = 3  # of a part file: 2 has the networks of the front, 3 what each stage cost, at equal path-images
+SAVED = ("config.json", "env.json", "report.json")  # what the digests of a finished comparison are of
 COSTS = ("images", "path_images", "operations")
 DRAWN = ("random_paths", "ladder", "full_grid", "linear_probe")  # they train candidates alone
 RATES = ("accuracy", "balanced_accuracy", "auc", "log_likelihood")
@@ -104,35 +104,37 @@ class Comparison:
         with held:
             yield True
 
+    @property
+    def finished(self) -> bool:
+        """Whether report and digests are there; one of an earlier version has a report only."""
+        if not self.report_file.is_file():
+            return False
+        return (self.folder / SUMS).is_file() or not self._digests_due()
+
+    def _digests_due(self) -> bool:
+        try:
+            return DUE in read_json(self.report_file)
+        except PathsearchError:  # a report that cannot be read is of no earlier version
+            return True
+
     def save(self, entry: Entry) -> None:
         """Write a finished part, whole."""
         file = self.part(entry.facts["seed"], entry.facts["method"])
         tensors = {"log_p": entry.log_p.contiguous(), **{f"network.{k}": v for k, v in entry.weights.items()}}
         tensors |= {f"front.{i}.{k}": v for i, weights in entry.front.items() for k, v in weights.items()}
-        save_tensors(file, tensors, {"part": json.dumps(entry.facts), "form": str(FORM)})
+        save_sealed(file, file.stem, entry.facts, tensors)
 
     def load(self, seed: int, method: str) -> Entry | None:
         """A finished part, or None if it is not there.
 
         Raises:
-            PathsearchError: the file is damaged, or of another version's form.
+            PathsearchError: the file is damaged, that of another method or seed, or of an earlier version.
         """
         file = self.part(seed, method)
         if not file.exists():
             return None
-        try:
-            with safe_open(file, "pt") as opened:
-                about = opened.metadata()
-                facts, form = json.loads(about["part"]), about.get("form", "1")
-                tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-            log_p = tensors.pop("log_p")
-        except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-            raise PathsearchError(f"part {file}: cannot be read ({error}); remove it to make it again") from None
-        if form != str(FORM):
-            raise PathsearchError(
-                f"part {file}: has form {form} of another version, expected {FORM}, with its path-images; "
-                f"remove {file.parent} to make all parts again"
-            )
+        facts, tensors = load_sealed(file, file.stem, "remove it to make it again", "part")
+        log_p = tensors.pop("log_p")
 
         def under(prefix: str) -> dict[str, torch.Tensor]:
             return {name.removeprefix(prefix): own for name, own in tensors.items() if name.startswith(prefix)}
@@ -162,7 +164,7 @@ def compare(
     Returns:
         The report, as written to `report.json`.
     """
-    if comparison.report_file.is_file():
+    if comparison.finished:
         return _read(comparison)
     write_json(comparison.folder / "config.json", {**settings.to_dict(), "seeds": seeds, "without": comparison.without})
     write_json(comparison.folder / "env.json", environment())
@@ -193,7 +195,7 @@ def compare(
     entries = {method: [made[method, seed] for seed in numbers] for method in comparison.methods}
     # 3. the test images, once
     with comparison.claim("report", wait=True):
-        if comparison.report_file.is_file():
+        if comparison.finished:
             return _read(comparison)
         tell.stage("test", 0)
         test = features.test()
@@ -208,13 +210,30 @@ def compare(
         }
         result = _report(task, encoder, benches, entries, said, fronts, test)
         result["threads"] = threads
+        result[DUE] = SUMS
         write_json(comparison.report_file, result)
+        write_sums(comparison.folder, SAVED)
     return result
+
+
+def read(folder: FilePath) -> dict[str, Any]:
+    """The report of a finished comparison, verified; one of an earlier version has no digests.
+
+    Raises:
+        PathsearchError: a file is missing, damaged or changed; names it.
+    """
+    remedy = "put a copy back, or remove report.json and give the same command again, which keeps all parts"
+    if (folder / SUMS).is_file():
+        check_sums(folder, SAVED, remedy)
+    report = read_json(folder / "report.json")
+    if DUE in report and not (folder / SUMS).is_file():
+        raise PathsearchError(f"{folder / SUMS}: expected a file, got none; {remedy}")
+    return report
 
 
 def _read(comparison: Comparison) -> dict[str, Any]:
     """A finished report, its verdict in today's words."""
-    found = read_json(comparison.report_file)
+    found = read(comparison.folder)
     return {**found, "verdict": comparison_verdict(found)}
 
 

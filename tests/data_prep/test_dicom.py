@@ -51,6 +51,13 @@ def test_sixteen_bits_are_scaled_by_their_own_range(tmp_path):
     assert shown(write_dicom(tmp_path / "x.dcm", DEEP)) == [[0, 128], [255, 128]]  # as in a PNG of 16 bits
 
 
+@pytest.mark.parametrize("tags", [{"Rows": 1}, {"Columns": 1}])
+def test_more_pixels_than_rows_and_columns_are_refused(tmp_path, tags):
+    file = write_dicom(tmp_path / "x.dcm", np.zeros((4, 4), np.uint8), **tags)
+    with pytest.raises(BadData, match=r"x.dcm: expected a DICOM file with one picture, got .*replace or remove"):
+        read_image(file, None)
+
+
 def test_high_is_dark_in_monochrome1(tmp_path):
     # the range is turned round: (3000 - 2000) / 2000 · 255 = 127.5, rounded to even
     assert shown(write_dicom(tmp_path / "x.dcm", DEEP, "MONOCHROME1")) == [[255, 128], [0, 128]]

@@ -281,6 +281,15 @@ def test_counts_that_are_not_the_manifests_are_found(tmp_path):
         load_task(tmp_path, "pets")
 
 
+def test_a_change_that_no_field_tells_is_found(tmp_path):
+    save(tmp_path)
+    spoil(tmp_path, "licence", "another")
+    with pytest.raises(BadData, match=r"task.json: expected what was written, .*; put a copy back, or prepare task"):
+        load_task(tmp_path, "pets")
+    spoil(tmp_path, "sha256", ...)
+    assert load_task(tmp_path, "pets").info["licence"] == "another", "one of an earlier version has no digest"
+
+
 def test_a_task_that_stepped_aside_is_loaded(tmp_path):
     save(tmp_path)
     (tmp_path / "pets").rename(tmp_path / ".pets.0123abcd.old")

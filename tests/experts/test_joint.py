@@ -15,6 +15,7 @@ import pytest
 import torch
 from small_world import CPU, copied, data_dir, encoder, finished, pathsearch, place, prepare, refused, task
 
+from data_prep.task_form import with_digest
 from pathsearch.encoders.features import encode
 from pathsearch.experts import joint
 from pathsearch.experts.expert import Expert
@@ -332,7 +333,7 @@ def test_classes_in_another_order_are_refused(tmp_path):
     assert prepared.digest == task("blobs").digest
     info_file = prepared.task_dir / "task.json"
     info = json.loads(info_file.read_text())
-    info_file.write_text(json.dumps({**info, "classes": info["classes"][::-1]}))
+    info_file.write_text(json.dumps(with_digest({**info, "classes": info["classes"][::-1]})))
     with refused("task 'blobs' was prepared differently since"):
         evaluate([finished("blobs")], data=tmp_path)
 
@@ -341,7 +342,7 @@ def test_other_images_under_the_same_manifest_are_refused(tmp_path):
     prepared = prepare(tmp_path, "blobs")
     info_file = prepared.task_dir / "task.json"
     info = json.loads(info_file.read_text())
-    info_file.write_text(json.dumps({**info, "images_sha256": "0" * 64}))
+    info_file.write_text(json.dumps(with_digest({**info, "images_sha256": "0" * 64})))
     with refused("task 'blobs' was prepared differently since"):
         evaluate([finished("blobs")], data=tmp_path)
 

@@ -21,6 +21,7 @@ from small_world import (
 )
 
 from data_prep.manifest import Task, load_task
+from data_prep.task_form import with_digest
 from pathsearch.experts import joint
 from pathsearch.experts.markdown import escaped
 from pathsearch.experts.model import Model
@@ -106,7 +107,7 @@ def hostile_task(data: Path, text: str) -> Task:
     file = data / "stripes" / "task.json"
     info = json.loads(file.read_text())
     info |= {"source": text, "licence": text, "notes": [text], "options": {**info["options"], "note": text}}
-    file.write_text(json.dumps(info))
+    file.write_text(json.dumps(with_digest(info)))
     return load_task(data, "stripes")
 
 

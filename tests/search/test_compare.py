@@ -25,8 +25,9 @@ from pathsearch.encoders.features import Features, Split
 from pathsearch.reports.figures import plot_comparison
 from pathsearch.reports.report_page import write_page
 from pathsearch.run.runs import all_runs, find_run
+from pathsearch.run.sums import DUE, SUMS
 from pathsearch.run.teller import Silent
-from pathsearch.search import rivals
+from pathsearch.search import compare, rivals
 from pathsearch.search.arena import Budget
 from pathsearch.search.compare import NEEDED, Comparison
 from pathsearch.search.rivals import METHODS
@@ -263,14 +264,43 @@ def test_a_damaged_part_is_named(compared, tmp_path):
     assert comparison.load(0, "evolved") is None
 
 
-def test_a_part_of_an_earlier_form_is_named(compared, tmp_path):
+def test_a_part_of_an_earlier_version_is_named(compared, tmp_path):
     comparison = Comparison(tmp_path / "c")
     file = comparison.part(0, "ladder")
     file.parent.mkdir(parents=True)
     with safe_open(compared[0].part(0, "ladder"), "pt") as opened:
-        save_file({"log_p": opened.get_tensor("log_p")}, file, metadata={"part": opened.metadata()["part"]})
-    with refused(r"part .*s0-ladder.safetensors: has form 1 of another version, expected 3, .*remove .*parts to make"):
+        save_file({"log_p": opened.get_tensor("log_p")}, file, metadata={"part": "{}", "form": "3"})
+    with refused(
+        r"part .*s0-ladder.safetensors: damaged, or written by an earlier version; remove it to make it again"
+    ):
         comparison.load(0, "ladder")
+
+
+def test_a_part_of_another_seed_is_named(compared, tmp_path):
+    comparison = Comparison(tmp_path / "c")
+    comparison.part(0, "ladder").parent.mkdir(parents=True)
+    shutil.copy(compared[0].part(1, "ladder"), comparison.part(0, "ladder"))
+    with refused(r"part .*s0-ladder.safetensors: belongs to other .*remove it to make it again"):
+        comparison.load(0, "ladder")
+
+
+def test_changed_files_of_a_finished_comparison_are_refused(compared, tmp_path):
+    folder = tmp_path / compared[0].folder.name
+    shutil.copytree(compared[0].folder, folder)
+    whole = (folder / "report.json").read_text()
+    (folder / "report.json").write_text(whole.replace('"ladder"', '"laddes"', 1))
+    with refused(r"report.json: differs from its digest in SHA256SUMS.*remove report.json and give the same command"):
+        run(tmp_path)
+    (folder / "report.json").write_text(whole)
+    (folder / SUMS).unlink()
+    with refused(r"SHA256SUMS: expected a file, got none"):
+        compare.read(folder)
+    assert not Comparison(folder).finished
+    found = json.loads(whole)
+    del found[DUE]
+    (folder / "report.json").write_text(json.dumps(found))
+    assert compare.read(folder) == found, "one of an earlier version has no digests"
+    assert Comparison(folder).finished
 
 
 def test_other_settings_get_another_directory(tmp_path):

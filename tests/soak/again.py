@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -21,19 +20,20 @@ def main(name: str, which: str = "60x", seed: str = "") -> None:
 
     judge = Judge(world())
     numbers = range(int(which[:-1])) if which.endswith("x") else range(int(which), int(which) + 1)
-    for form in FORMS.values() if name == "all" else [one for one in FORMS.values() if name in one.name]:
+    for form in FORMS.values() if name == "all" else [one for one in FORMS.values() if one.name.startswith(name)]:
         counts: Counter[str] = Counter()
-        started = time.perf_counter()
+        seconds = 0.0
         try:
             for verdict in judge.judge(form, int(seed or chosen_seed(__version__)), numbers):
                 counts[verdict.outcome] += 1
+                seconds += verdict.seconds
                 if not verdict.right or len(numbers) == 1:
                     print(f"  {verdict}", flush=True)
         except RuntimeError as error:
             print(f"  harness: {error}")
             judge.close()
         told = "  ".join(f"{o} {counts[o]}" for o in OUTCOMES if counts[o])
-        print(f"{form.name:<52}{time.perf_counter() - started:6.1f} s  {told}", flush=True)
+        print(f"{form.name:<52}{seconds:6.1f} s  {told}", flush=True)
     judge.close()
 
 

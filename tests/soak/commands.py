@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import csv
+import functools
 import hashlib
 import io
 import json
@@ -10,13 +12,14 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+import typer.main
 
 ROOT = Path(__file__).parents[2]
 TIMES = ("seconds", "images_encoded_now", "images_per_second", "made", "stamp", "folder", "torch_threads")
@@ -73,19 +76,62 @@ def stand_ins() -> None:
     from matplotlib.figure import Figure
 
     from pathsearch.encoders import features
-    from pathsearch.measures import metrics
+    from pathsearch.encoders.encoder import Encoder
+    from pathsearch.measures import intervals
+    from pathsearch.reports import figures
 
     torch.set_num_threads(1)
-    for name in ("AUC_REPLICATES", "RATE_REPLICATES", "REPLICATES"):
-        if hasattr(metrics, name):
-            setattr(metrics, name, 20)
+    os.fsync = lambda handle: None  # a killed process loses nothing that it wrote; only a power cut would
+    typer.main.get_command = functools.cache(typer.main.get_command)  # half of the time of a short command
+    intervals.AUC_REPLICATES = intervals.RATE_REPLICATES = 20
     # batches of 4: a growing array is saved several times within a few images
     features.CHUNK_BATCHES, features.batch_size = 2, lambda image_size: 4  # type: ignore[assignment]
     Figure.savefig = _undrawn  # type: ignore[method-assign]
+    Encoder.__init__ = _remembered(Encoder.__init__)  # type: ignore[method-assign]
+    for several in (figures.RUN_FIGURES, figures.JOINT_FIGURES, figures.COMPARISON_FIGURES):
+        several[:] = [(name, source, _remembering(draw)) for name, source, draw in several]
+
+
+def _remembered(make: Callable[..., None]) -> Callable[..., None]:
+    """An encoder of random weights, which come from no file, is made once."""
+
+    def made(self: Any, settings: Any, device: Any = "cpu") -> None:
+        key = (settings, str(device))
+        if settings.weights != "random" or key not in known:
+            make(self, settings, device)
+            known[key] = dict(vars(self))
+        vars(self).update(known[key])
+
+    known: dict[Any, dict[str, Any]] = {}
+    return made
+
+
+def _remembering(draw: Callable[[Path], Any]) -> Callable[[Path], Any]:
+    """A drawing that gives the figure of before if its folder holds the same, earlier drawings apart."""
+
+    def drawn(file: Path) -> Any:
+        sha = hashlib.sha256(str(file.absolute()).encode())
+        for one in sorted(file.parent.glob("*.*")):
+            if one.name not in ("report.html", "pictures.json") and one.suffix not in (".svg", ".png", ".part"):
+                sha.update(f"{one.name} {one.stat().st_size} ".encode() + one.read_bytes())
+        key = sha.hexdigest()
+        if key not in known:
+            known.clear()
+            known[key] = draw(file)
+        return known[key]
+
+    known: dict[str, Any] = {}
+    return drawn
 
 
 def _undrawn(figure: Any, file: Any, **options: Any) -> None:
     """In place of a picture its contents: texts and numbers of all artists, so that another number is seen."""
+    if not hasattr(figure, "told"):
+        figure.told = _contents(figure)
+    Path(file).write_bytes(figure.told)
+
+
+def _contents(figure: Any) -> bytes:
     sha = hashlib.sha256()
     for artist in figure.findobj():
         for get in ("get_text", "get_xydata", "get_array", "get_bbox", "get_offsets"):
@@ -93,7 +139,7 @@ def _undrawn(figure: Any, file: Any, **options: Any) -> None:
                 with contextlib.suppress(Exception):  # a handle of a legend has no data
                     found = getattr(artist, get)()
                     sha.update(found.encode() if isinstance(found, str) else np.asarray(found).tobytes())
-    Path(file).write_bytes(f'<svg width="9pt">{sha.hexdigest()}</svg>'.encode())
+    return f'<svg width="9pt">{sha.hexdigest()}</svg>'.encode()
 
 
 def timeless(value: Any) -> Any:
@@ -113,8 +159,17 @@ def said(answer: Answer, files: list[Path]) -> str:
         told = answer.out
     sha = hashlib.sha256(told.encode("utf-8", errors="surrogateescape"))
     for file in files:
-        sha.update(file.read_bytes() if file.is_file() else b"none")
+        sha.update(content(file))
     return sha.hexdigest()
+
+
+def content(file: Path) -> bytes:
+    """Bytes of a file that a command made, times apart."""
+    if file.name != "log.csv":
+        return file.read_bytes()
+    with file.open(newline="") as stream:
+        rows = [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(stream)]
+    return json.dumps(rows).encode()
 
 
 @contextlib.contextmanager

@@ -30,12 +30,14 @@ class Command:
         files: what it writes, globs; part of the result beside its output.
         gone: removed before, so that it must be made again; globs.
         drawn: figures and page are made, too.
+        tells: words with which it says that something is missing: another result is no belief then, but as refused.
     """
 
     arguments: tuple[str, ...]
     files: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
     drawn: bool = False
+    tells: str = "page    none"  # a report that is gone is a run that is not finished, and said to be
 
     def __str__(self) -> str:
         return " ".join(self.arguments[:2])
@@ -47,7 +49,7 @@ class Command:
         arguments = [str(next(Path().glob(word), word)) if "*" in word else word for word in self.arguments]
         with nullcontext() if self.drawn else _undrawn():
             answer = run_here(arguments)
-        if "page    none" in answer.out:  # a report that is gone is a run that is not finished, and said to be
+        if self.tells in answer.out:
             return 2, answer.out, ""
         files = [file for pattern in self.files for file in sorted(Path().glob(pattern))]
         return answer.code, said(answer, files) if answer.code == 0 else answer.err, answer.fault
@@ -121,7 +123,8 @@ def settings() -> bytes:
 
 def prepare(kind: str, source: str, *more: str) -> Command:
     where_to = ("--name", "new", "--data-dir", "out", "--image-size", "32")
-    return Command(("prepare", kind, "--source", f"sources/{source}", *where_to, *more, "--json"))
+    arguments = ("prepare", kind, "--source", f"sources/{source}", *where_to, *more, "--json")
+    return Command(arguments, tells="that SHA256SUMS lists are not in the folder")
 
 
 JOINT = Command(("joint-eval", "blobs", "stripes", *DATA, *RUNS, "--json"))
@@ -134,7 +137,8 @@ RESUME = Command(
     tuple(f"runs/halted/{name}" for name in ("expert.safetensors", "router.safetensors", "log.csv", "path.json")),
 )
 PLOT_JOINT = Command(("plot", "runs/joint-*", *DATA, *RUNS), ("runs/joint-*/report.html",), drawn=True)
-RECOMPARE = Command((*COMPARE, "--json"), gone=("runs/compare-*/report.json",))
+RECOMPARE = Command((*COMPARE, "--json"), gone=("runs/compare-*/report.json", "runs/compare-*/SHA256SUMS"))
+COMPARED = Command((*COMPARE, "--json"))
 PLOT_COMPARISON = Command(("plot", "runs/compare-*", *DATA, *RUNS), ("runs/compare-*/report.html",), drawn=True)
 PREDICT = Command(("predict", "bundle", "data/blobs/images", "--format", "jsonl"))
 OWN_WEIGHTS = {
@@ -148,34 +152,38 @@ class Form:
 
     Attributes:
         name: for a person; unique.
-        pattern: where it is in the world; the first match in order is damaged.
-        reads: commands that read it.
+        patterns: where its files are in the world, globs; mutants take them in turn.
+        reads: commands that read them.
         kept: under the product's care; otherwise brought by a person.
-        suffix: of its structure; its own by default.
+        optional: what was never there is right, too, so that a damaged one may count as none.
     """
 
     name: str
-    pattern: str
+    patterns: tuple[str, ...]
     reads: tuple[Any, ...]
     kept: bool = True
-    suffix: str = ""
+    optional: bool = False
 
-    def file(self) -> Path:
-        found = sorted(Path().glob(self.pattern))
+    def file(self, number: int = 0) -> Path:
+        """The file that a mutant is made of."""
+        pattern = self.patterns[number % len(self.patterns)]
+        found = sorted(Path().glob(pattern))
         if not found:
-            raise FileNotFoundError(f"form {self.name}: nothing at {self.pattern}")
+            raise FileNotFoundError(f"form {self.name}: nothing at {pattern}")
         return found[0]
 
-    @property
-    def structure(self) -> str:
-        return self.suffix or Path(self.pattern).suffix
+
+def form(name: str, patterns: str, *reads: Any) -> Form:
+    return Form(name, tuple(patterns.split()), reads)
 
 
-def brought(name: str, pattern: str, read: Any, suffix: str = "") -> Form:
-    return Form(name, pattern, (read,), kept=False, suffix=suffix)
+def brought(name: str, patterns: str, *reads: Any) -> Form:
+    return Form(name, tuple(patterns.split()), reads, kept=False)
 
 
 RUN = "runs/blobs"
+LISTED = prepare("ecg", "listed", "--split", "random")
+X_RAYS = prepare("pneumonia", "x-rays", "--split", "random")
 SOURCES = [
     brought("source: PNG", "sources/folder/small/0000.png", prepare("folder", "folder")),
     brought("source: JPEG", "sources/jpeg/small/0000.jpeg", prepare("folder", "jpeg")),
@@ -188,77 +196,93 @@ SOURCES = [
         brought(f"source: WFDB {end}", f"sources/records/s01{end}", prepare("ecg", "records", "--split", "random"))
         for end in (".hea", ".dat", ".atr")
     ),
-    brought("source: X-ray", "sources/x-rays/train/NORMAL/*.jpeg", prepare("pneumonia", "x-rays", "--split", "random")),
+    brought("source: X-ray", "sources/x-rays/train/NORMAL/*.jpeg", X_RAYS),
     brought("settings", "sources/settings.txt", Function(settings)),
-    *(
-        Form(f"listed: {end}", f"sources/listed/{file}", (prepare("ecg", "listed", "--split", "random"),), suffix=end)
-        for end, file in (
-            *((f"{end}", f"s01{end}") for end in (".hea", ".dat", ".atr")),
-            ("SHA256SUMS", "SHA256SUMS*"),
-        )
-    ),
+    *(form(f"listed: WFDB {end}", f"sources/listed/s01{end}", LISTED) for end in (".hea", ".dat", ".atr")),
+    form("listed: SHA256SUMS", "sources/listed/SHA256SUMS", LISTED),
 ]
 PREPARED = [
-    Form("task: manifest.csv", "data/blobs/manifest.csv", (JOINT,)),
-    Form("task: task.json", "data/blobs/task.json", (JOINT, BUNDLE)),
-    Form("task: image", "data/blobs/images/*/*.png", (JOINT,)),
+    form("task: manifest.csv", "data/blobs/manifest.csv", JOINT),
+    form("task: task.json", "data/blobs/task.json", JOINT, BUNDLE),
+    form("task: image", "data/blobs/images/*/*.png", JOINT),
+    form("task: images.sha256", "data/blobs/images.sha256", Function(features)),
 ]
-CACHE = [
-    Form(f"cache: {name}", f"data/features/blobs-*/{name}", (Function(features),))
-    for name in ("view0.npy", "view0.sha256", "key.json")
+CACHE = "data/features/blobs-*"
+CACHED = [
+    form("cache: view0.npy", f"{CACHE}/view0.npy", Function(features)),
+    form("cache: digests", f"{CACHE}/view0.sha256 {CACHE}/standardise.sha256", Function(features)),
+    form("cache: standardiser", f"{CACHE}/standardise.safetensors", Function(features)),
+    form("cache: JSON", f"{CACHE}/key.json {CACHE}/*.verified.json data/features/*.verified.json", Function(features)),
 ]
 CUT = [
-    Form(f"interrupted encoding: {name}", f"cut/features/blobs-*/{name}", (Function(resumed_features),))
-    for name in ("view0.part", "view0.rows")
-]
-HALTED = [
-    Form(f"interrupted run: {name}", f"runs/halted/{name}", (RESUME,))
-    for name in (
-        *("config.json", "env.json", "log.csv", "checkpoint/generation.safetensors"),
-        *("expert.safetensors", "path.json", "training.csv"),
-    )
-]
-FINISHED = [
-    Form("run: config.json", f"{RUN}/config.json", (JOINT, BUNDLE, AGAIN)),
-    Form("run: report.json", f"{RUN}/report.json", (JOINT, BUNDLE, PLOT, AGAIN)),
-    Form("run: expert.safetensors", f"{RUN}/expert.safetensors", (JOINT, BUNDLE)),
-    Form("run: expert.safetensors as heritage", f"{RUN}/expert.safetensors", (GROWN,)),
-    Form("run: router.safetensors", f"{RUN}/router.safetensors", (JOINT, BUNDLE)),
-    *(
-        Form(f"run: {name}", f"{RUN}/{name}", (PLOT,))
-        for name in ("log.csv", "training.csv", "path.json", "env.json", "pictures.json", "report.html")
+    form("interrupted encoding: view0.part", "cut/features/blobs-*/view0.part", Function(resumed_features)),
+    form(
+        "interrupted encoding: rows, digest",
+        "cut/features/blobs-*/view0.rows cut/features/blobs-*/view0.sha256 cut/features/blobs.verified.json",
+        Function(resumed_features),
     ),
-    Form("run: figure", f"{RUN}/*.svg", (PLOT,)),
-    Form("run: checkpoint", f"{RUN}/checkpoint/generation.safetensors", (AGAIN,)),
 ]
+HALT = "runs/halted"
+HALTED = [
+    form("interrupted run: config.json", f"{HALT}/config.json", RESUME),
+    form("interrupted run: generation", f"{HALT}/checkpoint/generation.safetensors", RESUME),
+    form("interrupted run: training", f"{HALT}/checkpoint/training-*.safetensors", RESUME),
+    form(
+        "interrupted run: what is made again",
+        f"{HALT}/env.json {HALT}/log.csv {HALT}/expert.safetensors {HALT}/path.json {HALT}/training.csv "
+        f"{HALT}/.*.part*",
+        RESUME,
+    ),
+]
+RUN = "runs/blobs"
+FINISHED = [
+    form("run: config.json", f"{RUN}/config.json", JOINT, BUNDLE, AGAIN),
+    form("run: report.json", f"{RUN}/report.json", JOINT, BUNDLE, PLOT),
+    form("run: expert.safetensors", f"{RUN}/expert.safetensors", JOINT, BUNDLE),
+    form("run: heritage", f"{RUN}/expert.safetensors {RUN}/config.json", GROWN),
+    form("run: router.safetensors", f"{RUN}/router.safetensors", JOINT, BUNDLE),
+    form("run: SHA256SUMS", f"{RUN}/SHA256SUMS", JOINT, AGAIN),
+    form("run: tables", f"{RUN}/log.csv {RUN}/training.csv", PLOT),
+    form("run: path.json, env.json", f"{RUN}/path.json {RUN}/env.json", PLOT),
+    form("run: what is drawn again", f"{RUN}/report.html {RUN}/pictures.json {RUN}/*.svg {RUN}/*.png", PLOT),
+    form("run: generation", f"{RUN}/checkpoint/generation.safetensors", AGAIN),
+]
+SEVERAL, VERSUS = "runs/joint-*", "runs/compare-*"
 TOGETHER = [
-    Form("joint: report.json", "runs/joint-*/report.json", (PLOT_JOINT, BUNDLE)),
-    *(Form(f"joint: {name}", f"runs/joint-*/{name}", (PLOT_JOINT,)) for name in ("env.json", "pictures.json")),
+    form("joint: report.json", f"{SEVERAL}/report.json", PLOT_JOINT),
+    Form("joint: report.json for a bundle", (f"{SEVERAL}/report.json",), (BUNDLE,), optional=True),
+    form("joint: SHA256SUMS", f"{SEVERAL}/SHA256SUMS", PLOT_JOINT),
+    form("joint: env.json", f"{SEVERAL}/env.json", PLOT_JOINT),
+    form("joint: what is drawn again", f"{SEVERAL}/report.html {SEVERAL}/pictures.json {SEVERAL}/*.svg", PLOT_JOINT),
     *(
-        Form(f"comparison: part {method}", f"runs/compare-*/parts/s0-{method}.safetensors", (RECOMPARE,))
+        form(f"comparison: part {method}", f"{VERSUS}/parts/s0-{method}.safetensors", RECOMPARE)
         for method in ("evolved", "pathnet", "linear_probe", "nearest")
     ),
-    *(
-        Form(f"comparison: {name}", f"runs/compare-*/{name}", (PLOT_COMPARISON,))
-        for name in ("config.json", "env.json", "report.json")
+    form("comparison: config.json, env.json", f"{VERSUS}/config.json {VERSUS}/env.json", PLOT_COMPARISON),
+    form("comparison: report.json", f"{VERSUS}/report.json", PLOT_COMPARISON, COMPARED),
+    form("comparison: SHA256SUMS", f"{VERSUS}/SHA256SUMS", PLOT_COMPARISON),
+    form(
+        "comparison: what is drawn again",
+        f"{VERSUS}/report.html {VERSUS}/*.svg",
+        PLOT_COMPARISON,
     ),
 ]
 BUNDLED = [
-    Form(f"bundle: {name}", f"bundle/{name}", (PREDICT,))
-    for name in (
-        *("bundle.json", "encoder.safetensors", "MODEL_CARD.md"),
-        *("experts/blobs.safetensors", "routers/blobs.safetensors"),
-    )
+    form("bundle: bundle.json", "bundle/bundle.json", PREDICT),
+    form("bundle: model card", "bundle/MODEL_CARD.md", PREDICT),
+    form("bundle: encoder", "bundle/encoder.safetensors", PREDICT),
+    form("bundle: expert", "bundle/experts/blobs.safetensors", PREDICT),
+    form("bundle: router", "bundle/routers/blobs.safetensors", PREDICT),
 ]
 WEIGHTS = [
-    Form("encoder: .safetensors", "weights/trunk.safetensors", (OWN_WEIGHTS["tensors"],)),
-    Form("encoder: .pth", "weights/trunk.pth", (OWN_WEIGHTS["archive"],)),
+    form("encoder: .safetensors", "weights/trunk.safetensors", OWN_WEIGHTS["tensors"]),
+    form("encoder: .pth", "weights/trunk.pth", OWN_WEIGHTS["archive"]),
 ]
 FORMS = {
-    form.name: form for form in (*SOURCES, *PREPARED, *CACHE, *CUT, *HALTED, *FINISHED, *TOGETHER, *BUNDLED, *WEIGHTS)
+    one.name: one for one in (*SOURCES, *PREPARED, *CACHED, *CUT, *HALTED, *FINISHED, *TOGETHER, *BUNDLED, *WEIGHTS)
 }
 
 
 def form_of(file: str) -> Form | None:
     """The form that a file of the world belongs to."""
-    return next((form for form in FORMS.values() if Path(file).match(form.pattern)), None)
+    return next((one for one in FORMS.values() if any(Path(file).match(each) for each in one.patterns)), None)

@@ -74,7 +74,7 @@ def png_more(data: bytes, rng: Random) -> Damaged:
     """A chunk more: text that inflates, transparency, a palette, an odd orientation."""
     kind, body = rng.choice(
         [
-            (b"zTXt", b"x\0\0" + zlib.compress(bytes(1 << 26))),
+            (b"zTXt", b"x\0\0" + _zeros()),
             (b"iCCP", b"x\0\0" + zlib.compress(bytes(1 << 20))),
             (b"tRNS", b"\0\0"),
             (b"PLTE", bytes(768)),
@@ -85,6 +85,11 @@ def png_more(data: bytes, rng: Random) -> Damaged:
     )
     chunks = chunks_of(data)
     return f"a chunk {kind.decode()} more", png_of([chunks[0], (kind, body), *chunks[1:]])
+
+
+@functools.cache
+def _zeros() -> bytes:
+    return zlib.compress(bytes(1 << 26))
 
 
 def png_bomb(data: bytes, rng: Random) -> Damaged:

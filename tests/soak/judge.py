@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import resource
 import shutil
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ class Verdict:
         damage: in words.
         outcome: one of `OUTCOMES`.
         about: the command that read it so, and what it said.
+        seconds: of processor time that all readings took.
     """
 
     form: str
@@ -46,6 +48,7 @@ class Verdict:
     damage: str
     outcome: str
     about: str
+    seconds: float = 0.0
 
     @property
     def right(self) -> bool:
@@ -110,9 +113,10 @@ def serve(folder: str, line: Any) -> None:
     shutil.copytree(pristine(Path(folder)), folder)
     os.chdir(folder)
     stand_ins()
+    gc.freeze()  # what is imported by now is never garbage
     soft = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize() + ADDRESSES
     resource.setrlimit(resource.RLIMIT_AS, (soft, soft))
-    whole: dict[str, tuple[tuple[int, str], int]] = {}
+    whole: dict[Any, tuple[Any, int]] = {}  # what each reading gives of whole files, and its memory
     with silent():
         while True:
             try:
@@ -120,48 +124,51 @@ def serve(folder: str, line: Any) -> None:
             except EOFError:
                 return
             try:
-                if form.name not in whole:
-                    whole[form.name] = [_normal(read) for read in form.reads]
-                restore()
-                line.send(_judge(form, seed, number, whole[form.name], line))
+                whole |= {read: _normal(read) for read in form.reads if read not in whole}
+                if form.optional and form not in whole:
+                    whole[form] = _without(form)
+                line.send(_judge(form, seed, number, whole, line))
             except Exception as error:  # a fault of the harness, not of what it tests
                 line.send(RuntimeError(f"{form.name}, number {number}: {type(error).__name__}: {error}"))
 
 
 def _judge(form: Form, seed: int, number: int, whole: Any, line: Any) -> Verdict:
-    file = form.file()
+    file = form.file(number)
     stat = file.stat()
-    change = mutant(form.name, form.structure, file.read_bytes(), seed, number)
-    line.send(change.words)
-    worst, about = "same", "the same result"
-    for read, (expected, memory) in zip(form.reads, whole, strict=True):
-        restore(file)
+    change = mutant(form.name, file.name, file.read_bytes(), seed, number)
+    words = f"{file.name}: {change.words}" if len(form.patterns) > 1 else change.words
+    line.send(words)
+    worst, about, total = "same", "the same result", 0.0
+    for read in form.reads:
+        expected, memory = whole[read]
         if change.data is None:
             file.unlink()
         else:
             file.write_bytes(change.data)
             os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))  # as rot leaves it
         found, peak, seconds = _measured(read)
-        outcome, words = _compare(form, found, expected)
+        total += seconds
+        right = [expected[1], *whole.get(form, ())]
+        outcome, said = _compare(form, found, right)
         if Path("unpickled").exists():
-            outcome, words = "unpickled", "a pickle was run"
+            outcome, said = "unpickled", "a pickle was run"
         elif seconds > SECONDS:
-            outcome, words = "slow", f"{seconds:.1f} s"
+            outcome, said = "slow", f"{seconds:.1f} s"
         elif peak > TIMES_MEMORY * memory:
-            outcome, words = "memory", f"{peak >> 20} MiB where the whole file takes {memory >> 20}"
+            outcome, said = "memory", f"{peak >> 20} MiB where the whole file takes {memory >> 20}"
         if OUTCOMES.index(outcome) > OUTCOMES.index(worst):
-            worst, about = outcome, f"{read}: {words}"
-    restore(file)
-    return Verdict(form.name, seed, number, change.words, worst, about)
+            worst, about = outcome, f"{read}: {said}"
+        restore(file)
+    return Verdict(form.name, seed, number, words, worst, about, total)
 
 
-def _compare(form: Form, found: Any, expected: Any) -> tuple[str, str]:
+def _compare(form: Form, found: Any, right: Collection[str]) -> tuple[str, str]:
     code, result, fault = found
     if code == 2:
         return ("refused", result.strip()[-200:]) if result.strip() else ("traceback", "exit 2 without a line")
     if code != 0:
         return "traceback", fault or result
-    if result == expected[1]:
+    if result in right:
         return "same", "the same result"
     return ("believed", "another result") if form.kept else ("accepted", "another result")
 
@@ -172,9 +179,21 @@ def _normal(read: Any) -> tuple[Any, int]:
     first, peak, _ = _measured(read, limited=False)
     restore()
     second, again, _ = _measured(read, limited=False)
+    restore()
     if first != second or first[0]:
         raise AssertionError(f"{read}: the whole file gives {first}, then {second}")
     return second, max(peak, again)
+
+
+def _without(form: Form) -> list[str]:
+    """What the readings of a form give where its file never was."""
+    found = []
+    for read in form.reads:
+        form.file().unlink()
+        code, result, _ = read()
+        found += [result] if code == 0 else []
+        restore()
+    return found
 
 
 def _measured(read: Any, limited: bool = True) -> tuple[Any, int, float]:
@@ -192,7 +211,8 @@ def _measured(read: Any, limited: bool = True) -> tuple[Any, int, float]:
     return result, peak << 10, seconds
 
 
-_whole: dict[str, tuple[int, int]] = {}
+FOLDER = ()
+_whole: dict[str, tuple[int, ...]] = {}
 
 
 def restore(damaged: Path | None = None) -> None:
@@ -202,20 +222,28 @@ def restore(damaged: Path | None = None) -> None:
         _whole.update(_files(str(origin)))
     now = _files(".")
     now.pop(str(damaged), None)
-    for name in now.keys() - _whole.keys():
-        Path(name).unlink()
+    for name in sorted(now.keys() - _whole.keys(), reverse=True):  # what is in a folder before the folder
+        if now[name] == FOLDER:
+            Path(name).rmdir()
+        else:
+            Path(name).unlink()
     for name, about in _whole.items():
         if now.get(name) != about:
             Path(name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(origin / name, name)
-    for extra in {child.name for child in Path().iterdir()} - {child.name for child in origin.iterdir()}:
-        shutil.rmtree(extra)
 
 
-def _files(folder: str) -> dict[str, tuple[int, int]]:
-    found: dict[str, tuple[int, int]] = {}
-    for root, _, names in os.walk(folder):
-        for name in names:
-            stat = os.lstat(file := f"{root}/{name}")
-            found[os.path.relpath(file, folder)] = stat.st_size, stat.st_mtime_ns
+def _files(folder: str) -> dict[str, tuple[int, ...]]:
+    """Size and time of change of every file, and all folders."""
+    found: dict[str, tuple[int, ...]] = {}
+    below = [folder]
+    while below:
+        with os.scandir(below.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    below.append(entry.path)
+                    found[entry.path[len(folder) + 1 :]] = FOLDER
+                else:
+                    stat = entry.stat(follow_symlinks=False)
+                    found[entry.path[len(folder) + 1 :]] = stat.st_size, stat.st_mtime_ns
     return found

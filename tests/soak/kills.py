@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import functools
 import hashlib
 import json
@@ -16,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from commands import Answer, timeless
+from commands import Answer, content, timeless
 from interrupted import Moment, command
 from small_world import scratch, start
 from soak_world import COMPARE, DATA, RUNS, evolve, pristine, world
@@ -147,7 +146,7 @@ def fresh(scenario: Scenario) -> Path:
 
 def run(arguments: list[str], folder: Path, moment: Moment | None = None, after: float | None = None) -> Answer | None:
     """Give a command to its end, to a moment of its own, or for so many seconds; None if it did not come to its end."""
-    told = folder.with_suffix(".told")
+    told = told_of(folder)
     told.unlink(missing_ok=True)
     process = start(command, [*arguments, *([] if _silent(arguments) else ["--json"])], str(folder), moment, str(told))
     process.join(PATIENCE if after is None else after)
@@ -159,6 +158,11 @@ def run(arguments: list[str], folder: Path, moment: Moment | None = None, after:
             raise TimeoutError(f"pathsearch {' '.join(arguments)}: longer than {PATIENCE} s")
         return None
     return Answer(*json.loads(told.read_text())[1:])
+
+
+def told_of(folder: Path) -> Path:
+    """The file for what the last command in a folder told: where a full disk leaves room for it."""
+    return scratch() / f"{folder.name}.told"
 
 
 def _silent(arguments: list[str]) -> bool:
@@ -176,7 +180,7 @@ def never_killed(name: str) -> tuple[list[str], str, set[str], str | None, str |
     seconds = time.perf_counter() - started
     assert answer is not None, name
     assert answer.code == 0, (name, answer)
-    changes = json.loads(folder.with_suffix(".told").read_text())[0]
+    changes = json.loads(told_of(folder).read_text())[0]
     after = scenario.whole(folder) if scenario.whole else None
     found = changes, result(scenario, answer, folder), files(folder), before, after, seconds
     shutil.rmtree(folder)
@@ -244,15 +248,8 @@ def result(scenario: Scenario, answer: Answer, folder: Path) -> str:
     for pattern in scenario.results:
         for file in sorted(folder.glob(pattern)):
             if file.is_file() and not file.name.startswith("."):
-                sha.update(_content(file))
+                sha.update(content(file))
     return sha.hexdigest()
-
-
-def _content(file: Path) -> bytes:
-    if file.name != "log.csv":
-        return file.read_bytes()
-    rows = list(csv.DictReader(file.open(newline="")))
-    return json.dumps([{key: value for key, value in row.items() if key != "seconds"} for row in rows]).encode()
 
 
 def files(folder: Path) -> set[str]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import struct
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 from random import Random
 
 from array_mutations import NPY, NPZ, PTH, TENSORS
@@ -44,18 +46,23 @@ def chosen_seed(version: str) -> int:
     return int(given) if given else int.from_bytes(hashlib.sha256(version.encode()).digest()[:4], "big")
 
 
-def mutant(form: str, suffix: str, data: bytes, seed: int, number: int) -> Mutant:
+def structure_of(name: str) -> Sequence[Mutation]:
+    """The mutations that know what a file of this name holds; none where nothing is known."""
+    return STRUCTURE.get(name) or STRUCTURE.get(PurePath(name).suffix, ())
+
+
+def mutant(form: str, name: str, data: bytes, seed: int, number: int) -> Mutant:
     """The `number`-th mutant of a file's bytes: damage to its structure in three of five, to its bytes in the others.
 
     Args:
         form: name of the file's form.
-        suffix: which structure it has; one that is unknown has none.
+        name: of the file, which tells its structure.
         data: the whole file.
         seed: of the series.
         number: within the series.
     """
     rng = Random(f"{seed} {form} {number}")
-    structure = STRUCTURE.get(suffix, ())
+    structure = structure_of(name)
     for _ in range(TRIES):
         mutation = rng.choice(structure if structure and rng.random() < 0.6 else BYTES)
         words, changed = applied(mutation, data, rng)
@@ -70,5 +77,5 @@ def applied(mutation: Mutation, data: bytes, rng: Random) -> Damaged:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of libraries that would rather not write what is meant here
             return mutation(data, rng)
-    except (ValueError, IndexError, KeyError, TypeError):
+    except (ValueError, IndexError, KeyError, TypeError, OSError, struct.error):
         return "", data

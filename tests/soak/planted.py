@@ -87,5 +87,10 @@ def _written() -> str:
     return hashlib.sha256(Path("../pristine", FILE).read_bytes()).hexdigest()
 
 
-def planted(read: Callable[[], bytes], kept: bool = True) -> Form:
-    return Form(f"planted: {read.__name__}", FILE, (Function(read),), kept)
+def forgiving() -> bytes:
+    """Takes what is not what was written for nothing."""
+    return believing() if _is_whole() else b""
+
+
+def planted(read: Callable[[], bytes], kept: bool = True, optional: bool = False) -> Form:
+    return Form(f"planted: {read.__name__}", (FILE,), (Function(read),), kept, optional)

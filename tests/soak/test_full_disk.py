@@ -17,11 +17,13 @@ from small_world import scratch
 
 BLOCK = 4096  # a tmpfs gives whole pages
 SPARE = 64 << 20
-QUICK = ("prepare folder", "evolve", "bundle --overwrite", "predict")
-MAIN = [
-    name if name in QUICK else pytest.param(name, marks=pytest.mark.soak)
-    for name in (*QUICK, "prepare ecg --overwrite", "evolve --overwrite", "joint-eval", "bundle", "compare", "plot")
-]
+SHARES = (0.0, 0.4, 0.8)  # of the room that a command needs
+QUICK = [("prepare folder", 0.4), ("evolve", 0.4), ("bundle --overwrite", 0.8)]
+COMMANDS = (
+    *("prepare folder", "prepare ecg --overwrite", "evolve", "evolve --overwrite", "joint-eval"),
+    *("bundle", "bundle --overwrite", "compare", "predict", "plot"),
+)
+LONG = [pytest.param(name, share, marks=pytest.mark.soak) for name in COMMANDS for share in SHARES]
 
 
 @pytest.fixture
@@ -42,9 +44,8 @@ def disk() -> Iterator[Path]:
         subprocess.run(["umount", "--lazy", folder], check=True)
 
 
-@pytest.mark.soak
-@pytest.mark.parametrize("share", [0.0, 0.4, 0.8])
-@pytest.mark.parametrize("name", MAIN)
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "share"), [*QUICK, *LONG])
 def test_one_line_and_earlier_files_intact(disk: Path, name: str, share: float) -> None:
     scenario = SCENARIOS[name]
     expected = never_killed(name)[1]

@@ -21,7 +21,7 @@ def check(name: str, kills: int) -> None:
     assert not wrong, "\n".join([f"{len(wrong)} of {kills} kills, seed {SEED}", *wrong])
 
 
-@pytest.mark.soak
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_killed_once(name: str) -> None:
     check(name, 1)

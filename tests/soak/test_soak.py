@@ -17,7 +17,7 @@ from forms import FORMS
 from interrupted import Moment
 from judge import Judge, Verdict
 from kills import SCENARIOS, Scenario, files, fresh, kill, litter, never_killed, run
-from mutants import STRUCTURE, Mutant, applied, chosen_seed, mutant
+from mutants import STRUCTURE, Mutant, applied, chosen_seed, mutant, structure_of
 from soak_world import pristine, world
 
 pytestmark = pytest.mark.slow
@@ -31,8 +31,8 @@ def judge() -> Iterator[Judge]:
     judge.close()
 
 
-def outcomes(judge: Judge, read: Callable[[], bytes], numbers: range = FEW, kept: bool = True) -> list[str]:
-    return [verdict.outcome for verdict in judge.judge(planted.planted(read, kept), 7, numbers)]
+def outcomes(judge: Judge, read: Callable[[], bytes], numbers: range = FEW, **options: bool) -> list[str]:
+    return [verdict.outcome for verdict in judge.judge(planted.planted(read, **options), 7, numbers)]
 
 
 def test_a_believing_reader_is_found(judge):
@@ -43,6 +43,12 @@ def test_a_believing_reader_is_found(judge):
 def test_a_careful_reader_is_right(judge):
     assert set(outcomes(judge, planted.careful)) == {"refused"}
     assert set(outcomes(judge, planted.indifferent)) == {"same"}
+
+
+def test_a_damaged_file_may_count_as_none_only_where_it_may_be_missing(judge):
+    assert set(outcomes(judge, planted.forgiving, optional=True)) == {"same"}
+    assert set(outcomes(judge, planted.forgiving)) == {"believed"}
+    assert "believed" in outcomes(judge, planted.believing, optional=True)
 
 
 def test_a_traceback_is_found_with_its_place(judge):
@@ -84,21 +90,26 @@ def test_the_folder_is_as_before_after_each_mutant(judge):
 @pytest.mark.parametrize("form", FORMS.values(), ids=lambda form: form.name)
 def test_mutants_differ_from_the_file_and_come_again(form, monkeypatch):
     monkeypatch.chdir(pristine(world()))
-    data = form.file().read_bytes()
-    assert form.structure in STRUCTURE or form.structure in (".dat", ".pth"), f"{form.structure} has no structure"
-    found = [mutant(form.name, form.structure, data, 3, number) for number in range(30)]
+    file = form.file()
+    data = file.read_bytes()
+    assert structure_of(file.name) or file.suffix == ".dat", f"{file.name} has no structure"
+
+    def series(seed: int) -> list[Mutant]:
+        return [mutant(form.name, file.name, data, seed, number) for number in range(30)]
+
+    found = series(3)
     assert all(one.data != data for one in found)
-    assert found == [mutant(form.name, form.structure, data, 3, number) for number in range(30)]
-    assert found != [mutant(form.name, form.structure, data, 4, number) for number in range(30)]
+    assert found == series(3) != series(4)
     assert len({one.words for one in found}) > 10
 
 
 def test_structures_are_damaged_in_every_way(monkeypatch):
     """Each mutation of a structure finds a hold in some file of the world."""
     monkeypatch.chdir(pristine(world()))
-    for suffix in {form.structure for form in FORMS.values()} & set(STRUCTURE):
-        contents = [form.file().read_bytes() for form in FORMS.values() if form.structure == suffix]
-        for mutation in STRUCTURE[suffix]:
+    files = [form.file(number) for form in FORMS.values() for number in range(len(form.patterns))]
+    for suffix, mutations in STRUCTURE.items():
+        contents = [file.read_bytes() for file in files if structure_of(file.name) is mutations]
+        for mutation in mutations:
             found = [(applied(mutation, data, Random(n))[1], data) for data in contents for n in range(20)]
             assert any(changed != data for changed, data in found), (suffix, mutation)
 
