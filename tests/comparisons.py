@@ -15,7 +15,8 @@ from pathsearch.encoders.features import encode
 from pathsearch.run.place import Place
 from pathsearch.run.settings import RunSettings
 from pathsearch.run.teller import Silent, Teller
-from pathsearch.search.compare import Comparison, compare
+from pathsearch.search.compare import compare
+from pathsearch.search.comparison import Comparison
 from pathsearch.training.bench import Bench
 
 SEEDS = 2

@@ -70,8 +70,8 @@ def compare(
     from pathsearch.reports import figures
     from pathsearch.reports.report_page import write_page
     from pathsearch.run.place import Place
-    from pathsearch.search.compare import Comparison
     from pathsearch.search.compare import compare as compare_methods
+    from pathsearch.search.comparison import Comparison
     from pathsearch.targets.decision import check_rule
 
     check_vocabulary(settings.grid.modules)

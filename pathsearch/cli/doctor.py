@@ -82,16 +82,19 @@ def _data(data_dir: Path) -> list[Finding]:
 def _runs(runs_dir: Path) -> Finding:
     try:
         from pathsearch.run.runs import Run, is_comparison
+        from pathsearch.search.comparison import Comparison, read
     except (ImportError, RuntimeError):
         return Finding("runs", False, "not looked into without torch")
     folders = sorted(file.parent for file in runs_dir.glob("*/config.json"))
     unfinished, damaged = [], []
     for folder in folders:
-        done = (folder / "report.json").is_file() if is_comparison(folder) else Run(folder).finished
+        done = Comparison(folder).finished if is_comparison(folder) else Run(folder).finished
         try:
             if not done:
                 unfinished.append(folder.name)
-            elif not is_comparison(folder):
+            elif is_comparison(folder):
+                read(folder)
+            else:
                 Run(folder).verify()
         except PathsearchError as error:
             damaged.append(str(error))

@@ -224,13 +224,13 @@ def plot(
     from pathsearch.reports.report_page import has_report, write_page
     from pathsearch.run.runs import find_run, is_comparison, is_joint, unsealed
     from pathsearch.run.sums import SUMS
-    from pathsearch.search import compare
+    from pathsearch.search import comparison
 
     terminal = Terminal(as_json)
     folders = [folder for folder in (runs_dir / run, Path(run)) if folder.is_dir()]
     if compared := next(filter(is_comparison, folders), None):
         if has_report(compared) or (compared / SUMS).is_file():  # else it still goes on
-            compare.read(compared)  # refuses a damaged one
+            comparison.read(compared)  # refuses a damaged one
         folder, drawn = compared, figures.plot_comparison(compared)
     elif joint_dir := next(filter(is_joint, folders), None):
         joint.read(joint_dir)  # refuses a damaged one

@@ -82,7 +82,7 @@ def evolve(
     candidates = finalists(bench, ground, scorer, state)
     grid.load_state_dict(start)
     others = baselines.random_paths(grid, settings.training.random_paths, settings.seed, settings.search.recipes)
-    trainings = Trainings(bench, heritage.files(), kept, cores)
+    trainings = Trainings(bench, heritage.files(), kept, cores if threads == 1 else 1)
     alone = [trainings.alone(path, f"finalist {path}") for path in candidates]
     beside = {
         "random_path": [(str(path), trainings.whole(path, "random paths")) for path in others],

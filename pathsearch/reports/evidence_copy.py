@@ -14,7 +14,7 @@ from pathsearch.experts import joint
 from pathsearch.reports.evidence import read_one
 from pathsearch.run.runs import Run, read_json
 from pathsearch.run.sums import DUE
-from pathsearch.search import compare
+from pathsearch.search import comparison
 
 KEPT = ("report.json", "config.json", "env.json")
 PREPARED = ("name", "source", "licence", "counts", "split", "image_size", "options")  # of a task, without its images
@@ -74,7 +74,7 @@ def add(run_dir: Path, evidence_dir: Path, name: str, data_dir: Path | None = No
     elif kind == "joint":
         joint.read(run_dir)
     elif kind == "comparison":
-        compare.read(run_dir)
+        comparison.read(run_dir)
     folder = evidence_dir / name
     cleaned = {file: _cleaned(read_json(run_dir / file)) for file in KEPT if (run_dir / file).is_file()}
     settings = folder / "config.json"

@@ -4,6 +4,8 @@
 - `choice`: The one selection rule: of candidates trained alone, take the smallest good one on validation.
 - `compare`: Does search pay? The evolved path beside its controls over several seeds: all on validation first, then one
   test.
+- `comparison`: The directory of a comparison: settings before work starts, one whole file a part, report and digests at
+  the end.
 - `drawing`: Controls without a search: candidates are drawn and trained alone until the evolved path's path-images are
   spent.
 - `finalists`: Which of the visited paths are trained to the end.

@@ -2,144 +2,44 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from pathlib import Path as FilePath
+import functools
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
-from filelock import FileLock, Timeout
 
-from data_prep.errors import PathsearchError
 from data_prep.manifest import Task
 from data_prep.whole_files import write_json
 from pathsearch.encoders.encoder import Encoder
 from pathsearch.encoders.features import Split, encode, split_in_words
+from pathsearch.grid.plugins import load_plugins, named_plugins
 from pathsearch.measures import metrics
 from pathsearch.measures.clusters import clusters
 from pathsearch.measures.intervals import method as by_what
 from pathsearch.measures.paired import paired
 from pathsearch.measures.statistics import correct, mcnemar, over_seeds, spread
+from pathsearch.run.engine import processes_for, run_all
 from pathsearch.run.place import Place
-from pathsearch.run.runs import environment, read_json
-from pathsearch.run.sealed import load_sealed, save_sealed
+from pathsearch.run.runs import environment
 from pathsearch.run.settings import RunSettings
-from pathsearch.run.sums import DUE, SUMS, check_sums, write_sums
+from pathsearch.run.sums import DUE, SUMS, write_sums
+from pathsearch.run.teller import Silent
 from pathsearch.run.threads import choose_threads, keeps_threads
 from pathsearch.search import rivals
-from pathsearch.search.arena import STAGES, Budget, Entry, minibatches
+from pathsearch.search.arena import STAGES, Budget, Entry, minibatches, most
+from pathsearch.search.comparison import SAVED, Comparison, read
 from pathsearch.search.rivals import METHODS
 from pathsearch.search.tradeoff import FRONTED, equivalence_report, fronts_report, read_front, sizes_of
 from pathsearch.search.verdict import NAMES, comparison_verdict, verdict
 from pathsearch.targets.decision import decide
 from pathsearch.training.bench import Bench
-from pathsearch.training.cost import training_work
+from pathsearch.training.cost import PASSES, Meter, training_work
 
-NEEDED = ("evolved", "linear_probe")  # the question, and the floor of the fronts
-SAVED = ("config.json", "env.json", "report.json")  # what the digests of a finished comparison are of
 COSTS = ("images", "path_images", "operations")
 DRAWN = ("random_paths", "ladder", "full_grid", "linear_probe")  # they train candidates alone
 RATES = ("accuracy", "balanced_accuracy", "auc", "log_likelihood")
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """The directory of a comparison: settings before work starts, one whole file a part, the report at the end."""
-
-    folder: FilePath
-    without: tuple[str, ...] = ()  # controls that are left out
-
-    @classmethod
-    def of(
-        cls, runs_dir: FilePath, settings: RunSettings, seeds: int, encoder: Encoder, without: Sequence[str] = ()
-    ) -> Comparison:
-        """The directory of exactly these settings and methods: the same command finds its finished parts again.
-
-        Raises:
-            PathsearchError: fewer than one seed, or something left out that is no control or that all others need.
-        """
-        if seeds < 1:
-            raise PathsearchError(f"--seeds: expected at least 1, got {seeds}; five or more allow a test")
-        for method in without:
-            if method not in METHODS or method in NEEDED:
-                can_go = ", ".join(one for one in METHODS if one not in NEEDED)
-                raise PathsearchError(f"--without: expected one of {can_go}, got {method!r}")
-        left_out = tuple(method for method in METHODS if method in without)
-        about = json.dumps([settings.to_dict(), seeds, encoder.key, *filter(None, [left_out])], sort_keys=True)
-        digest = hashlib.sha256(about.encode()).hexdigest()[:8]
-        return cls(runs_dir / f"compare-{settings.task}-{settings.split}-{seeds}seeds-{digest}", left_out)
-
-    @property
-    def methods(self) -> list[str]:
-        """Those that take part, in the report's order."""
-        return [method for method in METHODS if method not in self.without]
-
-    @property
-    def report_file(self) -> FilePath:
-        """Written last."""
-        return self.folder / "report.json"
-
-    def part(self, seed: int, method: str) -> FilePath:
-        """The file of one method at one seed."""
-        return self.folder / "parts" / f"s{seed}-{method}.safetensors"
-
-    @contextmanager
-    def claim(self, name: str, wait: bool) -> Iterator[bool]:
-        """Hold what only one process may make; False if another holds it. A killed process lets go of its claims.
-
-        Args:
-            name: of what is made.
-            wait: until the other process has made it, or was killed.
-        """
-        (self.folder / "parts").mkdir(parents=True, exist_ok=True)
-        try:
-            held = FileLock(self.folder / "parts" / f"{name}.lock").acquire(timeout=-1 if wait else 0)
-        except Timeout:
-            yield False
-            return
-        with held:
-            yield True
-
-    @property
-    def finished(self) -> bool:
-        """Whether report and digests are there; one of an earlier version has a report only."""
-        if not self.report_file.is_file():
-            return False
-        return (self.folder / SUMS).is_file() or not self._digests_due()
-
-    def _digests_due(self) -> bool:
-        try:
-            return DUE in read_json(self.report_file)
-        except PathsearchError:  # a report that cannot be read is of no earlier version
-            return True
-
-    def save(self, entry: Entry) -> None:
-        """Write a finished part, whole."""
-        file = self.part(entry.facts["seed"], entry.facts["method"])
-        tensors = {"log_p": entry.log_p.contiguous(), **{f"network.{k}": v for k, v in entry.weights.items()}}
-        tensors |= {f"front.{i}.{k}": v for i, weights in entry.front.items() for k, v in weights.items()}
-        save_sealed(file, file.stem, entry.facts, tensors)
-
-    def load(self, seed: int, method: str) -> Entry | None:
-        """A finished part, or None if it is not there.
-
-        Raises:
-            PathsearchError: the file is damaged, that of another method or seed, or of an earlier version.
-        """
-        file = self.part(seed, method)
-        if not file.exists():
-            return None
-        facts, tensors = load_sealed(file, file.stem, "remove it to make it again", "part")
-        log_p = tensors.pop("log_p")
-
-        def under(prefix: str) -> dict[str, torch.Tensor]:
-            return {name.removeprefix(prefix): own for name, own in tensors.items() if name.startswith(prefix)}
-
-        return Entry(facts, log_p, under("network."), {i: under(f"front.{i}.") for i in facts.get("front", [])})
 
 
 @keeps_threads()
@@ -177,22 +77,10 @@ def compare(
         Bench.of(settings, encoder, features.limited(settings.training.images_per_class, seed), place).at(seed)
         for seed in numbers
     ]
+    cores = torch.get_num_threads()
     threads = choose_threads(training_work(benches[0].grid(), task.name, settings.training.batch_size), tell)
-    # 2. every method at every seed, fixed on validation and on disk before any test image is read; what another
-    # process is making is left to it, and awaited at the end
-    made: dict[tuple[str, int], Entry] = {}
-    for wait in (False, True):
-        for bench in benches:
-            seed = bench.seed
-            for method in [name for name in comparison.methods if (name, seed) not in made]:
-                evolved = made.get(("evolved", seed))
-                if method != "evolved" and evolved is None:
-                    continue  # what the others may spend is not known yet
-                tell.stage(f"{method} {seed}", 0)
-                with comparison.claim(f"s{seed}-{method}", wait) as ours:
-                    if ours:
-                        made[method, seed] = _part(comparison, bench, method, evolved)
-    entries = {method: [made[method, seed] for seed in numbers] for method in comparison.methods}
+    # 2. every method at every seed, fixed on validation and on disk before any test image is read
+    entries = _all_parts(comparison, benches, cores if threads == 1 else 1)
     # 3. the test images, once
     with comparison.claim("report", wait=True):
         if comparison.finished:
@@ -216,34 +104,72 @@ def compare(
     return result
 
 
-def read(folder: FilePath) -> dict[str, Any]:
-    """The report of a finished comparison, verified; one of an earlier version has no digests.
-
-    Raises:
-        PathsearchError: a file is missing, damaged or changed; names it.
-    """
-    remedy = "put a copy back, or remove report.json and give the same command again, which keeps all parts"
-    if (folder / SUMS).is_file():
-        check_sums(folder, SAVED, remedy)
-    report = read_json(folder / "report.json")
-    if DUE in report and not (folder / SUMS).is_file():
-        raise PathsearchError(f"{folder / SUMS}: expected a file, got none; {remedy}")
-    return report
-
-
 def _read(comparison: Comparison) -> dict[str, Any]:
     """A finished report, its verdict in today's words."""
     found = read(comparison.folder)
     return {**found, "verdict": comparison_verdict(found)}
 
 
-def _part(comparison: Comparison, bench: Bench, method: str, evolved: Entry | None) -> Entry:
-    """One method at one seed, from disk if it is there; with what the evolved path spent, once that is known."""
-    entry = comparison.load(bench.seed, method)
-    if entry is None:
-        entry = rivals.enter(bench, method, None if evolved is None else evolved.spent)
-        comparison.save(entry)
-    return entry
+@dataclass(frozen=True)
+class Part:
+    """One method at one seed: a value that any process can carry out; it leaves its file."""
+
+    comparison: Comparison
+    bench: Bench
+    method: str
+    budget: Budget | None  # None: of the evolved path, whose own end it is
+    wait: bool  # for another process that is making it
+
+    def make(self) -> None:
+        """Leave the file, unless it is there, or another process that is not waited for is making it."""
+        name = f"s{self.bench.seed}-{self.method}"
+        self.bench.tell.stage(f"{self.method} {self.bench.seed}", 0)
+        with self.comparison.claim(name, self.wait) as ours:
+            if ours and not self.comparison.part(self.bench.seed, self.method).exists():
+                self.comparison.save(rivals.enter(self.bench, self.method, self.budget))
+
+
+def _all_parts(comparison: Comparison, benches: Sequence[Bench], cores: int) -> dict[str, list[Entry]]:
+    """Every method's parts, in the order of the seeds: those on disk, and the others made.
+
+    What another process is making is left to it, and awaited at the end. The evolved path comes first: what the others
+    may spend is not known before.
+    """
+    found: dict[tuple[str, int], Entry] = {}
+
+    def make(methods: Sequence[str], wait: bool) -> None:
+        missing = [(method, bench) for bench in benches for method in methods if (method, bench.seed) not in found]
+        works = []
+        for method, bench in missing:
+            evolved = found.get(("evolved", bench.seed))
+            if comparison.load(bench.seed, method) is None and (method == "evolved" or evolved is not None):
+                budget = None if evolved is None else evolved.spent
+                works.append(Part(comparison, bench, method, budget, wait))
+        _side_by_side(works, cores)
+        for method, bench in missing:
+            if (entry := comparison.load(bench.seed, method)) is not None:
+                found[method, bench.seed] = entry
+
+    for wait in (False, True):
+        make(["evolved"], wait)
+        make([method for method in comparison.methods if method != "evolved"], wait)
+    return {method: [found[method, bench.seed] for bench in benches] for method in comparison.methods}
+
+
+def _side_by_side(works: Sequence[Part], cores: int) -> None:
+    if not works:
+        return
+    bench = works[0].bench
+    grid = bench.grid()
+    middle = Meter(grid, bench.task).path(grid.rungs(3)[-2])  # a path as others are, by size
+    processes = processes_for(len(works) * most(bench).total * PASSES * middle, cores, bench.device)
+    if processes > 1:
+        bench.tell.stage("compare", len(works))
+        works = [replace(one, bench=replace(one.bench, tell=Silent())) for one in works]
+    prepare = functools.partial(load_plugins, named_plugins())
+    for done, place in enumerate(run_all(Part.make, works, processes, prepare), 1):
+        if processes > 1:
+            bench.tell.advance(done, f"{works[place].method}, seed {works[place].bench.seed}")
 
 
 def _report(

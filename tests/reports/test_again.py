@@ -15,7 +15,7 @@ from pathsearch.cli import main as cli
 from pathsearch.encoders.encoder import Encoder
 from pathsearch.reports.again import compare_command, evolve_command, joint_command
 from pathsearch.run.runs import Run, read_json
-from pathsearch.search.compare import Comparison
+from pathsearch.search.comparison import Comparison
 
 
 def run_until_far_enough(command, tmp_path, monkeypatch, capsys):

@@ -27,9 +27,9 @@ from pathsearch.reports.report_page import write_page
 from pathsearch.run.runs import all_runs, find_run
 from pathsearch.run.sums import DUE, SUMS
 from pathsearch.run.teller import Silent
-from pathsearch.search import compare, rivals
+from pathsearch.search import comparison, rivals
 from pathsearch.search.arena import Budget
-from pathsearch.search.compare import NEEDED, Comparison
+from pathsearch.search.comparison import NEEDED, Comparison
 from pathsearch.search.rivals import METHODS
 from pathsearch.training.bench import Bench
 
@@ -209,6 +209,11 @@ def test_an_interrupted_comparison_goes_on_to_the_same_report(compared, tmp_path
     assert timeless(found) == timeless(report)
 
 
+def test_parts_made_beside_each_other_are_the_same(compared, tmp_path, monkeypatch):
+    monkeypatch.setattr("pathsearch.search.compare.processes_for", lambda *_: 2)
+    assert timeless(run(tmp_path)[1]) == timeless(compared[1])
+
+
 def test_a_later_first_seed_gives_the_parts_of_that_seed(compared, tmp_path):
     (comparison, _), (later, report) = compared, run(tmp_path, replace(chosen(), seed=1), seeds=1)
     assert report["seeds"] == [1]
@@ -294,12 +299,12 @@ def test_changed_files_of_a_finished_comparison_are_refused(compared, tmp_path):
     (folder / "report.json").write_text(whole)
     (folder / SUMS).unlink()
     with refused(r"SHA256SUMS: expected a file, got none"):
-        compare.read(folder)
+        comparison.read(folder)
     assert not Comparison(folder).finished
     found = json.loads(whole)
     del found[DUE]
     (folder / "report.json").write_text(json.dumps(found))
-    assert compare.read(folder) == found, "one of an earlier version has no digests"
+    assert comparison.read(folder) == found, "one of an earlier version has no digests"
     assert Comparison(folder).finished
 
 

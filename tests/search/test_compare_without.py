@@ -17,7 +17,7 @@ from pathsearch.reports.evidence_copy import add
 from pathsearch.reports.figures import plot_comparison
 from pathsearch.reports.report_page import write_page
 from pathsearch.reports.results_page import write_results
-from pathsearch.search.compare import Comparison
+from pathsearch.search.comparison import Comparison
 from pathsearch.search.rivals import METHODS
 
 WITHOUT = ("pathnet", "full_grid")

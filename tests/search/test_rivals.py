@@ -26,7 +26,7 @@ from pathsearch.run.settings import GridSettings
 from pathsearch.run.streams import derive
 from pathsearch.search import choice, drawing, nearest, rivals
 from pathsearch.search.arena import Budget, epoch
-from pathsearch.search.compare import Comparison
+from pathsearch.search.comparison import Comparison
 from pathsearch.search.rivals import METHODS
 from pathsearch.training.baselines import linear_probe, train_path
 from pathsearch.training.bench import Bench
