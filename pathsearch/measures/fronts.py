@@ -34,10 +34,13 @@ class Frame:
                 (a front of validation read on test) the curve falls with them: nothing is chosen anew.
 
         Returns:
-            A share in [0, 1]: 1 for a network of the smallest size that is always right.
+            A share in [0, 1]: 1 for a network of the smallest size that is always right; 0 where the frame has no area,
+            as above a floor that is always right.
 
         Source: Zitzler and Thiele 1999; in two dimensions it is a sum of rectangles.
         """
+        if self.floor >= 1 or self.largest <= self.smallest:
+            return 0.0
         edges = np.log([*sizes, self.largest]).clip(np.log(self.smallest), np.log(self.largest))
         widths = np.diff(edges) / (np.log(self.largest) - np.log(self.smallest))
         heights = (np.asarray(rates, np.float64) - self.floor) / (1 - self.floor)

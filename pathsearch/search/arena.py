@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from pathsearch.grid.grid import PathNetwork, count
+from pathsearch.measures.fronts import front
 from pathsearch.targets.decision import fix_threshold
 from pathsearch.training.bench import Bench
 from pathsearch.training.cost import Cost, epoch_images, multiply_adds
@@ -62,11 +63,35 @@ def threshold(bench: Bench, log_p: Tensor) -> float | None:
     return fix_threshold(bench.last.threshold, bench.validation.labels.numpy(), log_p.double().exp().numpy())
 
 
-def cost(bench: Bench, trained: Trained, epochs: int, *, refit: bool = False) -> Cost:
+def cost(bench: Bench, network: PathNetwork, epochs: int, *, refit: bool = False) -> Cost:
     """Of so many epochs of a network's training, as a refit on validation images too."""
     more = len(bench.validation) if refit else 0
     images = epoch_images(len(bench.training) + more, bench.last.batch_size)
-    return Cost.alone(epochs * images, multiply_adds(trained.network, bench.shape))
+    return Cost.alone(epochs * images, multiply_adds(network, bench.shape))
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One candidate's training, without a refit. Of many candidates, the networks that others beat are let go."""
+
+    trained: Trained  # with no network: its weights stand below
+    parameters: int
+    cost: Cost
+    weights: dict[str, Tensor] | None
+
+    @classmethod
+    def of(cls, bench: Bench, trained: Trained) -> Tried:
+        """All of it."""
+        spent = cost(bench, trained.network, len(trained.history))
+        bare = replace(trained, network=PathNetwork([], nn.Identity()))
+        return cls(bare, count(trained.network), spent, weights_of(trained.network))
+
+    def fixed(self, network: PathNetwork) -> Trained | None:
+        """What came of it in `network`, an untrained one; None if the weights were let go."""
+        if self.weights is None:
+            return None
+        network.load_state_dict(self.weights)
+        return replace(self.trained, network=network.eval())
 
 
 @dataclass(frozen=True)
@@ -79,21 +104,14 @@ class Entry:
     front: dict[int, dict[str, Tensor]] = field(default_factory=dict)  # by candidate: weights, before any refit
 
     @classmethod
-    def of(
-        cls,
-        bench: Bench,
-        results: Sequence[Trained],
-        chosen: int,
-        best: Trained,
-        path: str | None,
-    ) -> Entry:
+    def of(cls, bench: Bench, results: Sequence[Tried], chosen: int, best: Trained, path: str | None) -> Entry:
         """What remains of trained candidates of which one was chosen, and refitted if the settings ask for it."""
-        spent = sum((cost(bench, one, len(one.history)) for one in results), Cost())
-        again = cost(bench, best, best.best_epoch, refit=True) if bench.last.refit else Cost()
+        spent = sum((one.cost for one in results), Cost())
+        again = cost(bench, best.network, best.best_epoch, refit=True) if bench.last.refit else Cost()
         facts = {
             "path": path,
-            "parameters": count(best.network),
-            "candidates": [{"parameters": count(r.network), "validation_accuracy": r.accuracy} for r in results],
+            "parameters": results[chosen].parameters,
+            "candidates": [{"parameters": r.parameters, "validation_accuracy": r.trained.accuracy} for r in results],
             "chosen": chosen,
             "epochs": best.best_epoch,
             "evaluations": 0,
@@ -118,12 +136,24 @@ def weights_of(network: PathNetwork) -> dict[str, Tensor]:
     return {key: tensor.detach().cpu().contiguous() for key, tensor in network.state_dict().items()}
 
 
-def until_spent(bench: Bench, budget: Budget, trainings: Iterator[tuple[Any, Trained]]) -> list[tuple[Any, Trained]]:
-    """Train one candidate after another until their path-images reach the budget; at least one."""
-    found, spent = [], 0
+def until_spent(
+    bench: Bench, path_images: int, trainings: Iterator[tuple[Any, Trained]], at_least: int = 1
+) -> tuple[list[Any], list[Tried]]:
+    """Train one candidate after another until their path-images reach so many; `at_least` so many candidates.
+
+    Returns:
+        The candidates, and what came of each; those on the front of accuracy against size have their weights.
+    """
+    candidates: list[Any] = []
+    found: list[Tried] = []
+    spent = 0
     for candidate, trained in trainings:
-        found.append((candidate, trained))
-        spent += len(trained.history) * epoch(bench)
-        if spent >= budget.total:
+        candidates.append(candidate)
+        found.append(Tried.of(bench, trained))
+        on_front = set(front([one.parameters for one in found], [one.trained.accuracy for one in found]))
+        found = [one if i in on_front else replace(one, weights=None) for i, one in enumerate(found)]
+        spent += found[-1].cost.path_images
+        bench.tell.count(min(spent, path_images), path_images)
+        if spent >= path_images and len(found) >= at_least:
             break
-    return found
+    return candidates, found

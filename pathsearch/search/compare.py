@@ -28,7 +28,7 @@ from pathsearch.run.sums import DUE, SUMS, write_sums
 from pathsearch.run.teller import Silent
 from pathsearch.run.threads import choose_threads, keeps_threads
 from pathsearch.search import rivals
-from pathsearch.search.arena import STAGES, Budget, Entry, minibatches, most
+from pathsearch.search.arena import STAGES, Budget, Entry, most
 from pathsearch.search.comparison import SAVED, Comparison, read
 from pathsearch.search.rivals import METHODS
 from pathsearch.search.tradeoff import FRONTED, equivalence_report, fronts_report, read_front, sizes_of
@@ -223,19 +223,20 @@ def _budget(bench: Bench, entries: dict[str, list[Entry]]) -> dict[str, Any]:
     spent: list[Budget] = [entry.spent for entry in entries["evolved"]]
     drawn = [entry for method in DRAWN for entry in entries.get(method, [])]
     return {
-        "search_images": minibatches(bench) * one.search.batch_size,
+        "search_images": [entry.facts["images"]["search"] for entry in entries["evolved"]],
         "path_images": {"search": [own.search for own in spent], "candidates": [own.last for own in spent]},
         "finalists": one.training.finalists,
         "candidates_without_search": min(len(entry.facts["candidates"]) for entry in drawn),
         "settings": {"search": asdict(one.search), "training": asdict(one.training)},
         "in_words": "same features, last training, threshold rule and selection rule (the smallest within one standard "
         "error of the best on validation) for all; every control gets the path-images that the evolved path spent at "
-        "the same seed, an image counted once for every path that trains on it: searches as many as its search, and as "
-        "many finalists; methods without a search as many as its search and its finalists, on candidates trained "
-        "alone: random paths on other paths, the ladder on its rungs and those again from other initial weights, full "
-        "grid and probe from other initial weights; each ends with the generation or training that reaches them; "
-        "nearest neighbours choose k. Images count once in a minibatch that several paths share; operations are "
-        "multiply-adds of training, backward as two forward" + recipes,
+        "the same seed, an image counted once for every path that trains on it: searches those of its search, and "
+        "those of its finalists on their own finalists, all of them once and then again from other initial "
+        "weights; methods without a search both together, on candidates trained alone: random paths on other "
+        "paths, the ladder on its rungs and those again from other initial weights, full grid and probe from other "
+        "initial weights; each ends with the generation or training that reaches them; nearest neighbours choose "
+        "k. Images count once in a minibatch that several paths share; operations are multiply-adds of training, "
+        "backward as two forward" + recipes,
     }
 
 

@@ -11,13 +11,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pathsearch.grid.grid import Grid
 from pathsearch.grid.path import Path
 from pathsearch.grid.recipe import Recipe, followed, random_recipe
 from pathsearch.measures.fronts import front
 from pathsearch.run.streams import derive, python_stream
 from pathsearch.search import choice, nearest
-from pathsearch.search.arena import Budget, Entry, n_candidates, threshold, until_spent, weights_of
+from pathsearch.search.arena import Budget, Entry, Tried, n_candidates, threshold, until_spent
 from pathsearch.search.choice import scores_of
 from pathsearch.training import baselines
 from pathsearch.training.bench import Bench
@@ -54,17 +53,20 @@ def full_grid(bench: Bench, budget: Budget) -> Entry:
 def linear_probe(bench: Bench, budget: Budget) -> Entry:
     """One linear layer on the features, from several initial weights; the best of them on validation."""
 
-    def trainings() -> Iterator[tuple[Bench, Trained]]:
+    def several() -> Iterator[tuple[Bench, Trained]]:
         for own, recipe in restarts(bench):
             one = bench.trained_by(followed(bench.last, recipe)).at(own)
             yield one, baselines.linear_probe(one.without_refit())
 
-    found = until_spent(bench, budget, trainings())
-    results = [trained for _, trained in found]
-    at = int(np.argmax(scores_of(bench, results)))
-    best = baselines.refit_probe(found[at][0], results[at])
+    benches, results = until_spent(bench, budget.total, several())
+    at = int(np.argmax(scores_of(bench, [one.trained for one in results])))
+    own, tried = benches[at], results[at]
+    if own.last.refit:
+        best = baselines.refit_probe(own, tried.trained)
+    else:  # the weights of one that others beat in accuracy were let go: the same training gives them again
+        best = tried.fixed(baselines.probe_network(own)) or baselines.linear_probe(own)
     entry = Entry.of(bench, results, at, best, path=None)
-    return _with_recipes(entry, [recipe for _, (_, recipe) in zip(found, restarts(bench), strict=False)])
+    return _with_recipes(entry, [recipe for _, (_, recipe) in zip(results, restarts(bench), strict=False)])
 
 
 def neighbours(bench: Bench, budget: Budget) -> Entry:
@@ -88,38 +90,43 @@ def restarts(bench: Bench) -> Iterator[tuple[int, Recipe | None]]:
         yield derive(bench.seed, "restart", i), random_recipe(rng) if bench.search.recipes else None
 
 
-def with_front(bench: Bench, entry: Entry, candidates: list[Candidate], results: list[Trained]) -> Entry:
+def with_front(bench: Bench, entry: Entry, candidates: list[Candidate], results: list[Tried]) -> Entry:
     """An entry whose candidates differ in size: each one's path and threshold, and the networks of their front."""
     rows = entry.facts["candidates"]
-    for row, candidate, trained in zip(rows, candidates, results, strict=True):
-        row |= {"path": str(candidate.path), "threshold": threshold(bench, trained.log_p)}
+    for row, candidate, tried in zip(rows, candidates, results, strict=True):
+        row |= {"path": str(candidate.path), "threshold": threshold(bench, tried.trained.log_p)}
         row |= {"weights_seed": candidate.seed}
     kept = front([row["parameters"] for row in rows], [row["validation_accuracy"] for row in rows])
-    facts = {**entry.facts, "front": kept}
-    return replace(entry, facts=facts, front={i: weights_of(results[i].network) for i in kept})
+    return replace(entry, facts={**entry.facts, "front": kept}, front={i: results[i].weights or {} for i in kept})
 
 
 def choose(
-    bench: Bench, candidates: list[Candidate], results: list[Trained]
-) -> tuple[Entry, list[Candidate], list[Trained]]:
+    bench: Bench, candidates: list[Candidate], results: list[Tried]
+) -> tuple[Entry, list[Candidate], list[Tried]]:
     """The selection rule among trained candidates; the chosen one is refitted from its own initial weights."""
-    found = choice.choose(bench, bench.grid(), [one.path for one in candidates], results)
-    path, own = candidates[found.chosen]
-    best = baselines.refit_path(bench.at(own), bench.at(own).grid(), path, found.best)
-    return Entry.of(bench, results, found.chosen, best, path=str(path)), candidates, results
+    paths = [one.path for one in candidates]
+    at = choice.choose(bench, bench.grid(), paths, [one.trained for one in results]).chosen
+    path, own = candidates[at].path, bench.at(candidates[at].seed)
+    grid = own.grid()
+    if own.last.refit:
+        best = baselines.refit_path(own, grid, path, results[at].trained)
+    else:  # the weights of one that others beat in accuracy were let go: the same training gives them again
+        best = results[at].fixed(grid.network(path, own.task)) or baselines.train_path(own, grid, path)
+    return Entry.of(bench, results, at, best, path=str(path)), candidates, results
+
+
+def trainings(bench: Bench, candidates: Iterable[Candidate]) -> Iterator[tuple[Candidate, Trained]]:
+    """Each candidate with its last training, without a refit, from its own initial weights."""
+    grid = bench.grid()  # trainings leave it as it is
+    for one in candidates:
+        own = bench.without_refit().at(one.seed)
+        yield one, baselines.train_path(own, grid if one.seed == bench.seed else own.grid(), one.path)
 
 
 def _choose(
     bench: Bench, budget: Budget, candidates: Iterator[Candidate]
-) -> tuple[Entry, list[Candidate], list[Trained]]:
-    def trainings() -> Iterator[tuple[Candidate, Trained]]:
-        grid: Grid = bench.grid()  # trainings leave it as it is
-        for one in candidates:
-            own = bench.without_refit().at(one.seed)
-            yield one, baselines.train_path(own, grid if one.seed == bench.seed else own.grid(), one.path)
-
-    found = until_spent(bench, budget, trainings())
-    return choose(bench, [one for one, _ in found], [trained for _, trained in found])
+) -> tuple[Entry, list[Candidate], list[Tried]]:
+    return choose(bench, *until_spent(bench, budget.total, trainings(bench, candidates)))
 
 
 def _with_recipes(entry: Entry, recipes: Iterable[Recipe | None]) -> Entry:

@@ -1,9 +1,10 @@
 """The evolved path and its controls, each at the same budget and under the same selection rule, one seed at a time.
 
 The budget is the path-images (see `cost`) that the evolved path spent at the same seed: searches go on until they have
-spent those of its search, and then train as many finalists; methods without a search train candidates alone until they
-have spent those of its search and its finalists together. Each ends with the generation or training that reaches the
-budget, so that no control gets less, and none more than one of these. One refit each is not counted into it.
+spent those of its search, and then train their finalists, and these again from other initial weights, until they have
+spent those of its finalists too; methods without a search train candidates alone until they have spent both. Each ends
+with the generation or training that reaches the budget, so that no control gets less; all finalists are trained, even
+where that is more. One refit each is not counted into it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -22,7 +24,7 @@ from pathsearch.grid.path import Path
 from pathsearch.measures.statistics import rank_agreement
 from pathsearch.run.streams import python_stream
 from pathsearch.search import drawing, nearest
-from pathsearch.search.arena import Budget, Entry, by_stage, most, threshold
+from pathsearch.search.arena import Budget, Entry, by_stage, most, threshold, until_spent
 from pathsearch.search.choice import scores_of
 from pathsearch.search.finalists import finalists
 from pathsearch.search.search import Ground, SearchState, search
@@ -116,7 +118,6 @@ def _searched(bench: Bench, way: Way, budget: Budget | None, pareto: bool | None
     `pareto` says how finalists are picked where the search's own setting does not: controls pick as evolved does.
     """
     grid, how = bench.grid(), bench.search
-    start = {name: tensor.clone() for name, tensor in grid.state_dict().items()}
     if budget is not None:
         how = replace(how, generations=WITHOUT_END, target=None, plateau=None)
     scorer = way(bench.searched_by(how), grid)
@@ -140,18 +141,19 @@ def _searched(bench: Bench, way: Way, budget: Budget | None, pareto: bool | None
     cost = scorer.cost
     # 2. finalists from what it visited; controls pick as evolved does
     picking = bench if pareto is None else bench.searched_by(replace(how, pareto=pareto))
-    candidates = [drawing.Candidate(path, bench.seed) for path in finalists(picking, ground, scorer, state)]
+    paths = finalists(picking, ground, scorer, state)
     sample = _sample(state, bench.seed) if budget is None else []
     scores = scorer.score(sample) if sample else []
-    # 3. their last trainings, from the initial weights
-    grid.load_state_dict(start)
-    results = [baselines.train_path(bench.without_refit(), grid, one.path) for one in candidates]
-    entry = drawing.with_front(bench, *drawing.choose(bench, candidates, results))
+    # 3. their last trainings, from the initial weights; controls then train them again from others, until all is spent
+    again = drawing.restarted(paths if budget is None else cycle(paths), bench.seed)
+    left = most(bench).last if budget is None else budget.total - cost.path_images
+    found = until_spent(bench, left, drawing.trainings(bench, again), len(paths))
+    entry = drawing.with_front(bench, *drawing.choose(bench, *found))
     entry.facts["evaluations"] = len(state.log) * how.population
     entry.facts["stopped"] = state.stopped
     _count_search(entry, cost)
     if sample:
-        entry.facts["fidelity"] = _fidelity(bench, grid, sample, scores)
+        entry.facts["fidelity"] = _fidelity(bench, sample, scores)
     return entry
 
 
@@ -166,9 +168,9 @@ def _sample(state: SearchState, seed: int) -> list[Path]:
     return [Path.parse(text) for text in rng.sample(state.visited, min(SAMPLE, len(state.visited)))]
 
 
-def _fidelity(bench: Bench, grid: Grid, sample: list[Path], scores: Sequence[Sequence[float]]) -> dict[str, Any]:
+def _fidelity(bench: Bench, sample: list[Path], scores: Sequence[Sequence[float]]) -> dict[str, Any]:
     """Do the search's last scores rank paths as their own training does?"""
-    started = time.perf_counter()
+    started, grid = time.perf_counter(), bench.grid()
     trained = [baselines.train_path(bench.without_refit(), grid, path) for path in sample]
     finals = scores_of(bench, trained, sample)
     return {

@@ -13,11 +13,11 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from data_prep.errors import PathsearchError
 from pathsearch.grid.path import Path
+from pathsearch.measures.auc import area
 
 KEPT_BYTES = 128 << 20  # log-probabilities that are kept at most, where they must be
 
@@ -78,7 +78,7 @@ def fitnesses_of(told: Told, labels: Tensor, measure: str, paths: Sequence[Path]
         scores = torch.stack([right[:, labels == k].mean(1) for k in labels.unique()]).mean(0)
     else:
         assert told.log_p is not None
-        scores = torch.tensor([_auc(p.exp().double(), labels) for p in told.log_p], dtype=torch.float64)
+        scores = torch.tensor([_auc(p.exp().double().numpy(), labels.numpy()) for p in told.log_p], dtype=torch.float64)
     for path, score, value in zip(paths, scores.tolist(), likelihood.tolist(), strict=True):
         if not (math.isfinite(score) and math.isfinite(value)):
             raise NonFiniteFitness(
@@ -87,9 +87,8 @@ def fitnesses_of(told: Told, labels: Tensor, measure: str, paths: Sequence[Path]
     return [Fitness(*pair) for pair in zip(scores.tolist(), likelihood.tolist(), strict=True)]
 
 
-def _auc(probabilities: Tensor, labels: Tensor) -> float:
-    p = (probabilities / probabilities.sum(-1, keepdim=True)).numpy()
-    if not np.isfinite(p).all():
-        return math.nan  # scikit-learn would refuse it without naming the path
-    binary = p.shape[1] == 2
-    return float(roc_auc_score(labels.numpy(), p[:, 1] if binary else p, multi_class="ovr"))
+def _auc(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    if not np.isfinite(probabilities).all():
+        return math.nan
+    found = area(labels, probabilities)
+    return math.nan if found is None else found.value

@@ -84,7 +84,7 @@ def test_a_misspelt_task_does_not_wait_for_torch(tmp_path):
     (tmp_path / "shapes").mkdir()
     (tmp_path / "shapes" / "task.json").write_text("{}")
     script = (
-        "import sys, time; from pathsearch import cli\n"
+        "import sys, time; from pathsearch.cli import main as cli\n"
         "try: cli.main()\n"
         "except SystemExit as end: assert end.code == 2, end.code\n"
         "assert 'torch' not in sys.modules, 'slow imports'; print(time.process_time())"
@@ -103,7 +103,7 @@ def test_version(monkeypatch, capsys):
 
 def test_help_does_not_wait_for_torch():
     script = (
-        "import sys; from pathsearch import cli; sys.argv = ['pathsearch', '--help']\n"
+        "import sys; from pathsearch.cli import main as cli; sys.argv = ['pathsearch', '--help']\n"
         "try: cli.main()\n"
         "except SystemExit as end: assert not end.code\n"
         "assert 'torch' not in sys.modules and 'pandas' not in sys.modules, 'slow imports'"

@@ -47,7 +47,7 @@ def test_a_torchvision_of_another_torch_is_explained(tmp_path, command):
     words = [
         sys.executable,
         "-m",
-        "pathsearch.cli.main",
+        "pathsearch.cli",
         command,
         "--data-dir",
         data_dir(),

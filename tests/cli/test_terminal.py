@@ -8,12 +8,11 @@ from dataclasses import replace
 
 import pytest
 from rich.console import Console
-from small_world import CPU, data_dir, finished, task
+from small_world import data_dir, finished, place, task
 
 from pathsearch.cli import terminal
 from pathsearch.cli.terminal import Terminal, rate
 from pathsearch.experts import joint
-from pathsearch.run.teller import Silent
 
 
 def test_results_go_to_standard_output(capsys):
@@ -79,7 +78,7 @@ def test_odd_names_do_not_become_markup(capsys):
 
 def test_joint_table_says_how_many_were_unknown(capsys):
     runs = [finished("stripes"), finished("blobs")]
-    report = joint.joint_evaluate(runs, data_dir(), data_dir() / "features", CPU, 0, Silent())
+    report = joint.joint_evaluate(runs, data_dir(), place(), 0)
     Terminal().joint_table(report)
     out = capsys.readouterr().out
     for part in ("Joint test: squeezenet1_1", "stripes", "blobs", "overall", "oracle"):

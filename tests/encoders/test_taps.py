@@ -23,6 +23,7 @@ from pathsearch.grid.modules import build
 from pathsearch.grid.path import Path
 from pathsearch.grid.population import forward, plan
 from pathsearch.grid.vocabulary import MIXED_FIRST, vocabulary
+from pathsearch.run.place import Place
 from pathsearch.run.runs import Run
 from pathsearch.run.settings import EncoderSettings, GridSettings
 from pathsearch.run.teller import Silent
@@ -160,7 +161,7 @@ def test_a_bundle_answers_as_its_run_does(tmp_path):
 
 def test_the_router_knows_its_task_by_all_taps():
     cached = data_dir() / "features"
-    report = joint.joint_evaluate([finished()], data_dir(), cached, CPU, 0, Silent())
+    report = joint.joint_evaluate([finished()], data_dir(), Place(cached), 0)
     assert report["routing"]["unknown_share"] < 0.5
     model = Model.of([finished()], CPU)
     assert model.router.territories["blobs"].means.shape[1] == sum(TAPS)

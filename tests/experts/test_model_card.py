@@ -17,6 +17,7 @@ from small_world import (
     data_dir,
     encoder,
     finished,
+    place,
     task,
 )
 
@@ -27,7 +28,6 @@ from pathsearch.experts.markdown import escaped
 from pathsearch.experts.model import Model
 from pathsearch.experts.model_card import card
 from pathsearch.experts.pictures import Preparation
-from pathsearch.run.teller import Silent
 
 
 def test_the_card_has_data_split_numbers_and_limits():
@@ -48,7 +48,7 @@ def test_the_card_has_data_split_numbers_and_limits():
 
 def test_the_card_has_the_joint_numbers_if_they_are_of_these_runs(tmp_path):
     runs = [copied(finished(name), tmp_path / "runs") for name in TASKS]
-    report = joint.joint_evaluate(runs, data_dir(), data_dir() / "features", CPU, 0, Silent())
+    report = joint.joint_evaluate(runs, data_dir(), place(), 0)
     joint.save(report, tmp_path / "runs")
     write(tmp_path / "both", runs=runs)
     found = f"**All test images mixed**, n = {report['overall']['n']}: accuracy {report['overall']['accuracy']:.4f}"
@@ -61,7 +61,7 @@ def test_the_card_has_the_joint_numbers_of_its_own_router_only(tmp_path):
     runs = [copied(finished(name), tmp_path / "runs") for name in TASKS]
 
     def evaluated(rate: float) -> dict[str, Any]:
-        report = joint.joint_evaluate(runs, data_dir(), data_dir() / "features", CPU, 0, Silent(), rate)
+        report = joint.joint_evaluate(runs, data_dir(), place(), 0, rate)
         joint.save(report, tmp_path / "runs")
         return report
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from small_world import CPU, data_dir, encoder, evolve, prepare, scratch, settings, task
+from small_world import data_dir, encoder, evolve, place, prepare, scratch, settings, task
 
 from pathsearch.encoders.features import encode
 from pathsearch.experts import joint
@@ -20,7 +20,6 @@ from pathsearch.experts.reuse import matrix, of_run, owners, reused
 from pathsearch.grid.path import Path
 from pathsearch.reports.figures import plot_joint, plot_run
 from pathsearch.run.runs import Run
-from pathsearch.run.teller import Silent
 
 CHAIN = ("first", "second", "third", "fourth")
 DRAWN = {"first": ("stripes", 90), "second": ("blobs", 80), "third": ("stripes", 84), "fourth": ("blobs", 90)}
@@ -175,7 +174,7 @@ def test_reused_weights_are_the_owners_bit_for_bit():
 
 @functools.cache
 def joint_report() -> str:
-    report = joint.joint_evaluate(chain()[0], data_dir(), data_dir() / "features", CPU, 0, Silent())
+    report = joint.joint_evaluate(chain()[0], data_dir(), place(), 0)
     return json.dumps(report, allow_nan=False)
 
 
@@ -186,7 +185,7 @@ def test_the_joint_report_has_the_reuse_matrix(tmp_path):
     for row, run in enumerate(chain()[0]):
         assert sum(table["parameters"][row]) == run.report()["parameters"]["expert"]
         assert not any(table["parameters"][row][row + 1 :]), "nobody reuses what came later"
-    alone = joint.joint_evaluate(chain()[0][:1], data_dir(), data_dir() / "features", CPU, 0, Silent())
+    alone = joint.joint_evaluate(chain()[0][:1], data_dir(), place(), 0)
     assert alone["reuse"] is None
 
 

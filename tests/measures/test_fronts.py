@@ -65,3 +65,9 @@ def test_a_hypervolume_is_the_area_that_all_points_cover(rows):
         (math.log10(size / 10) / 2, max(0.0, (rate - 0.3) / 0.7)) for size, rate in zip(sizes, rates, strict=True)
     ]
     assert own == pytest.approx(covered(places), abs=1e-9)
+
+
+def test_a_frame_without_area_holds_nothing():
+    """As above a probe that is always right, or on a grid of one path."""
+    assert Frame(10, 100, 1.0).hypervolume([10, 50], [1.0, 1.0]) == 0
+    assert Frame(10, 10, 0.5).hypervolume([10], [1.0]) == 0

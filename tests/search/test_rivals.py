@@ -25,7 +25,7 @@ from pathsearch.reports.report_page import write_page
 from pathsearch.run.settings import GridSettings
 from pathsearch.run.streams import derive
 from pathsearch.search import choice, drawing, nearest, rivals
-from pathsearch.search.arena import Budget, epoch
+from pathsearch.search.arena import Budget, epoch, until_spent
 from pathsearch.search.comparison import Comparison
 from pathsearch.search.rivals import METHODS
 from pathsearch.training.baselines import linear_probe, train_path
@@ -144,6 +144,34 @@ def test_a_control_searches_until_its_budget_is_spent():
         entry = rivals.enter(here, "pathnet", Budget(spent, 1))
         assert entry.facts["evaluations"] == 8 * generations, spent
         assert entry.facts["path_images"]["search"] == 4 * 32 * 8 * generations
+
+
+def test_a_control_trains_its_finalists_again_until_its_budget_is_spent():
+    here = world_bench(chosen(epochs=1))
+    entry = rivals.enter(here, "pathnet", Budget(1, 50 * epoch(here)))
+    rows, spent = entry.facts["candidates"], entry.facts["path_images"]
+    assert spent["search"] + spent["candidates"] >= 1 + 50 * epoch(here)
+    assert len({(row["path"], row["weights_seed"]) for row in rows}) == len(rows) > len({row["path"] for row in rows})
+
+
+@pytest.mark.parametrize("refit", [True, False])
+@pytest.mark.parametrize("method", ["ladder", "linear_probe"])
+def test_beaten_networks_are_let_go_and_come_again_if_they_are_chosen(monkeypatch, method, refit):
+    """Of many candidates only the front stays in memory; the choice, by another measure, may fall on another."""
+    here = world_bench(chosen(epochs=2, refit=refit))
+    budget = Budget(0, 6 * 2 * epoch(here))
+    _, found = until_spent(here, budget.total, drawing.trainings(here, drawing.restarted(here.grid().rungs(4) * 2, 0)))
+    beaten = [i for i, one in enumerate(found) if one.weights is None]
+    assert beaten
+    assert len(beaten) < len(found)
+    at = beaten[0] if method == "ladder" else 1
+    monkeypatch.setattr(choice, "choose_smallest", lambda *_: at)
+    monkeypatch.setattr(drawing, "scores_of", lambda _, several: [float(i == at) for i in range(len(several))])
+    entry = rivals.enter(here, method, budget)
+    assert entry.facts["chosen"] == at
+    said = rivals.answers(here, entry, here.validation)
+    same = np.allclose(said, entry.log_p.double().exp().numpy(), atol=1e-6)
+    assert same or refit, "without a refit the fixed network is the one that was chosen"
 
 
 def test_a_path_that_comes_again_starts_from_other_weights():
