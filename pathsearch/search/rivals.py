@@ -3,8 +3,8 @@
 The budget is the path-images (see `cost`) that the evolved path spent at the same seed: searches go on until they have
 spent those of its search, and then train their finalists, and these again from other initial weights, until they have
 spent those of its finalists too; methods without a search train candidates alone until they have spent both. Each ends
-with the generation or training that reaches the budget, so that no control gets less; all finalists are trained, even
-where that is more. One refit each is not counted into it.
+with the generation or training that reaches the budget, so that no control gets less, but for a search that knows every
+path and stops; all finalists are trained, even where that is more. One refit each is not counted into it.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ def _searched(bench: Bench, way: Way, budget: Budget | None, pareto: bool | None
     scores = scorer.score(sample) if sample else []
     # 3. their last trainings, from the initial weights; controls then train them again from others, until all is spent
     again = drawing.restarted(paths if budget is None else cycle(paths), bench.seed)
-    left = most(bench).last if budget is None else budget.total - cost.path_images
+    left = most(bench).last if budget is None else budget.total - max(budget.search, cost.path_images)
     found = until_spent(bench, left, drawing.trainings(bench, again), len(paths))
     entry = drawing.with_front(bench, *drawing.choose(bench, *found))
     entry.facts["evaluations"] = len(state.log) * how.population

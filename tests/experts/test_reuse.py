@@ -164,9 +164,9 @@ def test_reused_weights_are_the_owners_bit_for_bit():
 
     checked = 0
     for name, path in paths.items():
-        for place in ((n, i) for n, layer in enumerate(path.layers) for i in layer):
-            if owner.get(place, name) != name:
-                ours, theirs = weights(name, place), weights(owner[place], place)
+        for where in ((n, i) for n, layer in enumerate(path.layers) for i in layer):
+            if owner.get(where, name) != name:
+                ours, theirs = weights(name, where), weights(owner[where], where)
                 assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
                 checked += 1
     assert checked == sum(row["modules"] for run in runs for row in run.report()["reuse"].values())
