@@ -27,10 +27,10 @@ from pathsearch.features import Split, encode, split_in_words
 from pathsearch.intervals import method as by_what
 from pathsearch.paired import paired
 from pathsearch.rivals import METHODS
-from pathsearch.runs import environment, read_json
+from pathsearch.runs import digests_due, environment, saved_report
 from pathsearch.sealed import load_sealed, save_sealed
 from pathsearch.statistics import correct, mcnemar, over_seeds, spread
-from pathsearch.sums import DUE, SUMS, check_sums, write_sums
+from pathsearch.sums import DUE, SUMS, write_sums
 from pathsearch.teller import Teller
 from pathsearch.threads import choose_threads, keeps_threads, training_work
 from pathsearch.tradeoff import FRONTED, equivalence_report, fronts_report, read_front, sizes_of
@@ -104,15 +104,8 @@ class Comparison:
     @property
     def finished(self) -> bool:
         """Whether report and digests are there; one of an earlier version has a report only."""
-        if not self.report_file.is_file():
-            return False
-        return (self.folder / SUMS).is_file() or not self._digests_due()
-
-    def _digests_due(self) -> bool:
-        try:
-            return DUE in read_json(self.report_file)
-        except PathsearchError:  # a report that cannot be read is of no earlier version
-            return True
+        sealed = (self.folder / SUMS).is_file()
+        return self.report_file.is_file() and (sealed or not digests_due(self.report_file))
 
     def save(self, entry: Entry) -> None:
         """Write a finished part, whole."""
@@ -167,8 +160,11 @@ def compare(
     """
     if comparison.finished:
         return _read(comparison)
-    write_json(comparison.folder / "config.json", {**settings.to_dict(), "seeds": seeds, "without": comparison.without})
-    write_json(comparison.folder / "env.json", environment())
+    with comparison.claim("report", wait=True):  # another process may be writing the digests of these two
+        if not comparison.finished:
+            config = {**settings.to_dict(), "seeds": seeds, "without": comparison.without}
+            write_json(comparison.folder / "config.json", config)
+            write_json(comparison.folder / "env.json", environment())
     # 1. features, once; only training and validation labels from here on
     tell.stage("encode", 0)
     features = encode(task, encoder, cache_dir, settings.training.views, tell.count)
@@ -223,12 +219,7 @@ def read(folder: FilePath) -> dict[str, Any]:
         PathsearchError: a file is missing, damaged or changed; names it.
     """
     remedy = "put a copy back, or remove report.json and give the same command again, which keeps all parts"
-    if (folder / SUMS).is_file():
-        check_sums(folder, SAVED, remedy)
-    report = read_json(folder / "report.json")
-    if DUE in report and not (folder / SUMS).is_file():
-        raise PathsearchError(f"{folder / SUMS}: expected a file, got none; {remedy}")
-    return report
+    return saved_report(folder, SAVED, remedy)
 
 
 def _read(comparison: Comparison) -> dict[str, Any]:

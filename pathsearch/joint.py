@@ -12,6 +12,7 @@ import torch
 
 from data_prep.errors import PathsearchError
 from data_prep.manifest import Task, load_task
+from data_prep.temporary import remove_litter
 from data_prep.whole_files import file_sha256, write_json
 from pathsearch import confusions
 from pathsearch.calibration import calibration
@@ -25,8 +26,8 @@ from pathsearch.mixture import CHUNK, Answers, answer
 from pathsearch.model import Model, check_unchanged
 from pathsearch.reuse import matrix
 from pathsearch.router import FALSE_REJECTION
-from pathsearch.runs import Run, environment, read_json
-from pathsearch.sums import DUE, SUMS, check_sums, write_sums
+from pathsearch.runs import Run, environment, saved_report
+from pathsearch.sums import DUE, SUMS, write_sums
 from pathsearch.teller import Teller
 from pathsearch.threads import answering_work, choose_threads, keeps_threads
 
@@ -217,7 +218,12 @@ def _all_counts(truth: np.ndarray, said: np.ndarray, k: int) -> dict[str, Any]:
 
 
 def save(report: dict[str, Any], runs_dir: Path) -> Path:
-    """Write a joint report into a directory of its own under `runs_dir` and return that directory."""
+    """Write a joint report into a directory of its own under `runs_dir` and return that directory.
+
+    What killed evaluations left half written in theirs goes: no later one has their names.
+    """
+    for earlier in runs_dir.glob("joint-*"):
+        remove_litter(earlier)
     stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S")
     name = f"joint-{'+'.join(report['tasks'])}-{stamp}"
     folder, number = runs_dir / name, 1
@@ -236,13 +242,7 @@ def read(folder: Path) -> dict[str, Any]:
     Raises:
         PathsearchError: a file is missing, damaged or changed; names it.
     """
-    remedy = "put a copy back, or make the joint evaluation again"
-    if (folder / SUMS).is_file():
-        check_sums(folder, SAVED, remedy)
-    report = read_json(folder / "report.json")
-    if DUE in report and not (folder / SUMS).is_file():
-        raise PathsearchError(f"{folder / SUMS}: expected a file, got none; {remedy}")
-    return report
+    return saved_report(folder, SAVED, "put a copy back, or make the joint evaluation again")
 
 
 def newest(runs: Sequence[Run], model: Model) -> dict[str, Any] | None:
