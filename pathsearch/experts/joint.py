@@ -11,6 +11,7 @@ import numpy as np
 
 from data_prep.errors import PathsearchError
 from data_prep.manifest import Task, load_task
+from data_prep.temporary import remove_litter
 from data_prep.whole_files import file_sha256, write_json
 from pathsearch.encoders.features import Split, encode
 from pathsearch.experts.calibration import calibration
@@ -24,8 +25,8 @@ from pathsearch.measures.clusters import clusters
 from pathsearch.measures.intervals import WORDS, rate_interval
 from pathsearch.measures.metrics import UNKNOWN, evaluate
 from pathsearch.run.place import Place
-from pathsearch.run.runs import Run, environment, read_json
-from pathsearch.run.sums import DUE, SUMS, check_sums, write_sums
+from pathsearch.run.runs import Run, environment, saved_report
+from pathsearch.run.sums import DUE, SUMS, write_sums
 from pathsearch.run.threads import choose_threads, keeps_threads
 from pathsearch.targets.mistakes import most_confident, together
 from pathsearch.training.cost import answering_work
@@ -214,7 +215,12 @@ def _all_counts(truth: np.ndarray, said: np.ndarray, k: int) -> dict[str, Any]:
 
 
 def save(report: dict[str, Any], runs_dir: Path) -> Path:
-    """Write a joint report into a directory of its own under `runs_dir` and return that directory."""
+    """Write a joint report into a directory of its own under `runs_dir` and return that directory.
+
+    What killed evaluations left half written in theirs goes: no later one has their names.
+    """
+    for earlier in runs_dir.glob("joint-*"):
+        remove_litter(earlier)
     stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S")
     name = f"joint-{'+'.join(report['tasks'])}-{stamp}"
     folder, number = runs_dir / name, 1
@@ -233,13 +239,7 @@ def read(folder: Path) -> dict[str, Any]:
     Raises:
         PathsearchError: a file is missing, damaged or changed; names it.
     """
-    remedy = "put a copy back, or make the joint evaluation again"
-    if (folder / SUMS).is_file():
-        check_sums(folder, SAVED, remedy)
-    report = read_json(folder / "report.json")
-    if DUE in report and not (folder / SUMS).is_file():
-        raise PathsearchError(f"{folder / SUMS}: expected a file, got none; {remedy}")
-    return report
+    return saved_report(folder, SAVED, "put a copy back, or make the joint evaluation again")
 
 
 def newest(runs: Sequence[Run], model: Model) -> dict[str, Any] | None:

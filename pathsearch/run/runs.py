@@ -63,7 +63,7 @@ class Run:
     @property
     def finished(self) -> bool:
         """Whether the last file is there: the digests, or the report in a run of an earlier version, which has none."""
-        return self.sums_file.is_file() or (self.report_file.is_file() and not self._digests_due())
+        return self.sums_file.is_file() or (self.report_file.is_file() and not digests_due(self.config_file))
 
     @property
     def sealed(self) -> bool:
@@ -156,19 +156,14 @@ class Run:
             self.verify()
             forget_trainings(self.checkpoint_dir)  # a kill may have come before
         self._check_same(settings)
-        if not self.finished and not (self._digests_due() and self.env_file.is_file()):  # begun by an earlier version
+        if not self.finished and not (
+            digests_due(self.config_file) and self.env_file.is_file()
+        ):  # begun by an earlier version
             write_json(self.env_file, environment())
             self._write_config(settings)
 
     def _write_config(self, settings: RunSettings) -> None:
         write_json(self.config_file, {**settings.to_dict(), DUE: SUMS})
-
-    def _digests_due(self) -> bool:
-        """Whether the run is of a version that writes digests; a config that cannot be read is of no other."""
-        try:
-            return DUE in read_json(self.config_file)
-        except PathsearchError:
-            return True
 
     def _check_same(self, settings: RunSettings) -> None:
         before, now = _flat(self.settings().to_dict()), _flat(settings.to_dict())
@@ -218,6 +213,28 @@ def read_json(file: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise PathsearchError(f"{file}: expected a JSON object, got {type(value).__name__}; make the run again")
     return value
+
+
+def digests_due(file: Path) -> bool:
+    """Whether this JSON is of a version that writes digests; one that cannot be read is of no other."""
+    try:
+        return DUE in read_json(file)
+    except PathsearchError:
+        return True
+
+
+def saved_report(folder: Path, names: Sequence[str], remedy: str) -> dict[str, Any]:
+    """The report of a folder that has digests of the files `names`, verified; one of an earlier version has none.
+
+    Raises:
+        PathsearchError: a file is missing, damaged or changed; names it.
+    """
+    if (folder / SUMS).is_file():
+        check_sums(folder, names, remedy)
+    report = read_json(folder / "report.json")
+    if DUE in report and not (folder / SUMS).is_file():
+        raise PathsearchError(f"{folder / SUMS}: expected a file, got none; {remedy}")
+    return report
 
 
 def named_run(runs_dir: Path, name: str) -> Run:

@@ -66,8 +66,11 @@ def compare(
     """
     if comparison.finished:
         return _read(comparison)
-    write_json(comparison.folder / "config.json", {**settings.to_dict(), "seeds": seeds, "without": comparison.without})
-    write_json(comparison.folder / "env.json", environment())
+    with comparison.claim("report", wait=True):  # another process may be writing the digests of these two
+        if not comparison.finished:
+            config = {**settings.to_dict(), "seeds": seeds, "without": comparison.without}
+            write_json(comparison.folder / "config.json", config)
+            write_json(comparison.folder / "env.json", environment())
     # 1. features, once; only training and validation labels from here on
     tell = place.tell
     tell.stage("encode", 0)

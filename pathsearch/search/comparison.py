@@ -15,10 +15,10 @@ from torch import Tensor
 
 from data_prep.errors import PathsearchError
 from pathsearch.encoders.encoder import Encoder
-from pathsearch.run.runs import read_json
+from pathsearch.run.runs import digests_due, saved_report
 from pathsearch.run.sealed import load_sealed, save_sealed
 from pathsearch.run.settings import RunSettings
-from pathsearch.run.sums import DUE, SUMS, check_sums
+from pathsearch.run.sums import SUMS
 from pathsearch.search.arena import Entry
 from pathsearch.search.rivals import METHODS
 
@@ -87,15 +87,8 @@ class Comparison:
     @property
     def finished(self) -> bool:
         """Whether report and digests are there; one of an earlier version has a report only."""
-        if not self.report_file.is_file():
-            return False
-        return (self.folder / SUMS).is_file() or not self._digests_due()
-
-    def _digests_due(self) -> bool:
-        try:
-            return DUE in read_json(self.report_file)
-        except PathsearchError:  # a report that cannot be read is of no earlier version
-            return True
+        sealed = (self.folder / SUMS).is_file()
+        return self.report_file.is_file() and (sealed or not digests_due(self.report_file))
 
     def save(self, entry: Entry) -> None:
         """Write a finished part, whole."""
@@ -129,9 +122,4 @@ def read(folder: FilePath) -> dict[str, Any]:
         PathsearchError: a file is missing, damaged or changed; names it.
     """
     remedy = "put a copy back, or remove report.json and give the same command again, which keeps all parts"
-    if (folder / SUMS).is_file():
-        check_sums(folder, SAVED, remedy)
-    report = read_json(folder / "report.json")
-    if DUE in report and not (folder / SUMS).is_file():
-        raise PathsearchError(f"{folder / SUMS}: expected a file, got none; {remedy}")
-    return report
+    return saved_report(folder, SAVED, remedy)

@@ -416,3 +416,13 @@ def test_each_saved_report_has_a_directory_of_its_own(tmp_path, report):
     assert len(set(folders)) == 3
     assert all(folder.name.startswith("joint-chest_xray+ecg_2-2") for folder in folders)
     assert all(json.loads((folder / "report.json").read_text()) == renamed for folder in folders)
+
+
+def test_what_a_killed_evaluation_left_goes_with_the_next(tmp_path, report):
+    folder = joint.save(report, tmp_path)
+    left = [folder / ".SHA256SUMS.0123abcd.part", folder / ".report.html.89abcdef.part.html"]
+    for file in left:
+        file.touch()
+    joint.save(report, tmp_path)
+    assert not any(file.exists() for file in left)
+    assert joint.read(folder)["tasks"] == json.loads(json.dumps(report["tasks"]))
