@@ -115,7 +115,7 @@ def test_spaces_around_cells_and_names_make_no_other_class_group_split_or_file(t
 
 
 def test_a_patient_with_a_space_does_not_stand_in_two_splits(table, tmp_path):
-    groups = [f"p{i}" for i in range(20)]
+    groups = [f"q{i}" for i in range(20)]
     groups[0], groups[9] = "p1 ", "p1"  # train and test
     with pytest.raises(BadData, match="got group 'p1' in train and test"):
         prepare_csv(table(split=PARTS, group=groups), tmp_path, name="pets", image_size=16)
