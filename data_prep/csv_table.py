@@ -7,7 +7,7 @@ from pathlib import Path
 from data_prep.construction import Progress, existing_source, provenance
 from data_prep.errors import BadData
 from data_prep.image_task import RawImage, prepare_images
-from data_prep.images import SUFFIXES, listed
+from data_prep.images import SUFFIXES, check_some_left, listed
 from data_prep.manifest import Task
 from data_prep.table_file import read_table
 
@@ -57,10 +57,19 @@ def prepare_csv(
     order = [label.strip() for label in classes.split(",")] if classes else found
     there = [(file.parent / name).is_file() for name in table["file"]]
     if not all(there):
-        notes += _without_missing(table["file"][[not yes for yes in there]].tolist(), file, skip_bad)
+        names, missing = table["file"].tolist(), [row for row, yes in enumerate(there) if not yes]
+        notes += _without_missing([names[row] for row in missing], file, skip_bad)
+        check_some_left(table["label"].tolist(), table["split"].tolist(), missing, names, str(file))
         table = table[there]
     images = [
-        RawImage(file.parent / row["file"], row["label"], _stem(row["file"]), row["split"], row["group"])
+        RawImage(
+            file.parent / row["file"],
+            row["label"],
+            _stem(row["file"]),
+            row["split"],
+            row["group"],
+            name=_brief(row["file"]),
+        )
         for row in table.to_dict("records")
     ]
     words, licence = provenance(file.parent, f"images listed in {file.name}", "unknown")
@@ -85,6 +94,11 @@ def prepare_csv(
 
 def _stem(name: str) -> str:
     return str(Path(name).with_suffix("") if Path(name).suffix.lower() in SUFFIXES else name)
+
+
+def _brief(name: str) -> str:
+    """A file as the table names it; of an absolute one the last folder, since notes go into what is passed on."""
+    return str(Path(*Path(name).parts[-2:])) if Path(name).is_absolute() else name
 
 
 def _without_missing(missing: list[str], file: Path, skip_bad: bool) -> list[str]:

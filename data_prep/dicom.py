@@ -19,7 +19,7 @@ def is_dicom(file: Path) -> bool:
 
     The exports of many archives have no suffix. `DICOMDIR` has the letters too: it lists other files.
     """
-    return file.suffix.lower() in SUFFIXES or (file.name != "DICOMDIR" and _begins_as_dicom(file))
+    return file.suffix.lower() in SUFFIXES or (file.name != "DICOMDIR" and file.is_file() and _begins_as_dicom(file))
 
 
 def _begins_as_dicom(file: Path) -> bool:

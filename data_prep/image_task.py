@@ -11,7 +11,15 @@ import numpy as np
 import pandas as pd
 
 from data_prep.construction import Progress, task_under_construction
-from data_prep.images import check_image_size, file_names, left_out, read_image, split_bad, write_images
+from data_prep.images import (
+    check_image_size,
+    check_some_left,
+    file_names,
+    left_out,
+    read_image,
+    split_bad,
+    write_images,
+)
 from data_prep.leakage import check_action, keep_apart
 from data_prep.manifest import Task, load_task, save_task
 from data_prep.splits import assign
@@ -28,6 +36,7 @@ class RawImage:
         stem: what its prepared file is called.
         given: the split that the source puts it in, empty where it has none.
         group: the patient or whatever must not be split, empty where unknown.
+        name: what the source calls it, for a reader; its stem if empty.
     """
 
     picture: Path | np.ndarray
@@ -35,6 +44,7 @@ class RawImage:
     stem: str
     given: str = ""
     group: str = ""
+    name: str = ""
 
 
 def prepare_images(
@@ -99,8 +109,9 @@ def prepare_images(
             lambda number: read_image(images[number].picture, mode, image_size),
             progress,
         )
-        names = [str(image.picture) if isinstance(image.picture, Path) else image.stem for image in images]
+        names = [image.name or image.stem for image in images]
         prints, bad = split_bad(made, names, where, skip_bad)
+        check_some_left(labels, table["split"].tolist(), bad, names, where)
         table = table.drop(index=list(bad)).reset_index(drop=True)
         apart = keep_apart(table, prints, facts, duplicates, where, look_alikes)
         for file in apart.removed:

@@ -65,7 +65,8 @@ def read_image_tree(source: Path, group_of: Callable[[str, str], str]) -> ImageT
                 inner = (inside.with_suffix("") if known else inside).parts
                 stem = "-".join((given, *inner) if given else inner)
                 group = group_of(file.name, given)
-                images.append(RawImage(file, class_folder.name, stem, given, group))
+                name = file.relative_to(source).as_posix()
+                images.append(RawImage(file, class_folder.name, stem, given, group, name))
     if not images:
         raise BadData(
             f"--source {source}: expected one folder of images for each class, or train/val/test with such "
@@ -86,17 +87,28 @@ def ignored_notes(tree: ImageTree) -> list[str]:
 
 def _subfolders(folder: Path) -> list[Path]:
     # Hidden folders and the Mac's archive leftovers hold no data.
-    found = (child for child in folder.iterdir() if child.is_dir())
-    return sorted(child for child in found if not child.name.startswith((".", "__MACOSX")))
+    found = sorted(child for child in folder.iterdir() if not child.name.startswith((".", "__MACOSX")))
+    for child in found:
+        if _leads_nowhere(child):
+            raise BadData(f"{child}: expected a folder, got a link that leads nowhere; mend or remove it")
+    return [child for child in found if child.is_dir()]
+
+
+def _leads_nowhere(file: Path) -> bool:
+    return file.is_symlink() and not file.exists()
 
 
 def _files(folder: Path) -> tuple[list[Path], list[str]]:
-    """The images below a folder, sorted, and the names of its other files."""
-    found = sorted(file for file in folder.rglob("*") if file.is_file() and not file.name.startswith("."))
+    """The images below a folder, sorted, and the names of its other files.
+
+    Links that lead nowhere are among the images, for what else could they be: reading them says what is wrong. So are
+    pipes and the like by their suffix.
+    """
+    found = sorted(file for file in folder.rglob("*") if not file.is_dir() and not file.name.startswith("."))
     images: list[Path] = []
     others: list[str] = []
     for file in found:
-        if is_image(file):
+        if is_image(file) or _leads_nowhere(file):
             images.append(file)
         elif file.name != PROVENANCE:
             others.append(file.name)

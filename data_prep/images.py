@@ -15,7 +15,7 @@ from data_prep import dicom
 from data_prep.construction import Progress
 from data_prep.errors import BadData, PathsearchError
 from data_prep.fingerprints import Fingerprint, fingerprint
-from data_prep.safe_images import FORMATS, opened
+from data_prep.safe_images import FORMATS, check_plain_file, opened
 from data_prep.whole_files import cannot_write
 
 Picture = Path | np.ndarray | Image.Image
@@ -58,9 +58,10 @@ def read_image(picture: Picture, mode: str | None, image_size: int | None = None
     Raises:
         BadData: the file does not decode.
     """
-    if isinstance(picture, Path) and dicom.is_dicom(picture):
-        return _prepared(Image.fromarray(_narrow(dicom.read_dicom(picture))), picture, mode, image_size)
     if isinstance(picture, Path):
+        check_plain_file(picture)
+        if dicom.is_dicom(picture):
+            return _prepared(Image.fromarray(_narrow(dicom.read_dicom(picture))), picture, mode, image_size)
         with opened(picture) as image:
             return _prepared(image, picture, mode, image_size)
     image = Image.fromarray(picture) if isinstance(picture, np.ndarray) else ImageOps.exif_transpose(picture)
@@ -140,8 +141,32 @@ def split_bad(
 
 def left_out(bad: Collection[int], names: Sequence[str]) -> list[str]:
     """A note on images that were left out, if there are any."""
-    files = listed([Path(names[number]).name for number in sorted(bad)])
+    files = listed([names[number] for number in sorted(bad)])
     return [f"{len(bad)} images that cannot be used were left out: {files}"] if bad else []
+
+
+def check_some_left(
+    labels: Sequence[str], splits: Sequence[str], bad: Collection[int], names: Sequence[str], where: str
+) -> None:
+    """Refuse to leave out images that are all that a class has in its split.
+
+    Args:
+        labels: class of each image.
+        splits: split of each image, empty where it has none yet.
+        bad: numbers of the images that would be left out.
+        names: of the images, for the message.
+        where: names the task or table in the message.
+    """
+    places = list(zip(splits, labels, strict=True))
+    left = {place for number, place in enumerate(places) if number not in bad}
+    for place in dict.fromkeys(places[number] for number in sorted(bad)):
+        if place not in left:
+            split, label = place
+            lost = [names[number] for number in sorted(bad) if places[number] == place]
+            raise BadData(
+                f"{where}: expected at least one image of class {label!r}{f' in split {split!r}' if split else ''}, "
+                f"got none but {len(lost)} that --skip-bad leaves out: {listed(lost)}; replace them or add images"
+            )
 
 
 def listed(names: Sequence[str]) -> str:

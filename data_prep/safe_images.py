@@ -80,6 +80,17 @@ def opened(file: Path) -> Iterator[Image.Image]:
             yield image
 
 
+def check_plain_file(file: Path) -> None:
+    """Refuse what has no bytes to decode: a link that leads nowhere, or a pipe, which would be waited for for ever."""
+    if file.is_file():
+        return
+    if file.is_symlink() and not file.exists():
+        got = f"a link that leads nowhere (to {str(file.readlink())!r})"
+    else:
+        got = "no regular file" if file.exists() else "no such file"
+    raise BadData(f"{file}: expected an image, got {got}; replace or remove it")
+
+
 def check_pixels(file: Path, width: int, height: int) -> None:
     """Refuse a picture of more than `MAX_PIXELS`, by what its header says."""
     if width * height > MAX_PIXELS:

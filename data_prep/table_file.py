@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import csv
+import io
+import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -13,50 +17,73 @@ from data_prep.errors import BadData
 from data_prep.table_words import COLUMNS, SPLIT_WORDS
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+HEADER = "file,label[,split][,group]"
 RESEMBLES = 0.8  # of difflib's ratio: groups, lable and split_ do, patient and filename do not
 
 
 def read_table(file: Path) -> tuple[pd.DataFrame, list[str]]:
-    """The manifest's columns of a table, as strings, and notes on what was ignored in it.
+    """The manifest's columns of a table, as strings without spaces around them, and notes on what was ignored in it.
 
     `valid`, `validation`, `training` and `testing` are splits too. A table without split or group has empty ones.
+    Blank lines are skipped.
 
     Raises:
-        BadData: it is no table, has no rows or no file and label, a file twice, or a column that resembles one of the
-            manifest's without being it: a `Group` that is ignored would let patients stand in two splits.
+        BadData: it is no table, has no rows or no file and label, an empty one of these, a file twice, or a column that
+            resembles one of the manifest's without being it: a `Group` that is ignored would let patients stand in two
+            splits.
     """
+    with _faults_named(file):
+        text = _from_header(file.read_text(encoding="utf-8-sig"))
+        separator, columns = _header(text)
+    _check_columns(columns, text, file)
+    with _faults_named(file):
+        # Its header is a row like the others: pandas would rename columns, and take longer rows' first cells for names.
+        rows = pd.read_csv(
+            io.StringIO(text), sep=separator, header=None, dtype=str, keep_default_na=False, skipinitialspace=True
+        )
+        table = (
+            rows.apply(lambda column: column.str.strip()).set_axis(columns, axis=1).iloc[1:]
+        )  # its index counts rows from 1
+    ignored = [column for column in columns if column not in COLUMNS]
+    table = table[(table != "").any(axis=1)]
+    table = table[[column for column in COLUMNS if column in columns]].reindex(columns=list(COLUMNS), fill_value="")
+    _check_rows(table, file)
+    table["split"] = [SPLIT_WORDS.get(split.lower(), split) for split in table["split"]]
+    return table.reset_index(drop=True), _notes(ignored)
+
+
+@contextmanager
+def _faults_named(file: Path) -> Iterator[None]:
     try:
-        text = file.read_text(encoding="utf-8-sig")
-        separator = _separator(text)
-        table = pd.read_csv(file, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        yield
     except (ValueError, OSError, csv.Error) as error:  # pandas' parser errors and bad encodings are ValueErrors
         reason = " ".join(str(error).split())
         raise BadData(f"{file}: expected a CSV table in UTF-8, got {reason}; export it again") from error
-    if not isinstance(table.index, pd.RangeIndex):  # pandas would take the first column for names of rows
-        raise BadData(f"{file}: expected as many cells in a row as in the header, got more; export it again")
-    columns = [str(column) for column in table.columns]
-    _check_columns(columns, file)
-    missing = {"file", "label"} - set(columns)
-    if missing or table.empty:
-        got = "no rows" if table.empty and not missing else ",".join(columns)
-        raise BadData(f"{file}: expected rows under a header with file,label[,split][,group], got {got}")
-    twice = table["file"][table["file"].duplicated()]
-    if len(twice):
-        raise BadData(f"{file}: expected each file once, got {twice.iloc[0]!r} again; remove one row")
-    ignored = [column for column in columns if column not in COLUMNS]
-    table = table.reindex(columns=list(COLUMNS), fill_value="")
-    table["split"] = [SPLIT_WORDS.get(split.strip().lower(), split) for split in table["split"]]
-    return table, _notes(ignored)
 
 
-def _separator(text: str) -> str:
-    """What stands between the names of the header; commas where nothing does."""
-    header = text.splitlines()[:1]
-    found = {separator: len(next(csv.reader(header, delimiter=separator), [])) for separator in SEPARATORS}
-    return max(found, key=lambda separator: found[separator])
+def _from_header(text: str) -> str:
+    """The table with its blank lines before the header bare, so that pandas skips them and still counts them."""
+    return re.sub(r"\A[\s,;]*\n", lambda blank: "\n" * blank.group().count("\n"), text)
 
 
-def _check_columns(columns: list[str], file: Path) -> None:
+def _header(text: str) -> tuple[str, list[str]]:
+    """What stands between the names of the header, commas where nothing does, and the names."""
+    lines = text.lstrip("\n")
+    found = {
+        separator: next(csv.reader(io.StringIO(lines), delimiter=separator, skipinitialspace=True), [])
+        for separator in SEPARATORS
+    }
+    separator = max(found, key=lambda separator: len(found[separator]))
+    return separator, [name.strip() for name in found[separator]]
+
+
+def _check_columns(columns: list[str], text: str, file: Path) -> None:
+    first = text.lstrip("\n").partition("\n")[0]
+    if not {"file", "label"} & set(columns) and first.lstrip(' "').startswith("#"):
+        raise BadData(
+            f"{file}: expected the header {HEADER} as the first line, got {first!r:.100}; remove what stands before "
+            "the header"
+        )
     for column in columns:
         alike = get_close_matches(re.sub(r"[\W\d_]+", "", column.casefold()), COLUMNS, n=1, cutoff=RESEMBLES)
         if alike and column not in COLUMNS:
@@ -64,6 +91,27 @@ def _check_columns(columns: list[str], file: Path) -> None:
                 f"{file}: expected columns called {', '.join(COLUMNS)}, got {column!r}; call it {alike[0]!r} if that "
                 "is meant, or else something that looks less like it"
             )
+        if alike and columns.count(column) > 1:
+            raise BadData(f"{file}: expected one column called {column!r}, got {columns.count(column)}; remove one")
+    if columns and not {"file", "label"} <= set(columns):
+        raise BadData(f"{file}: expected rows under a header with {HEADER}, got {','.join(columns)}; name the columns")
+
+
+def _check_rows(table: pd.DataFrame, file: Path) -> None:
+    if table.empty:
+        raise BadData(f"{file}: expected rows under a header with {HEADER}, got no rows; add one for each image")
+    seen: dict[str, int] = {}
+    for row, name, label in table[["file", "label"]].itertuples():
+        if not name or not label:
+            got = f"an empty cell in row {row} below the header, " + (f"file {name!r}" if name else f"label {label!r}")
+            raise BadData(f"{file}: expected a file and a label in each row, got {got}; fill it in or remove the row")
+        path = os.path.normpath(file.parent.absolute() / name)  # ./a.png is a.png
+        if path in seen:
+            raise BadData(
+                f"{file}: expected each file once, got {name!r} again in row {row} below the header, after "
+                f"{table['file'][seen[path]]!r} in row {seen[path]}; remove one row"
+            )
+        seen[path] = row
 
 
 def _notes(ignored: list[str]) -> list[str]:

@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 IMBALANCED = 3  # times as many images: above, a path can score well and miss most of the smallest class
+LISTED = 20  # classes that are counted each in one line
 COUNTS_EVERY = 10  # seconds between two lines of a count, where lines stand for bars
 
 errors = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
@@ -215,7 +216,7 @@ class Terminal:
     def task_lines(self, task: Any) -> None:
         """What a preparation made."""
         for split, counts in task.info["counts"].items():
-            self.say(f"{split:<5}  " + "  ".join(f"{name} {n}" for name, n in counts.items()))
+            self.say(f"{split:<5}  {in_short(counts)}")
         self.say(f"split  {task.split_in_words}")
         for note in task.info["notes"]:
             self.say(f"note   {note}")
@@ -226,6 +227,15 @@ class Terminal:
                 "       a search for accuracy may neglect the small ones; to weigh classes alike, evolve with: "
                 "--fitness balanced_accuracy --set search.balance=true --set training.balance=true"
             )
+
+
+def in_short(counts: dict[str, int]) -> str:
+    """Images of each class; of more than `LISTED` classes, how many they are, the smallest and the largest."""
+    if len(counts) <= LISTED:
+        return "  ".join(f"{name} {n}" for name, n in counts.items())
+    least, most = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
+    total = sum(counts.values())
+    return f"{total} images of {len(counts)} classes  smallest {least} {counts[least]}  largest {most} {counts[most]}"
 
 
 def rate(value: float | None) -> str:

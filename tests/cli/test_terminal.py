@@ -188,3 +188,15 @@ def test_unequal_classes_come_with_advice(capsys, ratio, advised):
     out = capsys.readouterr().out
     assert f"the largest has {ratio:.1f} times the training images of the smallest" in out
     assert ("--fitness balanced_accuracy" in out) == advised
+
+
+def test_many_classes_are_counted_in_short(capsys):
+    prepared = task("blobs")
+    counts = {split: {f"c{i}": 10 + i * (i != 7) for i in range(150)} for split in ("train", "val", "test")}
+    Terminal().task_lines(replace(prepared, info={**prepared.info, "counts": counts}))
+    lines = capsys.readouterr().out.splitlines()
+    total = sum(counts["val"].values())
+    assert lines[1] == f"val    {total} images of 150 classes  smallest c0 10  largest c149 159"
+    few = {split: {f"c{i}": 5 for i in range(20)} for split in counts}
+    Terminal().task_lines(replace(prepared, info={**prepared.info, "counts": few}))
+    assert capsys.readouterr().out.startswith("train  c0 5  c1 5  ")

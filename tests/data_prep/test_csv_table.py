@@ -90,7 +90,7 @@ def test_labels_outside_the_classes_and_torn_groups_are_named(table, tmp_path):
         prepare_csv(tmp_path / "no.csv", tmp_path, name="pets")
 
 
-@pytest.mark.parametrize("name", ["Group", "groups", " group", "group ", "Label", "labels", " split", "SPLIT", "Files"])
+@pytest.mark.parametrize("name", ["Group", "groups", "Label", "labels", "SPLIT", "Files"])
 def test_a_column_that_resembles_a_known_one_is_refused(table, tmp_path, name):
     with pytest.raises(BadData, match=r"expected columns called file, label, split, group, got .*; call it") as caught:
         prepare_csv(table(**{name: GROUPS}), tmp_path, name="pets", image_size=16)
@@ -98,10 +98,69 @@ def test_a_column_that_resembles_a_known_one_is_refused(table, tmp_path, name):
     assert repr(name.strip().lower().rstrip("s")) in str(caught.value)
 
 
+def test_spaces_around_cells_and_names_make_no_other_class_group_split_or_file(table, tmp_path):
+    rows = zip(NAMES, PARTS, GROUPS, strict=True)
+    odd = [f"{name} , {name[:3]}\t,{part} ,{group} " for name, part, group in rows]
+    even = [
+        f' "{name}",{name[:3]}, "{part}"\u00a0,{group}' for name, part, group in zip(NAMES, PARTS, GROUPS, strict=True)
+    ]
+    text = "\n".join(
+        [" file,label ,split, group", *(pair[i % 2] for i, pair in enumerate(zip(odd, even, strict=True)))]
+    )
+    task = prepare_csv(table(text), tmp_path, name="pets", image_size=16)
+    assert task.classes == ("cat", "dog")
+    assert task.table["group"].tolist() == GROUPS
+    assert task.table["split"].tolist() == PARTS
+    assert not any("ignored" in note for note in task.info["notes"])
+
+
+def test_a_patient_with_a_space_does_not_stand_in_two_splits(table, tmp_path):
+    groups = [f"q{i}" for i in range(20)]
+    groups[0], groups[9] = "p1 ", "p1"  # train and test
+    with pytest.raises(BadData, match="got group 'p1' in train and test"):
+        prepare_csv(table(split=PARTS, group=groups), tmp_path, name="pets", image_size=16)
+
+
+@pytest.mark.parametrize("again", ["./cat0.png", "../pictures/cat0.png", "dog/../cat0.png", "ABSOLUTE"])
+def test_one_file_under_two_spellings_is_one_file(table, tmp_path, again):
+    again = str(tmp_path / "pictures" / "cat0.png") if again == "ABSOLUTE" else again
+    text = f"file,label\ncat0.png,cat\ncat1.png,cat\n{again},dog\n"
+    with pytest.raises(BadData, match=r"expected each file once, got .* again in row 3 .*, after 'cat0.png' in row 1"):
+        prepare_csv(table(text), tmp_path, name="pets", image_size=16)
+
+
+def test_blank_lines_are_skipped(table, tmp_path):
+    rows = "\n,,\n\n".join(f"{name},{name[:3]},{group}" for name, group in zip(NAMES, GROUPS, strict=True))
+    task = prepare_csv(table("\n \n,,\nfile,label,group\n" + rows + "\n,,\n"), tmp_path, name="pets", image_size=16)
+    assert task.table["group"].tolist() == GROUPS
+
+
+@pytest.mark.parametrize("comment", ["# made on Monday", '"# made on Monday, by me"'])
+def test_a_comment_before_the_header_is_shown(table, tmp_path, comment):
+    with pytest.raises(BadData, match=r"expected the header file,label.* as the first line, got ") as caught:
+        prepare_csv(table(comment + "\nfile,label\ncat0.png,cat\n"), tmp_path, name="pets", image_size=16)
+    assert repr(comment) in str(caught.value)
+
+
+def test_a_column_called_by_a_hash_is_no_comment(table, tmp_path):
+    rows = "".join(f"{i},{name},{name[:3]}\n" for i, name in enumerate(NAMES))
+    assert len(prepare_csv(table("#,file,label\n" + rows), tmp_path, name="pets", image_size=16).table) == 20
+
+
+@pytest.mark.parametrize(
+    ("row", "got"),
+    [("cat1.png, ", "row 2 below the header, file 'cat1.png'"), (",cat", "row 2 below the header, label 'cat'")],
+)
+def test_an_empty_cell_is_named_by_row_and_file(table, tmp_path, row, got):
+    text = f"file,label\ncat0.png,cat\n{row}\ndog0.png,dog\n"
+    with pytest.raises(BadData, match=f"expected a file and a label in each row, got an empty cell in {got}; fill"):
+        prepare_csv(table(text), tmp_path, name="pets", image_size=16)
+
+
 def test_a_column_twice_is_refused(table, tmp_path):
     rows = "".join(f"{name},{name[:3]},a,b\n" for name in NAMES)
-    with pytest.raises(BadData, match=r"got 'group.1'; call it 'group'"):
-        prepare_csv(table("file,label,group,group\n" + rows), tmp_path, name="pets", image_size=16)
+    with pytest.raises(BadData, match=r"expected one column called 'group', got 2; remove one"):
+        prepare_csv(table("file,label,group,group \n" + rows), tmp_path, name="pets", image_size=16)
 
 
 def test_other_columns_are_ignored_by_name(table, tmp_path):
@@ -122,7 +181,7 @@ def test_semicolons_and_tabs_are_separators_too(table, tmp_path, separator, quot
 
 
 def test_rows_longer_than_the_header_are_refused(table, tmp_path):
-    with pytest.raises(BadData, match="as many cells in a row as in the header"):
+    with pytest.raises(BadData, match="Expected 2 fields in line 2, saw 3"):
         prepare_csv(table("file,label\n" + "".join(f"{n},{n[:3]},x\n" for n in NAMES)), tmp_path, name="pets")
 
 
