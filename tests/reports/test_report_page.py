@@ -141,6 +141,16 @@ def test_a_joint_page_names_the_runs_that_were_left_out(tmp_path):
     assert "left out" not in Page(text_of(joint_folder())).text("main")
 
 
+@pytest.mark.parametrize(("share", "told"), [(0.01, True), (0.05, False), (0.0, False)])
+def test_a_joint_page_says_where_a_threshold_is_the_largest_distance(tmp_path, share, told):
+    folder = changed(joint_folder(), tmp_path, false_rejection_on_validation=share)
+    rows = read_json(folder / "report.json")["calibration"]
+    assert {row["n_validation"] for row in rows.values()} == {24}
+    write_page(folder)
+    words = "is less than one image of blobs (24), stripes (24): the threshold there is the largest distance among them"
+    assert (words in Page(text_of(folder)).text("main")) == told
+
+
 def test_further_statistics_are_shown_where_a_report_has_them(tmp_path):
     folder = changed(
         run_folder(), tmp_path, calibration={"temperature": 1.2345, "ece": {"test": 0.0456}}, mcnemar={"p": 0.1234}
