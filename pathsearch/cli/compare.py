@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pathsearch.cli.given import given
+from pathsearch.cli.given import FewerOptions, given
 from pathsearch.cli.prepare import DataDir, Json
 from pathsearch.cli.terminal import Terminal
 from pathsearch.cli.use import Plugins, run_plugins
@@ -15,7 +15,7 @@ from pathsearch.cli.use import Plugins, run_plugins
 compare_app = typer.Typer()  # its command stands among the others, see cli.py
 
 
-@compare_app.command()
+@compare_app.command(cls=FewerOptions)
 def compare(
     context: typer.Context,
     task: Annotated[str, typer.Option(help="Name of a prepared task.")],
@@ -51,6 +51,7 @@ def compare(
     """
     from data_prep.manifest import load_task
     from pathsearch.run import settings as config
+    from pathsearch.run.idle_settings import refuse_idle_in_comparison
 
     terminal = Terminal(as_json)
     prepared = load_task(data_dir, task)
@@ -64,6 +65,7 @@ def compare(
         data=prepared.fingerprint,
     )
     settings = config.with_settings(settings, setting or [], given(context))
+    refuse_idle_in_comparison(settings)
     # what is slow to import comes after what a typing error could spoil
     from pathsearch.encoders.encoder import Encoder, choose_device
     from pathsearch.grid.vocabulary import check_vocabulary
@@ -78,6 +80,7 @@ def compare(
     check_rule(settings.training.threshold, len(prepared.classes))
     where = choose_device(device)
     trunk = Encoder(settings.encoder, where)
+    trunk.refuse_idle_map_size()
     comparison = Comparison.of(runs_dir, settings, seeds, trunk, without or ())
     with terminal.progress():
         place = Place(data_dir / "features", where, terminal)

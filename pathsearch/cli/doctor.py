@@ -81,25 +81,43 @@ def _data(data_dir: Path) -> list[Finding]:
 
 def _runs(runs_dir: Path) -> Finding:
     try:
-        from pathsearch.run.runs import Run, is_comparison
-        from pathsearch.search.comparison import Comparison, read
+        from pathsearch.run.runs import is_comparison, is_joint
     except (ImportError, RuntimeError):
         return Finding("runs", False, "not looked into without torch")
-    folders = sorted(file.parent for file in runs_dir.glob("*/config.json"))
-    unfinished, damaged = [], []
+    kept = {file.parent for name in ("config.json", "SHA256SUMS") for file in runs_dir.glob(f"*/{name}")}
+    folders = sorted({*kept, *filter(is_joint, filter(Path.is_dir, runs_dir.glob("*")))})
+    unfinished: dict[str, list[str]] = {"the same command and --resume": [], "the same command": []}
+    damaged = []
     for folder in folders:
-        done = Comparison(folder).finished if is_comparison(folder) else Run(folder).finished
         try:
-            if not done:
-                unfinished.append(folder.name)
-            elif is_comparison(folder):
-                read(folder)
-            else:
-                Run(folder).verify()
+            if not _verified(folder):
+                how = "the same command" if is_comparison(folder) else "the same command and --resume"
+                unfinished[how].append(folder.name)
         except PathsearchError as error:
             damaged.append(str(error))
-    advice = [f"unfinished: {', '.join(unfinished)}; go on with the same command and --resume"] if unfinished else []
-    return Finding("runs", not unfinished + damaged, f"{len(folders)} in {runs_dir}", "; ".join([*advice, *damaged]))
+    advice = [f"unfinished: {', '.join(names)}; go on with {how}" for how, names in unfinished.items() if names]
+    return Finding("runs", not advice + damaged, f"{len(folders)} in {runs_dir}", "; ".join([*advice, *damaged]))
+
+
+def _verified(folder: Path) -> bool:
+    """Whether a run, comparison or joint evaluation is finished; raises `PathsearchError` if it is damaged."""
+    from pathsearch.experts import joint
+    from pathsearch.run.runs import Run, is_comparison, is_joint, read_json
+    from pathsearch.search import comparison
+
+    run = Run(folder)
+    if is_comparison(folder):
+        done = comparison.Comparison(folder).finished
+        if done:
+            comparison.read(folder)
+        else:
+            read_json(run.config_file)
+        return done
+    if is_joint(folder) and not run.config_file.exists():
+        joint.read(folder)
+        return True
+    run.settings()  # of a finished run, all files are verified
+    return run.finished
 
 
 def _disk(data_dir: Path) -> Finding:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import typer
+from typer.core import TyperCommand
+
+from data_prep.errors import PathsearchError
 
 SETTINGS = {
     "encoder": "encoder.name",
@@ -27,3 +30,21 @@ def given(context: typer.Context) -> dict[str, tuple[str, Any]]:
         for option, setting in SETTINGS.items()
         if (source := context.get_parameter_source(option)) is not None and source.name == "COMMANDLINE"
     }
+
+
+class FewerOptions(TyperCommand):
+    """A command that takes only some settings by options of their own: the others are told by `--set`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Refuse an option that another command has for a setting, with the words that give it here."""
+        own = {word for one in self.params for word in one.opts}
+        for place, word in enumerate(args):
+            option, _, value = word.partition("=")
+            setting = SETTINGS.get(option.removeprefix("--").replace("-", "_")) if option.startswith("--") else None
+            if setting is None or option in own:
+                continue
+            after = "true" if setting == "search.pareto" else next(iter(args[place + 1 :]), "VALUE")
+            raise PathsearchError(
+                f"{option}: expected an option of {self.name}, got one of evolve; give --set {setting}={value or after}"
+            )
+        return super().parse_args(ctx, args)

@@ -136,6 +136,7 @@ def evolve(
     where = choose_device(device)
     heritage = Heritage.of(runs_dir, grid)
     trunk = Encoder(settings.encoder, where)
+    trunk.refuse_idle_map_size()
     heritage.check(task, trunk, settings.grid)
     earlier = [ancestor.run for ancestor in heritage.ancestors]
     settings = replace(settings, encoder_key=trunk.key)

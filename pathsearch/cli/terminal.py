@@ -189,7 +189,9 @@ class Terminal:
         )
 
     def comparison_table(self, report: dict[str, Any]) -> None:
-        """Every method's mean and spread over seeds, and how it stands to the evolved path."""
+        """Every method's mean and spread over seeds, and how it stands to the evolved path, by what was maximised."""
+        from pathsearch.search.verdict import on_measure  # imports torch
+
         about, seeds = report["encoder"], len(report["seeds"])
         table = Table(
             title=escape(
@@ -197,15 +199,17 @@ class Terminal:
             ),
             caption=escape(f"split: {report['split_in_words']}"),
         )
-        for name in ("", "parameters", "val.", "test accuracy", "gain over", "p"):  # 80 characters wide
+        measure, tests = on_measure(report)
+        short = {"accuracy": "accuracy", "balanced_accuracy": "balanced", "auc": "AUC"}[measure]
+        for name in ("", "parameters", "val.", f"test {short}", "gain over", "p"):  # 80 characters wide
             table.add_column(name, justify="left" if not name else "right", no_wrap=True)
         for method, row in report["methods"].items():
-            against, test = report["against"].get(method), row["test"]
+            against, test = tests.get(method), row["test"]
             table.add_row(
                 row["name"],
                 f"{row['parameters']['mean']:,.0f}",
-                rate(row["validation"]["accuracy"]["mean"]),
-                spread(test["accuracy"]),
+                rate(row["validation"][measure]["mean"]),
+                spread(test[measure]),
                 f"{against['difference']:+.4f}" if against and test["n"] else "",
                 f"{against['p_holm']:.2g}" if against and against["p_holm"] is not None else "",
             )

@@ -86,6 +86,15 @@ class Encoder:
         deciding = {name: value for name, value in self.identity.items() if name != "weights"}
         return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()[:16]
 
+    def refuse_idle_map_size(self) -> None:
+        """Refuse a map size above the trunk's own, unless it is the default; runs of earlier versions may have one."""
+        wanted, side = self.settings.map_size, self.feature_shape[-1]
+        if side < wanted != EncoderSettings.map_size:
+            raise PathsearchError(
+                f"encoder.map_size: {wanted} has no effect, since the map of {self.settings.name} at "
+                f"{self.settings.image_size} px has {side} positions a side; give {side} or fewer, or leave it out"
+            )
+
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> Tensor:
         """Encode a batch.

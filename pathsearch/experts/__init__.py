@@ -25,7 +25,6 @@
   images.
 - `run_verdict`: What a run's report says of the evolved path beside each baseline: one of three answers, by the paired
   test.
-- `same_encoder`: Do several experts stand on one encoder? If not, what differs, in words.
 - `trainings`: The last trainings of a run. None needs another's outcome, so they run side by side; each leaves its
   file.
 """

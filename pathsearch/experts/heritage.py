@@ -14,10 +14,10 @@ from data_prep.whole_files import file_sha256
 from pathsearch.encoders.encoder import Encoder
 from pathsearch.encoders.features import Split
 from pathsearch.experts.expert import Expert
-from pathsearch.experts.same_encoder import differences, value
 from pathsearch.grid.grid import Grid, device_of
 from pathsearch.grid.path import Path
 from pathsearch.run.runs import Run, find_run
+from pathsearch.run.same_encoder import differences, value
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from data_prep.manifest import Task
 from pathsearch.encoders.encoder import Encoder
 from pathsearch.experts.expert import Expert
 from pathsearch.experts.router import FALSE_REJECTION, Router, Territory, check_rate, pooled
-from pathsearch.experts.same_encoder import described
 from pathsearch.run.runs import Run
+from pathsearch.run.same_encoder import described
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pathsearch.measures.measure import NAMES
-from pathsearch.measures.standing import BETTER, UNDECIDED, WORSE, evidence, how_many, standing, told
+from pathsearch.measures.standing import BETTER, UNDECIDED, WORSE, evidence, how_many, standing, told, too_few
 from pathsearch.measures.statistics import SURE
 
 WORDS = {"linear_probe": "the linear probe", "random_path": "random paths", "full_grid": "the full grid"}
@@ -71,7 +71,7 @@ def _of_several(rows: list[dict[str, Any]], words: str, numbers: str) -> str:
     tests = " and ".join(sorted({row["test"] for row in rows}))
     return (
         f"On test, {PATH} is better than {n[BETTER]} of {len(rows)} {words} and worse than {n[WORSE]}; no difference "
-        f"is shown from {n[UNDECIDED]}: {numbers}; {tests} of each, p < {SURE:g}."
+        f"is shown from {n[UNDECIDED]}: {numbers}; {tests} of each, p < {SURE:g}{too_few(rows)}."
     )
 
 

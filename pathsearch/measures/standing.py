@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pathsearch.measures.statistics import SURE
@@ -43,9 +44,11 @@ def evidence(row: dict[str, Any]) -> str:
         return "not tested"
     groups = row.get("groups")
     of = f" of {groups}" if groups else ""
-    few = (
-        f"; of {groups} groups p is {2.0 ** (1 - groups):.2g} at the least"
-        if groups and 2.0 ** (1 - groups) >= SURE
-        else ""
-    )
-    return f"{p_in_words(row['p'])}, {row['test']}{of}{few}"
+    return f"{p_in_words(row['p'])}, {row['test']}{of}{too_few([row])}"
+
+
+def too_few(rows: Sequence[Mapping[str, Any]]) -> str:
+    """`; of 5 groups p is 0.062 at the least` where the tests of some rows can show nothing; else nothing."""
+    groups = max((row.get("groups") or 0 for row in rows), default=0)
+    least = 2.0 ** (1 - groups)  # all signs alike
+    return f"; of {groups} groups p is {least:.2g} at the least" if groups and least >= SURE else ""

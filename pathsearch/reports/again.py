@@ -76,6 +76,8 @@ def _settings(config: Mapping[str, Any], options: Mapping[str, Mapping[str, str]
             if (section, key) == ("grid", "plugins"):
                 words += [word for one in value for word in ("--plugin", one.partition("=")[0])]
                 continue
+            if (section, key) == ("training", "random_paths") and options is COMPARE_OPTIONS:  # has no effect there
+                continue
             if value == defaults.get(key) and (section, key) not in ALWAYS:
                 continue
             text = weights_name(value) if (section, key) == ("encoder", "weights") else value

@@ -83,13 +83,23 @@ def baselines(files: Texts) -> str:
     )
 
 
+def _by(report: Mapping[str, Any]) -> tuple[str, str]:
+    """By which field the finalists were compared, and of which measure that is."""
+    if all("below_best_error" in row for row in report["finalists"]):
+        return "score", report.get("measure", "accuracy")
+    return "validation_accuracy", "accuracy"  # so earlier reports do, whatever was searched for
+
+
+def finalists_caption(files: Texts) -> str:
+    """The measure by which finalists were compared."""
+    return f"Finalists: size against validation {NAMES[_by(files['report'])[1]]}"
+
+
 def finalists(files: Texts) -> str:
     """Size and validation score of the finalists."""
     report = files["report"]
-    rows = report["finalists"]
+    rows, (key, measure) = report["finalists"], _by(report)
     chosen = next(row for row in rows if row["chosen"])
-    paired = "below_best_error" in chosen  # earlier reports compare accuracy, whatever was searched for
-    key, measure = ("score", report.get("measure", "accuracy")) if paired else ("validation_accuracy", "accuracy")
     best = max(rows, key=lambda row: row[key])
     return (
         f"Validation {NAMES[measure]} against size of {len(rows)} finalists. Highest: {_r(best[key])} with "
@@ -175,11 +185,11 @@ def fronts(files: Texts) -> str:
     return f"Accuracy against parameters, each method's front, mean over seeds. {' '.join(told)}"
 
 
-WORDS: dict[str, tuple[str, Callable[[Texts], str]]] = {  # caption, alternative text
+WORDS: dict[str, tuple[str | Callable[[Texts], str], Callable[[Texts], str]]] = {  # caption, alternative text
     "fitness_curve": ("Validation fitness and diversity over the search", fitness_curve),
     "path_on_grid": ("The evolved path on the grid", path_on_grid),
     "paths": ("All paths on this grid", paths),
-    "finalists": ("Finalists: size against validation accuracy", finalists),
+    "finalists": (finalists_caption, finalists),
     "training_curve": ("The chosen path's own training", training_curve),
     "baselines": ("Test accuracy beside the baselines", baselines),
     "confusion_test": ("Confusion on test images", confusion_of("test", "test")),

@@ -6,12 +6,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pathsearch.measures.measure import NAMES as MEASURES
+from pathsearch.measures.standing import too_few
 from pathsearch.reports import page_tables as tables
 from pathsearch.reports.page_source import Source
 from pathsearch.reports.page_tables import DASH, Table, number
 from pathsearch.search.verdict import comparison_verdict, on_measure
 
-ASIDE = ("kind", "verdict", "command", "split_in_words", "question", "left_out", "intervals")  # told elsewhere
+ASIDE = (
+    "kind",
+    "verdict",
+    "command",
+    "split_in_words",
+    "question",
+    "left_out",
+    "intervals",
+)  # told elsewhere, or not shown
 RATES = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "auc": "AUC"}
 
 
@@ -101,10 +110,11 @@ def _methods(report: Mapping[str, Any], split: str) -> Table:
 
 
 def _against(report: Mapping[str, Any], split: str) -> Table | None:
-    rows = []
+    rows, tests = [], set()
     measure, on_test = on_measure(dict(report)) if report.get("against") else ("accuracy", {})
     for method, row in (report.get("against") or {}).items():
         mcnemar, paired = row.get("mcnemar") or [], row.get("paired") or []
+        tests |= {f" ({one['test']}{too_few([one])})" for one in paired if one.get("test")}
         row = on_test[method]
         pair = row.get("ci95")
         rows.append(
@@ -128,9 +138,10 @@ def _against(report: Mapping[str, Any], split: str) -> Table | None:
         "McNemar (p), each seed",
     ]
     told = (
-        f"Difference of test {MEASURES[measure]}, which the search maximised, evolved path less the other, over seeds. "
-        "On the images: the paired test of the same measure. McNemar, of accuracy: images only the one : only the "
-        f"other has right. {tables.intervals_in_words(report)}"
+        f"Difference of test {MEASURES[measure]}, which the search maximised, evolved path less the other, over seeds; "
+        "its 95 % interval is Student's t over seeds, so it covers other seeds, not other images. On the images: the "
+        f"paired test of the same measure{', '.join(sorted(tests))}. McNemar, of accuracy, image by image: images only "
+        "the one : only the other has right."
     )
     return Table(f"{told} {split}", heads, rows) if rows else None
 

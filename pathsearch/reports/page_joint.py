@@ -74,6 +74,7 @@ def joint_page(source: Source) -> dict[str, Any]:
         "limits": [
             '"Unknown" is a distance that a share of each task\'s own validation images exceeds. How many foreign '
             "images it catches was not measured here.",
+            *_few_validation_images(report),
             "Tasks whose images look alike are harder to tell apart than these may be.",
             f"{tables.intervals_in_words(report)} They do not cover other seeds or other splits.",
             "For research. Not a medical device; no answer of it may decide on a person's care.",
@@ -93,6 +94,19 @@ def joint_page(source: Source) -> dict[str, Any]:
         "versions": tables.facts(source.env, "Machine and library versions, from env.json."),
         "command": joint_command(report),
     }
+
+
+def _few_validation_images(report: dict[str, Any]) -> list[str]:
+    """Tasks of whose validation images the promised share is less than one."""
+    share = report.get("false_rejection_on_validation")
+    numbers = {task: row["n_validation"] for task, row in (report.get("calibration") or {}).items() if row}
+    few = [f"{task} ({n:,})" for task, n in numbers.items() if share and share * n + 1e-9 < 1]
+    if not few:
+        return []
+    return [
+        f"{percent(share)} of the validation images is less than one image of {', '.join(few)}: the threshold there is "
+        "the largest distance among them, so that none of them is unknown, and how many others are is left to chance."
+    ]
 
 
 def _verdict(report: dict[str, Any]) -> list[str]:

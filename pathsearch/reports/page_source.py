@@ -57,7 +57,8 @@ class Source:
             return None
         words = WORDS.get(name)
         if words:
-            caption, alt = words[0], words[1](self._texts())
+            texts = self._texts()
+            caption, alt = words[0] if isinstance(words[0], str) else words[0](texts), words[1](texts)
         else:
             caption = name.replace("_", " ").capitalize()
             alt = f"{caption}. The numbers stand in the table of the same section."

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pathsearch.measures.measure import NAMES
+from pathsearch.measures.standing import too_few
 from pathsearch.measures.statistics import SURE
 from pathsearch.reports.alt_texts import BASELINES
 from pathsearch.reports.page_tables import DASH, LONGEST, Table, facts, number
@@ -51,7 +52,7 @@ def _paired(value: Mapping[str, Any]) -> tuple[list[str], Table | None]:
             p = DASH if one["p"] is None else f"{one['p']:.2g}"
             rows.append([label, *(number(one[key]) for key in ("own", "other", "difference")), p, one["answer"]])
             measures.add(NAMES[one["measure"]])
-            tests.add(f"{one['test']}" + (f" of {one['groups']:,}" if one["groups"] else ""))
+            tests.add(f"{one['test']}" + (f" of {one['groups']:,}" if one["groups"] else "") + too_few([one]))
     heads = ["Against", "The evolved path", "The other", "Difference", "p", "The evolved path is"]
     told = f"By {', '.join(measures)} on the same test images, which is what the search maximised; "
     told += f"{', '.join(sorted(tests))}, two-sided; p not corrected. Better or worse: p below {SURE:g}."

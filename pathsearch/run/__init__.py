@@ -8,6 +8,7 @@
   count.
 - `place`: Where a command works: the cache that it fills, the device it computes on, and who hears of its progress.
 - `runs`: The run directory: settings before work starts, files whole or not at all, digests of all of them at the end.
+- `same_encoder`: Do several experts stand on one encoder? If not, what differs, in words.
 - `sealed`: Tensors and plain values in one file that says whose they are and holds a digest of itself.
 - `setting_checks`: What a settings class refuses: each check names the setting, what it expects and what it got, in one
   line.

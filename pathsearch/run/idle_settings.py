@@ -32,6 +32,10 @@ def _balanced(part: str, settings: Any) -> bool:
     return bool(getattr(settings, part).balance)
 
 
+def _weighs(part: str, settings: Any) -> bool:
+    return bool(getattr(settings, part).balance_strength > 0)
+
+
 def _without_recipes(settings: Any) -> bool:
     return not settings.search.recipes
 
@@ -64,6 +68,16 @@ RULES = [
         )
         for part in ("search", "training")
     ),
+    *(
+        Rule(
+            f"{part}.balance",
+            partial(_weighs, part),
+            f"{part}.balance_strength=0 lets all images weigh alike",
+            f"give {part}.balance_strength above 0",
+            False,
+        )
+        for part in ("search", "training")
+    ),
     Rule(
         "encoder.random_seed",
         lambda s: s.encoder.weights == "random",
@@ -88,8 +102,17 @@ def refuse_idle(settings: Any, given: Iterable[str] | None = None) -> None:
         value = getattr(getattr(settings, part), name)
         if rule.key in named and value != rule.off and not rule.counts(settings):
             raise PathsearchError(
-                f"{rule.key}: {value} has no effect, since {rule.why}; {rule.instead}, or leave it out"
+                f"{rule.key}: {value} has no effect, since {rule.why}; {rule.instead}, or leave out {rule.key}"
             )
+
+
+def refuse_idle_in_comparison(settings: Any) -> None:
+    """Raise `PathsearchError` if a setting of `evolve` differs from its default that a comparison does not ask."""
+    if "training.random_paths" in changed(settings):
+        raise PathsearchError(
+            f"training.random_paths: {settings.training.random_paths} has no effect in a comparison, whose random "
+            "paths are as many as the evolved path's budget pays for; leave out training.random_paths"
+        )
 
 
 def changed(settings: Any) -> set[str]:

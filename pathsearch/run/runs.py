@@ -8,7 +8,7 @@ import json
 import os
 import platform
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path, PureWindowsPath
 from typing import Any
@@ -20,6 +20,7 @@ from data_prep.errors import PathsearchError
 from data_prep.temporary import remove_litter
 from data_prep.whole_files import write_json, write_text
 from pathsearch.run.fields import check_fields
+from pathsearch.run.same_encoder import beside
 from pathsearch.run.settings import RunSettings
 from pathsearch.run.sums import DUE, SUMS, check_sums, write_sums
 from pathsearch.run.threads import GIVEN
@@ -93,11 +94,20 @@ class Run:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Keep other processes out while the block runs; a killed process leaves no lock behind."""
+        """Keep other processes out while the block runs; a killed process leaves no lock behind.
+
+        Where the block refuses the run before anything was made, the folder that it began is gone again.
+        """
+        there = self.folder.exists()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with FileLock(self.lock_file, timeout=0):
-                yield
+                try:
+                    yield
+                except PathsearchError:
+                    if not there:
+                        self._withdraw()
+                    raise
         except Timeout:
             raise PathsearchError(
                 f"run {self.name}: another process is at work in it; wait for it, or give another --run-name or --seed"
@@ -173,6 +183,15 @@ class Run:
                 raise PathsearchError(
                     f"--resume {self.name}: {key} was {before.get(key)!r}, now {value!r}; {remedy}, or --overwrite"
                 )
+
+    def _withdraw(self) -> None:
+        """Remove the folder if it holds nothing but settings."""
+        begun = (self.env_file, self.config_file, self.lock_file)
+        if set(self.folder.iterdir()) <= set(begun):
+            with suppress(OSError):  # where a lock that is held cannot be removed, it stays, and is no run
+                for file in begun:
+                    file.unlink(missing_ok=True)
+                self.folder.rmdir()
 
     def _clear(self) -> None:
         """Remove what a run writes, and nothing else, in an order that a kill may cut off anywhere.
@@ -297,7 +316,7 @@ def newest_finished(runs_dir: Path) -> tuple[list[Run], dict[str, str]]:
         if about["key"] == shared["key"]:
             newest.setdefault(report["task"], run)
         else:
-            left_out[run.name] = f"another encoder: {about['name']}, {about['weights']}, {about['image_size']} px"
+            left_out[run.name] = f"another encoder: {beside(about, shared)}"
     return [newest[task] for task in sorted(newest)], left_out
 
 

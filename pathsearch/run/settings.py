@@ -48,6 +48,11 @@ class GridSettings:
         check_types(self)
         at_least(self, 1, "n_layers", "n_modules", "max_active", "width")
         object.__setattr__(self, "plugins", tuple(self.plugins))  # a list in JSON
+        if self.max_active > self.n_modules:
+            raise PathsearchError(
+                f"max_active: expected at most n_modules={self.n_modules}, got {self.max_active}; "
+                "lower it, or raise n_modules"
+            )
         if not self.plugins:  # which may bring more
             one_of(self, "modules", "mixed", "paper")
 
@@ -207,14 +212,14 @@ def with_settings(
         options: by setting, the option of its own that was given for it and its value: not to be set a second time.
 
     Raises:
-        PathsearchError: an unknown setting, a value of another type, a setting that has its option already, one that
-            has no effect beside the others, or a value that the settings refuse.
+        PathsearchError: an unknown setting, a value of another type, a setting that is given twice, one that has no
+            effect beside the others, or a value that the settings refuse.
     """
     values, options = settings.to_dict(), options or {}
     for key, (_, value) in options.items():
         section, _, name = key.partition(".")
         values[section][name] = value
-    given = set(options)
+    before: dict[str, str] = {}
     for assignment in assignments:
         key, _, text = assignment.partition("=")
         section, _, name = key.partition(".")
@@ -223,10 +228,17 @@ def with_settings(
             near = [k for k in known if k.endswith(f".{key}")] or difflib.get_close_matches(key, known, n=1)
             hint = f"did you mean {' or '.join(near)}?" if near else f"settings: {', '.join(known)}"
             raise PathsearchError(f"--set {assignment}: unknown setting {key!r}; {hint}")
+        if key == "grid.plugins":
+            raise PathsearchError(
+                f"--set {assignment}: expected plug-ins by an option of their own; give --plugin FILE"
+            )
+        if key in before:
+            raise PathsearchError(f"--set {assignment}: --set {before[key]} is given too; leave out one of them")
         if key in options:
             raise PathsearchError(f"--set {assignment}: {options[key][0]} is given too; leave out one of them")
         values[section][name] = _read(key, text, getattr(settings, section))
-        given.add(key)
+        before[key] = assignment
+    given = {*options, *before}
     made = RunSettings.from_dict(values)
     if "search.elite" in given and made.search.elite != values["search"]["elite"]:  # only the default follows
         raise PathsearchError(
@@ -244,8 +256,6 @@ def _read(key: str, text: str, part: Any) -> Any:
         value = text if kind is str else json.loads(text)
     except ValueError:
         value = None
-    if isinstance(value, list):
-        value = tuple(value)
     if optional and text == "null":
         return None
     if not fits(value, kind):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pathsearch.measures.measure import NAMES as MEASURES
-from pathsearch.measures.standing import BETTER, UNDECIDED, WORSE, how_many, p_in_words, standing, told
+from pathsearch.measures.standing import BETTER, UNDECIDED, WORSE, how_many, p_in_words, standing, told, too_few
 from pathsearch.measures.statistics import FEWEST_SEEDS, SURE, correct, over_seeds
 from pathsearch.search.rivals import SAMPLE
 
@@ -109,7 +109,7 @@ def _seed_by_seed(row: dict[str, Any]) -> str:
     n = how_many(answers)
     return (
         f"by {tests} on the images it is better at {n[BETTER]} of {len(answers)} seeds, worse at {n[WORSE]}, and at "
-        f"{n[UNDECIDED]} no difference is shown"
+        f"{n[UNDECIDED]} no difference is shown{too_few(row.get('paired', []))}"
     )
 
 

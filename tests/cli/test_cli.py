@@ -126,7 +126,11 @@ MISTAKES = {
     "evolve --task blobs --preset best": "preset: expected one of generational, pathnet, random",
     "evolve --task blobs --set training.epoch=3": "unknown setting 'training.epoch'; did you mean training.epochs",
     "evolve --task blobs --views 2 --set training.views=2": "--set training.views=2: --views is given too",
+    "compare --task blobs --population 8": "--population: expected an option of compare, .*--set search.population=8$",
+    "compare --fitness=auc --task blobs": "--fitness: .* give --set search.fitness=auc$",
+    "compare --task blobs --pareto": "--pareto: .* give --set search.pareto=true$",
     "compare --task blobs --image-size 64 --set encoder.image_size=32": "--image-size is given too; leave out one",
+    "evolve --task blobs --set grid.n_modules=2": "max_active: expected at most n_modules=2, got 3",
     "evolve --task blobs --pareto --set search.pareto=false": "--pareto is given too",
     "evolve --task blobs --set training.epochs=many": "expected a value like",
     "evolve --task stripes --threshold balanced": "threshold balanced: expected two classes, got 3; use argmax",
@@ -162,6 +166,15 @@ def test_a_mistake_is_one_line_and_exit_code_2(command, tmp_path, monkeypatch, c
     assert err.count("\n") == 1
     assert re.search(MISTAKES[command], err), err
     assert not list(tmp_path.rglob("config.json")), "no run is begun"
+
+
+@pytest.mark.parametrize("words", [["--set", "training.images_per_class=999"], ["--set", "search.folds=99"]])
+def test_a_run_that_its_data_refuse_leaves_no_folder(tmp_path, words):
+    small = options(settings("blobs", weights="fresh"))
+    found = pathsearch("evolve", *small, *words, "--data-dir", data_dir(), "--runs-dir", tmp_path)
+    assert found.code == 2
+    assert words[1].partition("=")[0].partition(".")[2] in found.err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_wrong_option_is_exit_code_2(monkeypatch, capsys):

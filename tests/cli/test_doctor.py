@@ -10,9 +10,12 @@ import pytest
 import torch
 from small_world import copied, data_dir, finished, prepare, runs_dir
 
+from data_prep.whole_files import write_json
 from pathsearch.cli import doctor
 from pathsearch.cli import main as cli
 from pathsearch.cli.doctor import Finding, examine
+from pathsearch.experts import joint
+from pathsearch.run.sums import write_sums
 
 
 def by_name(findings: list[Finding]) -> dict[str, Finding]:
@@ -54,6 +57,52 @@ def test_a_damaged_run_is_named(tmp_path):
     assert not found["runs"].ok
     assert "log.csv: differs from its digest" in found["runs"].advice
     assert "unfinished" not in found["runs"].advice
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "\x00garbage", '{"task": 3}', None])
+def test_an_unfinished_run_whose_settings_are_garbage_is_damaged(tmp_path, content):
+    run = copied(finished("blobs"), tmp_path)
+    run.sums_file.unlink()
+    run.config_file.unlink()
+    if content is None:
+        run.config_file.mkdir()
+    else:
+        run.config_file.write_text(content)
+    advice = by_name(examine(data_dir(), tmp_path))["runs"].advice
+    assert "config.json" in advice
+    assert "go on with" not in advice
+
+
+def test_a_finished_run_without_its_settings_is_damaged(tmp_path):
+    copied(finished("blobs"), tmp_path).config_file.unlink()
+    runs = by_name(examine(data_dir(), tmp_path))["runs"]
+    assert runs.found.startswith("1 in ")
+    assert "config.json: expected a file, got none" in runs.advice
+
+
+def test_an_unfinished_comparison_goes_on_without_resume(tmp_path):
+    folder = tmp_path / "compare-blobs"
+    (folder / "parts").mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    copied(finished("blobs"), tmp_path).sums_file.unlink()
+    advice = by_name(examine(data_dir(), tmp_path))["runs"].advice
+    resumed, same = advice.split("; unfinished")
+    assert resumed == "unfinished: blobs; go on with the same command and --resume"
+    assert same == ": compare-blobs; go on with the same command"
+    (folder / "config.json").write_text("{")
+    assert "config.json: not readable as JSON" in by_name(examine(data_dir(), tmp_path))["runs"].advice
+
+
+def test_joint_evaluations_are_verified(tmp_path):
+    folder = tmp_path / "joint-blobs"
+    write_json(folder / "env.json", {})
+    write_json(folder / "report.json", {})
+    write_sums(folder, joint.SAVED)
+    assert by_name(examine(data_dir(), tmp_path))["runs"] == Finding("runs", True, f"1 in {tmp_path}")
+    (folder / "report.json").write_text("[]")
+    runs = by_name(examine(data_dir(), tmp_path))["runs"]
+    assert not runs.ok
+    assert "report.json: differs from its digest" in runs.advice
 
 
 @pytest.mark.parametrize("damage", ["manifest.csv", "task.json", "an image", "a name"])

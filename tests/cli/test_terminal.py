@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 from small_world import data_dir, finished, place, task
+from written_reports import ENCODER
 
 from pathsearch.cli import terminal
 from pathsearch.cli.terminal import Terminal, rate
@@ -87,6 +88,37 @@ def test_joint_table_says_how_many_were_unknown(capsys):
     report["routing"]["accuracy"] = report["tasks"]["blobs"]["oracle"]["accuracy"] = None
     Terminal().joint_table(report)
     assert "–" in capsys.readouterr().out
+
+
+def test_a_comparison_is_told_by_the_measure_that_was_maximised(capsys):
+    """By accuracy the path is worse at every seed, by balanced accuracy better, as its verdict says."""
+
+    def method(name: str, accuracy: float, balanced: float) -> dict[str, object]:
+        rates = {"accuracy": accuracy, "balanced_accuracy": balanced}
+        each = [{"test": {rate: v + seed / 1000 for rate, v in rates.items()}} for seed in range(5)]
+        means = {rate: {"mean": v, "sd": None} for rate, v in rates.items()} | {"n": 24}
+        return {"name": name, "parameters": {"mean": 9}, "validation": means, "test": means, "each": each}
+
+    report = {
+        "task": "t",
+        "encoder": ENCODER,
+        "seeds": [0, 1, 2, 3, 4],
+        "split_in_words": "random",
+        "methods": {"evolved": method("evolved path", 0.6, 0.8), "ladder": method("ladder", 0.9, 0.75)},
+        "against": {"ladder": {"difference": -0.3, "p_holm": 0.0012}},
+        "verdict": [],
+    }
+    Terminal().comparison_table(report)
+    shown = capsys.readouterr().out
+    assert "test accuracy" in shown
+    assert "-0.3000" in shown
+    Terminal().comparison_table({**report, "measure": "balanced_accuracy"})
+    shown = capsys.readouterr().out
+    assert "test balanced" in shown
+    assert "0.7500" in shown
+    assert "+0.0500" in shown
+    assert "0.0012" not in shown
+    assert "0.9000" not in shown
 
 
 def test_an_undefined_rate_is_a_dash():

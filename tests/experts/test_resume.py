@@ -202,6 +202,6 @@ def test_a_run_name_that_leads_elsewhere_is_refused(tmp_path, name):
 
 def test_resume_with_other_options_is_refused(tmp_path):
     killed(tmp_path, "shared", ("pathsearch.training.fitness:SharedWeights.score", 1))
-    ended = evolve(tmp_path, "shared", "--resume", "--set", "search.population=16")
+    ended = evolve(tmp_path, "shared", "--resume", "--set", "search.hall_of_fame=5")
     assert ended.code == 2
-    assert ended.err.startswith("error: --resume blobs-random-s0: search.population was 8, now 16; give the options")
+    assert ended.err.startswith("error: --resume blobs-random-s0: search.hall_of_fame was 10, now 5; give the options")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pathsearch.experts.run_verdict import answer, run_verdict
-from pathsearch.measures.standing import evidence, p_in_words, standing, told
+from pathsearch.measures.standing import evidence, p_in_words, standing, told, too_few
 
 P = st.one_of(st.none(), st.floats(0, 1), st.floats(0.0499, 0.0501))
 
@@ -71,6 +71,8 @@ def test_few_groups_say_what_they_allow():
     assert evidence(row) == "p = 0.12, sign flips by group of 4; of 4 groups p is 0.12 at the least"
     assert "at the least" not in evidence({**row, "groups": 22})
     assert evidence({"p": None}) == "not tested"
+    assert too_few([]) == too_few([{"p": 0.5}]) == too_few([row, {**row, "groups": 6}]) == ""
+    assert too_few([row, {**row, "groups": 5}]) == "; of 5 groups p is 0.062 at the least"
 
 
 # --- a run's report -------------------------------------------------------------------------------------------------
@@ -137,3 +139,8 @@ def test_of_several_random_paths_it_says_how_many():
     assert "better than 2 of 5 random paths and worse than 1; no difference is shown from 2: accuracy 0.8000" in line
     assert "against 0.7000 on average" in line
     assert answer(found, "random_path") == "no difference shown"
+    assert "at the least" not in line
+    found["paired"] = {"random_path": {"each": [{**one, "p": 0.0625, "groups": 5} for one in each]}}
+    (line,) = run_verdict(found)
+    assert "better than 0 of 5" in line
+    assert line.endswith("McNemar's exact test of each, p < 0.05; of 5 groups p is 0.062 at the least.")

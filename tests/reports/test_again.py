@@ -67,8 +67,9 @@ def test_the_command_is_short_and_names_files_only():
     [("stripes", {}), ("blobs", {"pareto": True, "target": 0.9, "threshold": "balanced", "seed": 4})],
 )
 def test_the_command_of_a_comparison_gives_the_same_settings(task, changes, monkeypatch, tmp_path, capsys):
-    chosen = settings(task, **changes)
+    chosen = settings(task, random_paths=5, **changes)
     command = shlex.split(compare_command({**chosen.to_dict(), "seeds": 3, "without": ["ladder", "nearest"]}))
+    assert "random_paths" not in compare_command({**settings(task).to_dict(), "seeds": 3}), "earlier versions took it"
     caught: list[object] = []
 
     def of(runs_dir: object, settings: object, seeds: int, encoder: object, without: list[str]) -> None:

@@ -141,6 +141,16 @@ def test_a_joint_page_names_the_runs_that_were_left_out(tmp_path):
     assert "left out" not in Page(text_of(joint_folder())).text("main")
 
 
+@pytest.mark.parametrize(("share", "told"), [(0.01, True), (0.05, False), (0.0, False)])
+def test_a_joint_page_says_where_a_threshold_is_the_largest_distance(tmp_path, share, told):
+    folder = changed(joint_folder(), tmp_path, false_rejection_on_validation=share)
+    rows = read_json(folder / "report.json")["calibration"]
+    assert {row["n_validation"] for row in rows.values()} == {24}
+    write_page(folder)
+    words = "is less than one image of blobs (24), stripes (24): the threshold there is the largest distance among them"
+    assert (words in Page(text_of(folder)).text("main")) == told
+
+
 def test_further_statistics_are_shown_where_a_report_has_them(tmp_path):
     folder = changed(
         run_folder(), tmp_path, calibration={"temperature": 1.2345, "ece": {"test": 0.0456}}, mcnemar={"p": 0.1234}
@@ -155,6 +165,22 @@ def test_further_statistics_are_shown_where_a_report_has_them(tmp_path):
     assert faults(text_of(folder)) == []
 
 
+def test_the_finalists_are_captioned_by_the_measure_that_was_maximised(tmp_path):
+    auc = changed(run_folder(), tmp_path, measure="auc")
+    for folder, words in ((run_folder(), "accuracy"), (auc, "AUC")):
+        write_page(folder)
+        assert f"Finalists: size against validation {words}" in Page(text_of(folder)).text("main")
+
+
+def test_few_groups_are_said_beside_the_paired_tests(tmp_path):
+    report = read_json(run_folder() / "report.json")
+    probe = {**report["paired"]["linear_probe"], "test": "sign flips by group", "groups": 4}
+    folder = changed(run_folder(), tmp_path, paired={"linear_probe": probe})
+    write_page(folder)
+    said = Page(text_of(folder)).text("main")
+    assert "sign flips by group of 4; of 4 groups p is 0.12 at the least, two-sided" in said
+
+
 def test_a_comparison_has_a_page(tmp_path):
     def spread(*each: float) -> dict[str, object]:
         return {"mean": float(np.mean(each)), "sd": 0.0123, "each": list(each)}
@@ -166,6 +192,7 @@ def test_a_comparison_has_a_page(tmp_path):
 
     paired = {"n": 24, "b": 3, "c": 1, "p": 0.625}
     against = {"seeds": 2, "difference": 0.0456, "ci95": [-0.01, 0.09], "p": 0.0321, "wilcoxon_p": 0.5, "sd": 0.1}
+    by_group = {"difference": 0.04, "p": 0.25, "test": "sign flips by group", "groups": 4}
     report = {
         "kind": "comparison",
         "task": "stripes",
@@ -175,7 +202,10 @@ def test_a_comparison_has_a_page(tmp_path):
         "seeds": [0, 1],
         "budget": {"in_words": "the same for all", "candidates_without_search": 8},
         "methods": {"evolved": method("evolved path", 0.9123), "random_paths": method("random paths", 0.8765)},
-        "against": {"random_paths": {**against, "p_holm": 0.0642, "mcnemar": [paired, paired]}},
+        "against": {
+            "random_paths": {**against, "p_holm": 0.0642, "mcnemar": [paired, paired], "paired": [by_group] * 2}
+        },
+        "intervals": {"method": "bootstrap over groups", "groups": 4},
         "rank_fidelity": {"tau": spread(0.5, 0.6), "each": [{"n": 8, "tau": 0.5}, {"n": 8, "tau": 0.6}]},
         "verdict": ["The evolved path beats random paths: words of an earlier version."],
     }
@@ -195,6 +225,9 @@ def test_a_comparison_has_a_page(tmp_path):
         "0.5500",
     ):
         assert value in said, value
+    assert "its 95 % interval is Student's t over seeds" in said
+    assert "bootstrap" not in said
+    assert "On the images: the paired test of the same measure (sign flips by group; of 4 groups p is 0.12" in said
     assert "beats" not in said
     assert "Does fitness rank paths truly?" in said
     assert all(tau in said for tau in ("0.5000", "0.6000"))

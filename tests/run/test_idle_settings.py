@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from small_world import pathsearch, refused
 
-from pathsearch.run.idle_settings import RULES, changed, refuse_idle
+from pathsearch.run.idle_settings import RULES, changed, refuse_idle, refuse_idle_in_comparison
 from pathsearch.run.settings import RunSettings, SearchSettings, with_settings
 
 EVIDENCE = Path(__file__).parents[2] / "docs" / "evidence"
@@ -38,6 +38,7 @@ IDLE = [
     ),
     ("search.balance_strength=0.5", [], "search.balance=true"),
     ("training.balance_strength=0.5", [], "training.balance=true"),
+    *((f"{part}.balance=true", [f"{part}.balance_strength=0"], "strength above 0") for part in ("search", "training")),
     ("encoder.random_seed=3", [], "encoder.weights=random"),
 ]
 
@@ -85,7 +86,8 @@ def test_defaults_never_trip_it(run):
 def test_options_count_as_given(run):
     options = {"search.pareto": ("--pareto", True), "search.preset": ("--preset", "generational")}
     with refused(
-        "^search.preset: generational has no effect, since pareto=true selects by NSGA-II; leave out --pareto"
+        "^search.preset: generational has no effect, since pareto=true selects by NSGA-II; "
+        "leave out --pareto, or leave out search.preset$"
     ):
         with_settings(run, [], options)
 
@@ -107,6 +109,12 @@ def test_without_a_command_line_what_differs_from_the_defaults_counts_as_given(r
 def test_what_earlier_versions_took_is_read_back():
     of = RunSettings("ecg", "random", search=SearchSettings(preset="pathnet", pareto=True, tournament=9))
     assert RunSettings.from_dict(json.loads(json.dumps(of.to_dict()))) == of
+
+
+def test_a_comparison_has_no_use_for_the_number_of_random_paths(run):
+    refuse_idle_in_comparison(run)
+    with refused("^training.random_paths: 9 has no effect in a comparison, .*; leave out training.random_paths$"):
+        refuse_idle_in_comparison(with_settings(run, ["training.random_paths=9"]))
 
 
 def configs() -> Iterator[Path]:
@@ -131,6 +139,14 @@ def test_the_command_line_refuses_it_before_any_work(tmp_path):
                            "search.weights=fresh")  # fmt: skip
         assert found.code == 2
         assert "search.average: 0.9 has no effect, since fresh weights are not averaged" in found.err
+    found = pathsearch("compare", "--task", "blobs", *where, "--set", "training.random_paths=9")
+    assert found.code == 2
+    assert "training.random_paths: 9 has no effect in a comparison" in found.err
+    for command in ("evolve", "compare"):
+        small = ["--encoder", "squeezenet1_1", "--encoder-weights", "random", "--image-size", "48"]
+        found = pathsearch(command, "--task", "blobs", *where, *small, "--set", "encoder.map_size=5")
+        assert found.code == 2
+        assert "encoder.map_size: 5 has no effect, since the map of squeezenet1_1 at 48 px has 2 positions" in found.err
     found = pathsearch("evolve", "--task", "blobs", *where, "--pareto", "--preset", "random")
     assert found.code == 2
     assert "search.preset: random has no effect, since pareto=true selects by NSGA-II; leave out --pareto" in found.err

@@ -16,6 +16,7 @@ import torch
 from small_world import copied, data_dir, earlier, finished, refused, settings, start
 from written_reports import run_report
 
+from data_prep.errors import PathsearchError
 from pathsearch.reports import figures
 from pathsearch.reports.report_page import write_page
 from pathsearch.run import runs
@@ -240,6 +241,29 @@ def test_overwriting_keeps_the_lock(run):
             raise AssertionError("the lock was given twice")
 
 
+def begin(run: Run) -> None:
+    run.open(settings("blobs"), resume=False, overwrite=False)
+    raise PathsearchError("refused")
+
+
+def test_a_run_that_is_refused_before_anything_was_made_leaves_nothing(tmp_path):
+    run = Run(tmp_path / "new")
+    with refused("^refused$"), run.alone():
+        begin(run)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_else_is_removed_when_a_run_is_refused(run, tmp_path):
+    with refused("^refused$"), run.alone():
+        raise PathsearchError("refused")
+    assert run.config_file.is_file(), "it was there before"
+    made = Run(tmp_path / "made")
+    with refused("^refused$"), made.alone():
+        (made.folder / "notes.txt").touch()
+        begin(made)
+    assert made.config_file.is_file(), "something of somebody's is beside it"
+
+
 # --- whole files ----------------------------------------------------------------------------------------------------
 
 
@@ -346,6 +370,17 @@ def test_the_newest_finished_run_of_each_task_on_the_newest_encoder(tmp_path):
     assert left_out["brain-unfinished"] == "not finished"
     assert left_out["lungs-other-encoder"].startswith("another encoder: vgg16, ")
     assert len(all_runs(tmp_path)) == 6
+
+
+def test_a_run_on_an_encoder_of_the_same_name_says_what_differs(tmp_path):
+    planted(tmp_path, "ecg", "ecg", "k1", age=10)
+    other = planted(tmp_path, "lungs", "lungs", "k2", age=20)
+    report = json.loads(other.report_file.read_text())
+    report["encoder"]["map_size"] = 2
+    other.report_file.write_text(json.dumps(report))
+    os.utime(other.report_file, (1e9 - 20, 1e9 - 20))
+    _, left_out = newest_finished(tmp_path)
+    assert left_out == {"lungs": "another encoder: vgg16, random (He, seed 0), 64 px, map_size 2, not 4"}
 
 
 @pytest.mark.parametrize("content", ["{}", "3", "{", '{"task": "ecg", "encoder": 7}', '{"task": ["ecg"]}'])

@@ -61,7 +61,12 @@ def test_the_measure_that_was_maximised_is_the_one_judged():
         assert "is better than the ladder: balanced accuracy 0.8100" in " ".join(verdict(one))
     paired = [{"difference": 0.1, "p": 0.01}] * 4 + [{"difference": -0.1, "p": 0.01}]
     new["against"] = {"ladder": {**test, "paired": paired}}
-    assert "by the paired test on the images it is better at 4 of 5 seeds, worse at 1" in " ".join(verdict(new))
+    said = " ".join(verdict(new))
+    assert "by the paired test on the images it is better at 4 of 5 seeds, worse at 1" in said
+    assert "at the least" not in said
+    few = [{"difference": 0.1, "p": 0.125, "groups": 4}] * 5
+    new["against"] = {"ladder": {**test, "paired": few}}
+    assert "at 5 no difference is shown; of 4 groups p is 0.12 at the least." in " ".join(verdict(new))
 
 
 def in_words(difference: float, p: float | None) -> str:

@@ -26,7 +26,8 @@ SMALL = {
 SETTINGS = [f"--set={part}.{key}={value}" for part, own in SMALL.items() for key, value in own.items()]
 DATA, RUNS = ["--data-dir", "data"], ["--runs-dir", "runs"]
 EVOLVE = ["evolve", *ENCODER, *SETTINGS, "--device", "cpu"]
-COMPARE = ["compare", "--task", "blobs", "--seeds", "1", *ENCODER, *SETTINGS, "--device", "cpu", *DATA, *RUNS]
+COMPARED = [one for one in SETTINGS if "random_paths" not in one]  # which has no effect in a comparison
+COMPARE = ["compare", "--task", "blobs", "--seeds", "1", *ENCODER, *COMPARED, "--device", "cpu", *DATA, *RUNS]
 WEIGHTED = ("tensors", "archive")  # runs whose encoder came from a .safetensors and from a .pth file
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 LABELS = ("weights", "key")  # a description that may name a file, and a digest of all the others
 SHAPE = "feature_shape"  # follows from the others
+SHOWN = ("name", "image_size")  # beside the weights, whenever an encoder is put in words
 UNNAMED = {"precision": "float32", "taps": "the last"}  # what an identity does not mention
 
 
@@ -23,10 +24,23 @@ def value(identity: Mapping[str, Any], name: str) -> Any:
 
 def described(identities: Mapping[str, Mapping[str, Any]]) -> str:
     """Each encoder by the name of its run, with everything in which they differ."""
-    shown = ("name", "image_size")
-    differ = [name for name in differences(list(identities.values())) if name not in shown]
+    differ = [name for name in differences(list(identities.values())) if name not in SHOWN]
     return "; ".join(
-        f"{run}: {one['name']}, {one['weights']}, {one['image_size']} px"
-        + "".join(f", {name} {value(one, name)}" for name in differ)
+        f"{run}: {in_words(one)}" + "".join(f", {name} {value(one, name)}" for name in differ)
         for run, one in identities.items()
     )
+
+
+def beside(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+    """An encoder in words, with what it has otherwise than another where these words do not tell."""
+    alike = in_words(one) == in_words(other)
+    follows = {SHAPE} if alike else {SHAPE, "weights_sha256"}
+    differ = [name for name in differences([one, other]) if name not in SHOWN]
+    told = [name for name in differ if name not in follows]
+    told = differ if alike and not told else told
+    return in_words(one) + "".join(f", {name} {value(one, name)}, not {value(other, name)}" for name in told)
+
+
+def in_words(one: Mapping[str, Any]) -> str:
+    """Trunk, weights and image size."""
+    return f"{one['name']}, {one['weights']}, {one['image_size']} px"
