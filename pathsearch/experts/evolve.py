@@ -19,8 +19,9 @@ from pathsearch.experts.trainings import Trainings
 from pathsearch.grid.grid import Grid
 from pathsearch.grid.path import Path
 from pathsearch.grid.plugins import plugins_of
+from pathsearch.run.log_table import write_table
 from pathsearch.run.place import Place
-from pathsearch.run.runs import Run, forget_trainings, write_table
+from pathsearch.run.runs import Run, forget_trainings
 from pathsearch.run.sealed import owner_of
 from pathsearch.run.settings import RunSettings
 from pathsearch.run.threads import choose_threads, keeps_threads

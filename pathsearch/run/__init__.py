@@ -6,6 +6,7 @@
 - `growing`: An array on disk that grows row by row, survives kills and damage, and takes its name when it is whole.
 - `idle_settings`: Settings that others leave without effect: who gives one of them is told so, and what would make it
   count.
+- `log_table`: Rows of a run's log as CSV.
 - `place`: Where a command works: the cache that it fills, the device it computes on, and who hears of its progress.
 - `runs`: The run directory: settings before work starts, files whole or not at all, digests of all of them at the end.
 - `same_encoder`: Do several experts stand on one encoder? If not, what differs, in words.

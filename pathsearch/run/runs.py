@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
 import platform
@@ -18,7 +16,7 @@ from filelock import FileLock, Timeout
 
 from data_prep.errors import PathsearchError
 from data_prep.temporary import remove_litter
-from data_prep.whole_files import write_json, write_text
+from data_prep.whole_files import write_json
 from pathsearch.run.fields import check_fields
 from pathsearch.run.same_encoder import beside
 from pathsearch.run.settings import RunSettings
@@ -166,9 +164,8 @@ class Run:
             self.verify()
             forget_trainings(self.checkpoint_dir)  # a kill may have come before
         self._check_same(settings)
-        if not self.finished and not (
-            digests_due(self.config_file) and self.env_file.is_file()
-        ):  # begun by an earlier version
+        begun = digests_due(self.config_file) and self.env_file.is_file()
+        if not self.finished and not begun:  # but by an earlier version
             write_json(self.env_file, environment())
             self._write_config(settings)
 
@@ -210,15 +207,6 @@ def forget_trainings(folder: Path) -> None:
     """Remove what a finished run needs no longer."""
     for file in folder.glob(TRAININGS):
         file.unlink()
-
-
-def write_table(file: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Write rows of equal keys as CSV, whole; floats in full, so that equal runs give equal files."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(file, text.getvalue())
 
 
 def read_json(file: Path) -> dict[str, Any]:

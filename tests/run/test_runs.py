@@ -20,6 +20,7 @@ from data_prep.errors import PathsearchError
 from pathsearch.reports import figures
 from pathsearch.reports.report_page import write_page
 from pathsearch.run import runs
+from pathsearch.run.log_table import write_table
 from pathsearch.run.runs import (
     Run,
     all_runs,
@@ -28,7 +29,6 @@ from pathsearch.run.runs import (
     named_run,
     newest_finished,
     read_json,
-    write_table,
 )
 from pathsearch.run.settings import RunSettings
 from pathsearch.training.kept import Kept
