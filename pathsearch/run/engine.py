@@ -68,7 +68,8 @@ def run_all(
         pool.shutdown()
     except BrokenProcessPool:
         raise PathsearchError(
-            "a process that trained beside others died, perhaps for want of memory; give the same command with "
+            "a process that trained beside others died, perhaps for want of memory (or a script of yours calls this "
+            'outside `if __name__ == "__main__"`); give the same command with '
             f"--resume and {GIVEN[0]}=1 before it, so that one at a time is trained"
         ) from None
     finally:
