@@ -4,7 +4,7 @@
 - `demo`: The whole flow on generated data: true WFDB records and JPEG folders, through the same code as real ones.
 - `doctor`: What is installed, which device, weights and data are in reach, and what to do about the rest.
 - `errors`: What a person is told when a command fails: one line, and an exit code that says whose mistake it was.
-- `given`: Which settings a command line gives by options of their own.
+- `given`: Which settings a command line asks for, by options of their own and by --set.
 - `interrupts`: Ctrl-C, kill and a closed terminal: the command unwinds, says in one line what is true, exits as a shell
   expects.
 - `main`: The command line: parse, call, print; nothing else.

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from pathsearch.cli.given import FewerOptions, given
+from pathsearch.cli.given import FewerOptions, asked
 from pathsearch.cli.prepare import DataDir, Json
 from pathsearch.cli.terminal import Terminal
-from pathsearch.cli.use import Plugins, run_plugins
+from pathsearch.cli.use import Plugins
 
 compare_app = typer.Typer()  # its command stands among the others, see cli.py
 
@@ -50,21 +50,11 @@ def compare(
     images are read once, when all seeds are done.
     """
     from data_prep.manifest import load_task
-    from pathsearch.run import settings as config
     from pathsearch.run.idle_settings import refuse_idle_in_comparison
 
     terminal = Terminal(as_json)
     prepared = load_task(data_dir, task)
-    size = max(prepared.info.get("image_size") or config.EncoderSettings.image_size, 32)
-    settings = config.RunSettings(
-        task=task,
-        split=prepared.split_name,
-        seed=seed,
-        encoder=config.EncoderSettings(image_size=size),
-        grid=config.GridSettings(plugins=run_plugins(plugin)),
-        data=prepared.fingerprint,
-    )
-    settings = config.with_settings(settings, setting or [], given(context))
+    settings = asked(context, prepared)
     refuse_idle_in_comparison(settings)
     # what is slow to import comes after what a typing error could spoil
     from pathsearch.encoders.encoder import Encoder, choose_device

@@ -1,13 +1,18 @@
-"""Which settings a command line gives by options of their own."""
+"""Which settings a command line asks for, by options of their own and by `--set`."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from typer.core import TyperCommand
 
 from data_prep.errors import PathsearchError
+from pathsearch.cli.use import run_plugins
+from pathsearch.run.settings import EncoderSettings, GridSettings, RunSettings, with_settings
+
+if TYPE_CHECKING:
+    from data_prep.manifest import Task  # imports pandas
 
 SETTINGS = {
     "encoder": "encoder.name",
@@ -30,6 +35,21 @@ def given(context: typer.Context) -> dict[str, tuple[str, Any]]:
         for option, setting in SETTINGS.items()
         if (source := context.get_parameter_source(option)) is not None and source.name == "COMMANDLINE"
     }
+
+
+def asked(context: typer.Context, task: Task) -> RunSettings:
+    """The settings that a command asks for with a prepared task: options, plug-ins and `--set`, checked together."""
+    options = context.params
+    settings = RunSettings(
+        task=task.name,
+        split=task.split_name,
+        seed=options["seed"],
+        encoder=EncoderSettings(image_size=max(task.info.get("image_size") or EncoderSettings.image_size, 32)),
+        grid=GridSettings(plugins=run_plugins(options["plugin"])),
+        grown_from=options.get("grid"),
+        data=task.fingerprint,
+    )
+    return with_settings(settings, options["setting"] or [], given(context))
 
 
 class FewerOptions(TyperCommand):

@@ -14,7 +14,7 @@ import typer
 from data_prep import __version__
 from pathsearch.cli.compare import compare_app
 from pathsearch.cli.errors import explain
-from pathsearch.cli.given import given
+from pathsearch.cli.given import asked
 from pathsearch.cli.interrupts import Interrupts
 from pathsearch.cli.prepare import DataDir, Json, Seed, prepare_app
 from pathsearch.cli.results import results_app
@@ -104,21 +104,10 @@ def evolve(
 ) -> None:
     """Search a path for a task, train it, test it once, and fix it as an expert."""
     from data_prep.manifest import load_task
-    from pathsearch.run import settings as config
 
     terminal = Terminal(as_json)
     prepared = load_task(data_dir, task)
-    size = max(prepared.info.get("image_size") or config.EncoderSettings.image_size, 32)
-    settings = config.RunSettings(
-        task=task,
-        split=prepared.split_name,
-        seed=seed,
-        encoder=config.EncoderSettings(image_size=size),
-        grid=config.GridSettings(plugins=run_plugins(plugin)),
-        grown_from=grid,
-        data=prepared.fingerprint,
-    )
-    settings = config.with_settings(settings, setting or [], given(context))
+    settings = asked(context, prepared)
     # what is slow to import comes after what a typing error could spoil
     from pathsearch.encoders.encoder import Encoder, choose_device
     from pathsearch.experts.evolve import evolve as evolve_task
