@@ -13,31 +13,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 from benches import bench
-from torch import Tensor
+from trained import PATH, SETTINGS, by_hand, equal, go
 
 from pathsearch.grid.grid import PathNetwork
 from pathsearch.grid.path import Path
-from pathsearch.run.settings import TrainingSettings
-from pathsearch.run.streams import derive, torch_stream
 from pathsearch.training import last_training as module
-from pathsearch.training.baselines import linear_probe, random_paths, train_path
-from pathsearch.training.fitness import NonFiniteFitness, class_weights, log_probabilities, minibatches
-from pathsearch.training.last_training import Trained, accuracy_of, calibrated_likelihood, likelihood_of, refit, train
-
-PATH = Path.parse("0+2|1")
-SETTINGS = TrainingSettings(
-    epochs=6, patience=6, batch_size=32, dropout=0.2, weight_decay=0.05, average=0.9, refit=False, balance=True
-)
-
-
-def equal(first: torch.nn.Module, second: torch.nn.Module) -> bool:
-    one, other = first.state_dict(), second.state_dict()
-    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
-
-
-@pytest.fixture(scope="module")
-def splits(make_splits):
-    return make_splits()
+from pathsearch.training.baselines import linear_probe, train_path
+from pathsearch.training.fitness import NonFiniteFitness, log_probabilities
+from pathsearch.training.last_training import accuracy_of, calibrated_likelihood, likelihood_of, train
 
 
 @pytest.fixture(scope="module")
@@ -46,11 +29,6 @@ def noise(make_splits):
     train_split, val = make_splits(n_train=64, n_val=60, n_classes=2, noise=3.0)
     flips = torch.from_numpy(np.random.default_rng(0).integers(0, 2, 64))
     return replace(train_split, labels=flips), val
-
-
-def go(make_grid, splits, settings: TrainingSettings = SETTINGS, seed: int = 0, n_classes: int = 3) -> Trained:
-    grid = make_grid(n_classes=n_classes)
-    return train(bench(splits, last=settings, seed=seed), grid.network(PATH, "planted"), grid.shapes[1:])
 
 
 # --- learning -----------------------------------------------------------------------------------------------
@@ -195,32 +173,6 @@ def test_patience_as_long_as_the_training_never_stops_it(make_grid, noise):
 # --- each step, by hand -------------------------------------------------------------------------------------
 
 
-def by_hand(network: PathNetwork, shapes: Any, data: Any, settings: TrainingSettings, epochs: int, seed: int) -> Any:
-    """The same training, written out: AdamW, a cosine to zero, and a running average that starts at step one."""
-    optimiser = torch.optim.AdamW(network.parameters(), weight_decay=settings.weight_decay)
-    steps = math.ceil(len(data) / settings.batch_size)
-    average: dict[str, Tensor] = {}
-    weights = class_weights(data.labels, 3, settings.balance_strength) if settings.balance else None
-    done, masks = 0, torch_stream(seed, "last masks")
-    for epoch in range(1, epochs + 1):
-        for x, labels in minibatches(data, settings.batch_size, steps, torch_stream(seed, "last batches", epoch)):
-            optimiser.param_groups[0]["lr"] = (
-                settings.learning_rate * (1 + math.cos(math.pi * done / (epochs * steps))) / 2
-            )
-            keep = 1 - settings.dropout
-            own = [torch.rand(len(x), *shape, generator=masks).lt(keep) / keep for shape in shapes]
-            loss = F.cross_entropy(network(x, own), labels, weight=weights, label_smoothing=settings.label_smoothing)
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            done += 1
-            for name, p in network.state_dict().items():
-                old = average.get(name, p.clone())
-                decay = min(settings.average, done / (9 + done))  # short at first: see RunningAverage
-                average[name] = decay * old + (1 - decay) * p
-    return average
-
-
 @pytest.mark.parametrize(("balance", "strength"), [(True, 1.0), (True, 0.5), (False, 1.0)])
 def test_the_training_written_out(make_grid, splits, balance, strength):
     settings = replace(SETTINGS, epochs=2, label_smoothing=0.1, balance=balance, balance_strength=strength)
@@ -285,73 +237,6 @@ def test_training_a_path_leaves_its_grid_alone(make_grid, splits):
     before = {name: tensor.clone() for name, tensor in grid.state_dict().items()}
     train_path(bench(splits, last=replace(SETTINGS, refit=True, epochs=2)), grid, PATH)
     assert all(torch.equal(before[name], tensor) for name, tensor in grid.state_dict().items())
-
-
-# --- refit --------------------------------------------------------------------------------------------------
-
-
-def test_refit_is_a_training_on_all_images_for_the_best_epochs(make_grid, splits, monkeypatch):
-    settings = replace(SETTINGS, refit=True, epochs=5, patience=5)
-    grid = make_grid()
-    alone = train_path(bench(splits, last=replace(settings, refit=False), seed=3), grid, PATH)
-    alone = replace(alone, best_epoch=3)  # as if validation had been best in the third epoch
-    shown: list[int] = []
-    original = module.minibatches
-    monkeypatch.setattr(module, "minibatches", lambda split, *more: shown.append(len(split)) or original(split, *more))
-    again = refit(bench(splits, last=settings, seed=3), alone, grid.network(PATH, "planted"), grid.shapes[1:])
-    assert shown == [240 + 90] * 3
-    expected = by_hand(
-        grid.network(PATH, "planted"), grid.shapes[1:], splits[0].joined(splits[1]), settings, 3, derive(3, "refit")
-    )
-    for name, got in again.network.state_dict().items():
-        torch.testing.assert_close(got, expected[name], rtol=1e-3, atol=1e-5, msg=name)
-    assert not again.network.training
-
-
-def test_refit_keeps_what_validation_said_before(make_grid, splits):
-    grid = make_grid()
-    alone = train_path(bench(splits, last=SETTINGS, seed=3), grid, PATH)
-    both = train_path(bench(splits, last=replace(SETTINGS, refit=True), seed=3), grid, PATH)
-    assert (both.history, both.best_epoch, both.accuracy) == (alone.history, alone.best_epoch, alone.accuracy)
-    assert torch.equal(both.log_p, alone.log_p)
-    assert not equal(both.network, alone.network)
-    # Having seen the validation images, it cannot be asked about them: its answers there differ from the kept ones.
-    assert not torch.equal(log_probabilities(both.network, splits[1]), both.log_p)
-
-
-# --- baselines ----------------------------------------------------------------------------------------------
-
-
-def test_the_probe_is_one_linear_layer_on_all_features(make_grid, splits):
-    trained = linear_probe(bench(splits, last=SETTINGS))
-    assert sum(p.numel() for p in trained.network.parameters()) == 3 * 8 * 2 * 2 + 3
-    assert equal(trained.network, linear_probe(bench(splits, last=SETTINGS)).network)  # not the grid's
-    assert not equal(trained.network, linear_probe(bench(splits, last=SETTINGS, seed=1)).network)
-
-
-def test_the_probe_is_refitted_from_its_start(make_grid, splits):
-    again = linear_probe(bench(splits, last=replace(SETTINGS, refit=True)))
-    assert not equal(again.network, linear_probe(bench(splits, last=SETTINGS)).network)
-    assert accuracy_of(log_probabilities(again.network, splits[1]), splits[1]) > 0.9
-
-
-def test_a_path_trains_from_the_present_weights_of_the_grid(make_grid, splits):
-    grid = make_grid()
-    cold = train_path(bench(splits, last=replace(SETTINGS, epochs=1)), grid, PATH)
-    grid.adopt(go(make_grid, splits).network, PATH, "planted")
-    warm = train_path(bench(splits, last=replace(SETTINGS, epochs=1)), grid, PATH)
-    assert warm.log_likelihood > cold.log_likelihood
-
-
-def test_random_paths_are_drawn_by_the_seed(make_grid):
-    grid = make_grid(n_modules=10, max_active=3)
-    paths = random_paths(grid, 8, 0)
-    assert len(paths) == 8
-    assert len(set(paths)) > 4
-    assert paths == random_paths(grid, 8, 0)
-    assert paths[:3] == random_paths(grid, 3, 0)
-    assert paths != random_paths(grid, 8, 1)
-    assert random_paths(grid, 0, 0) == []
 
 
 # --- refusing what is not finite ----------------------------------------------------------------------------
