@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -55,16 +56,7 @@ def path_on_grid(path_file: Path) -> Figure:
     free = [[i for i, size in enumerate(sizes) if size == 0] for sizes in card["module_parameters"]]
     check_grid(modules, active, frozen, card["module_parameters"])
 
-    height = ROW * max(map(len, modules))
-    figure = canvas(PAGE, height + 0.85)
-    axes = figure.subplots()
-    axes.set(xlim=(0, PAGE), ylim=(height, -0.25), aspect="equal")
-    axes.set_axis_off()
-
-    gap = min(GAP[0] / len(modules), GAP[1])
-    wide = (PAGE - 2 * (END + EDGE) - (len(modules) + 1) * gap) / len(modules)
-    letters = max(len(kind) for kinds in modules for kind in kinds) + 3  # with the index before it
-    size = float(np.clip(fitting(wide, letters), 4.5, 6.5))
+    figure, axes, height, gap, wide, letters, size = lattice(modules, 0.85)
     middle = height / 2
     source = (EDGE + END, middle)  # where the lines into a layer begin
     box(axes, EDGE, middle, END, "encoder", 6.5, tall=0.42, **END_BOX)
@@ -98,6 +90,31 @@ def path_on_grid(path_file: Path) -> Figure:
     own, whole = compact(card["parameters"]), compact(card["full_grid_parameters"])
     caption(figure, f"{card['task']}: path {card['path']}, {own} of the full grid's {whole} parameters")
     return figure
+
+
+class Lattice(NamedTuple):
+    """A page for L layers of modules side by side, in inches."""
+
+    figure: Figure
+    axes: Axes  # without lines; from the upper left
+    height: float
+    gap: float  # between layers
+    wide: float  # of a layer
+    letters: int  # of the longest module, with the index before it
+    size: float  # of letters, in points, that fit into a layer
+
+
+def lattice(modules: Sequence[Sequence[str]], below: float) -> Lattice:
+    """An empty page for these modules, with so much room for what stands above and below them."""
+    height = ROW * max(map(len, modules))
+    figure = canvas(PAGE, height + below)
+    axes = figure.subplots()
+    axes.set(xlim=(0, PAGE), ylim=(height, -0.25), aspect="equal")
+    axes.set_axis_off()
+    gap = min(GAP[0] / len(modules), GAP[1])
+    wide = (PAGE - 2 * (END + EDGE) - (len(modules) + 1) * gap) / len(modules)
+    letters = max(len(kind) for kinds in modules for kind in kinds) + 3
+    return Lattice(figure, axes, height, gap, wide, letters, float(np.clip(fitting(wide, letters), 4.5, 6.5)))
 
 
 def check_grid(modules: list[list[str]], *others: list[list[int]]) -> None:

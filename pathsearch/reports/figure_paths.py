@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle
 
-from pathsearch.reports.figure_grid import BOX, EDGE, END, END_BOX, GAP, PLAIN, ROW, box, check_grid, fitting, line
+from pathsearch.reports.figure_grid import BOX, EDGE, END, END_BOX, PLAIN, box, check_grid, fitting, lattice, line
 from pathsearch.reports.figure_style import (
     BLACK,
     BLUE,
@@ -61,15 +61,7 @@ def paths_on_grid(path_file: Path) -> Figure | None:
         check_grid(modules, path, [[] for _ in modules], card["module_parameters"])
     looks = dict(zip(paths, cycle(LOOKS), strict=False))
 
-    height = ROW * max(map(len, modules))
-    figure = canvas(PAGE, height + 0.95)
-    axes = figure.subplots()
-    axes.set(xlim=(0, PAGE), ylim=(height, -0.25), aspect="equal")
-    axes.set_axis_off()
-    gap = min(GAP[0] / len(modules), GAP[1])
-    wide = (PAGE - 2 * (END + EDGE) - (len(modules) + 1) * gap) / len(modules)
-    letters = max(len(kind) for kinds in modules for kind in kinds) + 3
-    size = float(np.clip(fitting(wide, letters), 4.5, 6.5))
+    figure, axes, height, gap, wide, letters, size = lattice(modules, 0.95)
 
     lane = {task: height * (k + 0.5) / len(paths) for k, task in enumerate(paths)}  # where a path's sums stand
     shift = {task: BOX * 0.7 * ((k + 0.5) / len(paths) - 0.5) for k, task in enumerate(paths)}  # its lines on a box
