@@ -157,9 +157,10 @@ def rank_agreement(early: Sequence[Sequence[float]], late: Sequence[float]) -> d
         `n`, Kendall's `tau` (b, which counts ties) in [-1, 1] and its `p`; None where one side is all ties.
     """
     order = sorted({tuple(score) for score in early})
+    if len(order) < 2 or len(set(late)) < 2:
+        return {"n": len(late), "tau": None, "p": None}
     tau, p = stats.kendalltau([order.index(tuple(score)) for score in early], late)
-    known = len(order) > 1 and len(set(late)) > 1
-    return {"n": len(late), "tau": float(tau) if known else None, "p": float(p) if known else None}
+    return {"n": len(late), "tau": float(tau), "p": float(p)}
 
 
 def holm(p: Sequence[float]) -> list[float]:

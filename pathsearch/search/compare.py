@@ -164,7 +164,8 @@ def _side_by_side(works: Sequence[Part], cores: int) -> None:
         return
     bench = works[0].bench
     grid = bench.grid()
-    middle = Meter(grid, bench.task).path(grid.rungs(3)[-2])  # a path as others are, by size
+    rungs = grid.rungs(3)
+    middle = Meter(grid, bench.task).path(rungs[len(rungs) // 2])  # a path as others are, by size
     processes = processes_for(len(works) * most(bench).total * PASSES * middle, cores, bench.device)
     if processes > 1:
         bench.tell.stage("compare", len(works))

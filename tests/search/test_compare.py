@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import shutil
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -151,6 +152,16 @@ def test_the_same_rule_chooses_everywhere(compared):
             assert all(row["parameters"] > chosen["parameters"] for row in better), (
                 "none that is both better and smaller"
             )
+
+
+def test_a_grid_of_one_module_a_layer_is_compared(tmp_path):
+    """It has one path, so that all of its searches know every path at once."""
+    of = chosen(steps=1, epochs=1)
+    comparison, report = run(tmp_path, replace(of, grid=replace(of.grid, n_modules=1, max_active=1)), seeds=1)
+    assert {row["each"][0]["path"] for name, row in report["methods"].items() if name in SEARCHES} == {"0|0|0"}
+    assert report["fronts"]["methods"]["evolved"]["hypervolume"]["test"]["mean"] == 0
+    assert plot_comparison(comparison.folder)
+    assert write_page(comparison.folder, data_dir()).is_file()
 
 
 # --- figures, page, table, command ----------------------------------------------------------------------------------
