@@ -101,6 +101,6 @@ class Trainings:
         # the longest first, so that none is left alone at the end
         order = sorted(range(len(some)), key=lambda i: -sizes[i]) if processes > 1 else list(range(len(some)))
         works, told = [some[i] for i in order], len(self.asked) - len(some)
-        prepare = functools.partial(load_plugins, named_plugins())
+        prepare = functools.partial(load_plugins, named_plugins(self.bench.settings.grid.plugins))
         for done, place in enumerate(run_all(Training.trained, works, processes, prepare), told + 1):
             self.bench.tell.advance(done, works[place].label)

@@ -41,7 +41,7 @@ from pathsearch.grid.vocabulary import VOCABULARIES
 
 GROUP = "pathsearch.modules"
 _loaded: dict[str, str] = {}  # SHA-256 of every plug-in that this process has run, by its name
-_named: dict[str, None] = {}  # as they were named, in order
+_named: dict[str, str] = {}  # how the user named each, by its name
 _origins: dict[str, str] = {}  # the plug-in of every kind that came from one
 
 
@@ -57,9 +57,10 @@ def load_plugins(named: Iterable[str | Path]) -> tuple[str, ...]:
     return tuple(f"{name}={_loaded[name]}" for name in dict.fromkeys(_load(str(one)) for one in named))
 
 
-def named_plugins() -> tuple[str, ...]:
-    """What this process was told to load, as it was named: for one that works beside it."""
-    return tuple(_named)
+def named_plugins(needed: Sequence[str]) -> tuple[str, ...]:
+    """How the user named these plug-ins, `NAME=SHA-256` each: for a process that works beside this one."""
+    names = (note.partition("=")[0] for note in needed)
+    return tuple(_named[name] for name in names if name in _named)
 
 
 def check_plugins(needed: Sequence[str], owner: str) -> None:
@@ -106,7 +107,7 @@ def _load(named: str) -> str:
         about = str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
         raise PathsearchError(f"--plugin {named}: {about}") from error
     _origins.update(dict.fromkeys(KINDS.keys() - kinds.keys(), name))
-    _loaded[name], _named[named] = digest, None
+    _loaded[name], _named[name] = digest, named
     return name
 
 

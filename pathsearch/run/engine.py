@@ -46,7 +46,7 @@ def run_all(
         carry_out: a function of a module, which leaves a file; what it returns is forgotten.
         works: values that can be pickled.
         processes: how many work side by side; 1: here, one after another.
-        prepare: called first in every other process.
+        prepare: called first in every other process; what it raises is raised here.
 
     Raises:
         PathsearchError: a process died, as for want of memory.
@@ -59,9 +59,9 @@ def run_all(
         return
     before = set(multiprocessing.active_children())
     context = multiprocessing.get_context("forkserver" if os.name == "posix" else "spawn")
-    pool = ProcessPoolExecutor(min(processes, len(works)), context, _begin, (prepare,))
+    pool = ProcessPoolExecutor(min(processes, len(works)), context, _begin)
     try:
-        places = {pool.submit(carry_out, work): place for place, work in enumerate(works)}
+        places = {pool.submit(_carry_out, carry_out, prepare, work): place for place, work in enumerate(works)}
         for done in as_completed(places):
             done.result()
             yield places[done]
@@ -78,13 +78,21 @@ def run_all(
             child.terminate()
 
 
-def _begin(prepare: Callable[[], Any] | None) -> None:
+def _begin() -> None:
     """In a process that works for another: one thread, deaf to Ctrl-C, which its parent hears, and gone with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_follow, daemon=True).start()
     torch.set_num_threads(1)
-    if prepare is not None:
+
+
+def _carry_out(carry_out: Callable[[Work], Any], prepare: Callable[[], Any] | None, work: Work) -> None:
+    if prepare is not None and not _prepared:
         prepare()
+        _prepared.append(True)
+    carry_out(work)
+
+
+_prepared: list[bool] = []  # whether this process is
 
 
 def _follow() -> None:

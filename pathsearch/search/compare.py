@@ -170,7 +170,7 @@ def _side_by_side(works: Sequence[Part], cores: int) -> None:
     if processes > 1:
         bench.tell.stage("compare", len(works))
         works = [replace(one, bench=replace(one.bench, tell=Silent())) for one in works]
-    prepare = functools.partial(load_plugins, named_plugins())
+    prepare = functools.partial(load_plugins, named_plugins(bench.settings.grid.plugins))
     for done, place in enumerate(run_all(Part.make, works, processes, prepare), 1):
         if processes > 1:
             bench.tell.advance(done, f"{works[place].method}, seed {works[place].bench.seed}")

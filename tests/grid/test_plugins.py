@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
 import torch
-from small_world import data_dir, finished, options, pathsearch, refused, settings, task
+from small_world import data_dir, evolve, finished, options, pathsearch, refused, settings, task
 from torch import nn
 
 import pathsearch as package
@@ -36,7 +37,7 @@ def mine(n_layers):
 @pytest.fixture
 def mine(tmp_path) -> Iterator[Path]:
     """The file of a plug-in; what it registers is forgotten after the test."""
-    registries = (modules.KINDS, vocabulary.VOCABULARIES, plugins._loaded, plugins._origins)
+    registries = (modules.KINDS, vocabulary.VOCABULARIES, plugins._loaded, plugins._origins, plugins._named)
     before = [dict(registry) for registry in registries]
     (tmp_path / "mine.py").write_text(MINE)
     yield tmp_path / "mine.py"
@@ -157,6 +158,19 @@ def test_what_is_no_plugin_is_refused(tmp_path):
 def test_damaged_notes_are_one_line(notes):
     with refused("a bundle: plugins: expected a list of NAME=SHA-256"):
         plugins.check_plugins(notes, "a bundle")
+
+
+def test_processes_beside_this_one_load_what_the_run_needs(mine, tmp_path, monkeypatch):
+    """And nothing else that this process was told to load, such as a file that is gone since."""
+    (tmp_path / "gone.py").write_text(MINE.replace("tanh", "sinh").replace('"mine"', '"theirs"'))
+    plugins.load_plugins([tmp_path / "gone.py"])
+    (tmp_path / "gone.py").unlink()
+    of = settings("blobs", generations=1)
+    of = replace(of, grid=replace(of.grid, modules="mine", plugins=plugins.load_plugins([mine])))
+    alone, _ = evolve(tmp_path / "alone", of)
+    monkeypatch.setattr("pathsearch.experts.trainings.processes_for", lambda *_: 2)
+    beside, _ = evolve(tmp_path / "beside", of)
+    assert beside.expert_file.read_bytes() == alone.expert_file.read_bytes()
 
 
 def test_an_installed_plugin_is_named_by_its_entry_point(mine, tmp_path, monkeypatch):

@@ -65,6 +65,16 @@ def test_an_error_comes_through_and_ends_the_rest(tmp_path, processes):
     assert left() == []
 
 
+def _unready() -> None:
+    raise PathsearchError("plug-in: expected a file, got none")
+
+
+def test_what_a_process_could_not_prepare_is_said(tmp_path):
+    with refused("^plug-in: expected a file, got none$"):
+        list(run_all(Note.write, notes(tmp_path, "well", "well"), 2, _unready))
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_process_that_dies_is_told_of(tmp_path):
     with refused("a process that trained beside others died.*--resume and OMP_NUM_THREADS=1"):
         list(run_all(Note.write, notes(tmp_path, "dying", "well", "well"), 2))
