@@ -87,6 +87,11 @@ class Task:
         """Whether an image's mirror image is still one of its class; not so where time runs to the right."""
         return bool(self.info["options"].get("mirror", True))
 
+    @property
+    def target(self) -> str:
+        """What the task asks for, by name; one of its classes, if it says nothing."""
+        return str(self.info.get("target", "class"))
+
     def rows(self, split: str) -> np.ndarray:
         """Row numbers of `split` in the table, ascending, int64."""
         if split not in SPLITS:
@@ -120,6 +125,7 @@ def save_task(
     options: Mapping[str, Any],
     notes: Sequence[str],
     leakage: Mapping[str, Any] | None = None,
+    target: str = "class",
 ) -> Task:
     """Write `manifest.csv` and `images.sha256`, then `task.json`, for images that already lie in `task_dir`.
 
@@ -138,6 +144,7 @@ def save_task(
             would not be of their class.
         notes: what a reader should know, such as records that were left out.
         leakage: what was found of images in two splits.
+        target: what the task asks for: one of its classes, or what a plug-in reads from them.
 
     Raises:
         BadData: the table is not a manifest, or an image is missing.
@@ -165,6 +172,7 @@ def save_task(
         "leakage": dict(leakage) if leakage is not None else None,
         "manifest_sha256": file_sha256(task_dir / "manifest.csv"),
         "images_sha256": whole_digest(digests),
+        **({} if target == "class" else {"target": target}),
     }
     write_json(task_dir / "task.json", with_digest(info))
     return _read_task(task_dir, name)

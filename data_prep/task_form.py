@@ -79,6 +79,7 @@ OPTIONAL: tuple[Field, ...] = (
     ("options.mirror", _is_flag, "true or false"),
     ("leakage", lambda value: value is None or _is_object(value), "an object, or null"),
     ("sha256", _is_digest, "64 hexadecimal digits"),
+    ("target", _is_plain_name, "the name of what the task asks for"),
 )
 
 

@@ -26,6 +26,7 @@ from pathsearch.run.ahead import ahead
 from pathsearch.run.growing import growing
 from pathsearch.run.streams import derive
 from pathsearch.run.tensor_file import load_tensors, save_tensors
+from pathsearch.targets.target import target_of
 
 Progress = Callable[[int, int], None]
 CHUNK_BATCHES = 8  # batches between two saves of a growing array: what a kill can cost
@@ -62,11 +63,11 @@ class Standardiser:
 
 @dataclass(frozen=True)
 class Split:
-    """The features and labels of one split of a task.
+    """The features and the truth of one split of a task.
 
     Attributes:
         name: train, val or test.
-        labels: (n,) class indices.
+        truth: (n, …) what the task's target asks of each image.
         views: arrays (rows, C, H, W) float16, the unchanged images first.
         rows: for each view, (n,) where this split's images stand in it; -1 for one that has no such view and
             shows its unchanged one instead.
@@ -75,25 +76,25 @@ class Split:
     """
 
     name: str
-    labels: Tensor
+    truth: Tensor
     views: tuple[np.ndarray, ...]
     rows: tuple[np.ndarray, ...]
     standardise: Standardiser
     groups: np.ndarray | None = None
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.truth)
 
     def __getstate__(self) -> dict[str, Any]:
         """For another process: features on disk go as their files' names, tensors as plain arrays."""
         views = [_Mapped.of(view) if isinstance(view, np.memmap) else view for view in self.views]
         standardise = (self.standardise.mean.numpy(), self.standardise.std.numpy())
-        return {**self.__dict__, "labels": self.labels.numpy(), "views": views, "standardise": standardise}
+        return {**self.__dict__, "truth": self.truth.numpy(), "views": views, "standardise": standardise}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         views = tuple(view.opened() if isinstance(view, _Mapped) else view for view in state["views"])
         mean, std = map(torch.from_numpy, state["standardise"])
-        state = {**state, "labels": torch.from_numpy(state["labels"]), "views": views}
+        state = {**state, "truth": torch.from_numpy(state["truth"]), "views": views}
         self.__dict__.update(state, standardise=Standardiser(mean, std))
 
     def batch(self, positions: Tensor, views: Tensor | None = None) -> Tensor:
@@ -109,9 +110,9 @@ class Split:
         return torch.from_numpy(self.views[0][self.rows[0][positions.numpy()]])
 
     def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Features and labels of all images in order, `size` at a time."""
+        """Features and truth of all images in order, `size` at a time."""
         for positions in torch.arange(len(self)).split(size):
-            yield self.batch(positions), self.labels[positions]
+            yield self.batch(positions), self.truth[positions]
 
     def joined(self, other: Split) -> Split:
         """This split's images followed by those of `other`, a split of the same task."""
@@ -120,18 +121,16 @@ class Split:
             np.concatenate([own, other.rows[view] if view < len(other.rows) else nowhere])
             for view, own in enumerate(self.rows)
         ]
-        labels, known = (
-            torch.cat([self.labels, other.labels]),
-            [s.groups for s in (self, other) if s.groups is not None],
-        )
+        truth = torch.cat([self.truth, other.truth])
+        known = [s.groups for s in (self, other) if s.groups is not None]
         groups = np.concatenate(known) if len(known) == 2 else None
-        return Split(f"{self.name}+{other.name}", labels, self.views, tuple(rows), self.standardise, groups)
+        return Split(f"{self.name}+{other.name}", truth, self.views, tuple(rows), self.standardise, groups)
 
     def only(self, positions: np.ndarray) -> Split:
         """The images at `positions`, in that order, with all their views."""
         rows = tuple(own[positions] for own in self.rows)
         groups = None if self.groups is None else self.groups[positions]
-        return replace(self, labels=self.labels[torch.from_numpy(positions)], rows=rows, groups=groups)
+        return replace(self, truth=self.truth[torch.from_numpy(positions)], rows=rows, groups=groups)
 
     def pooled(self) -> Tensor:
         """(n, C) float32 mean over positions of the raw maps of the unchanged images: the router's input."""
@@ -201,11 +200,11 @@ class Features:
         return self._split("test", self.views[:1])
 
     def _split(self, name: str, views: tuple[np.ndarray, ...]) -> Split:
-        rows, labels = self.task.rows(name), self.task.labels(name)
+        rows, truth = self.task.rows(name), target_of(self.task).truth(self.task, name)
         used = self.few.get(name, np.arange(len(rows)))
         places = (rows[used], *[used] * (len(views) - 1))
         groups = self.task.groups(name)[used]
-        return Split(name, torch.from_numpy(labels[used]), views, places, self.standardise, groups)
+        return Split(name, truth[torch.from_numpy(used)], views, places, self.standardise, groups)
 
 
 def split_in_words(task: Task, images_per_class: int | None) -> str:

@@ -28,7 +28,6 @@ from pathsearch.run.threads import choose_threads, keeps_threads
 from pathsearch.search.choice import Choice, choose
 from pathsearch.search.finalists import finalists
 from pathsearch.search.search import Ground, SearchState, search
-from pathsearch.targets.decision import fix_threshold
 from pathsearch.training import baselines
 from pathsearch.training.bench import Bench
 from pathsearch.training.cost import training_work
@@ -106,7 +105,8 @@ def evolve(
     expert = Expert.load(run.expert_file)  # what is tested is what is on disk
     write_table(run.training_file, best.history)
     _write_path(run, grid, choice.path, task, heritage)
-    Territory.fit(bench.training.pooled(), bench.training.labels, bench.validation.pooled()).save(run.router_file)
+    strata = torch.from_numpy(bench.target.strata(bench.training.truth))
+    Territory.fit(bench.training.pooled(), strata, bench.validation.pooled()).save(run.router_file)
     clock.lap("fix")
 
     # 6. the test images, read once, for the expert and its baselines
@@ -157,7 +157,7 @@ def _search(bench: Bench, ground: Ground, scorer: Evaluator, run: Run, kept: Kep
 
 
 def _facts(bench: Bench, grid: Grid, choice: Choice, task: Task, encoder: Encoder) -> ExpertFacts:
-    path, said = choice.path, choice.best.log_p.double().exp().numpy()
+    path = choice.path
     specifications = [[grid.specifications[n][i] for i in layer] for n, layer in enumerate(path.layers)]
     return ExpertFacts(
         task=task.name,
@@ -166,10 +166,11 @@ def _facts(bench: Bench, grid: Grid, choice: Choice, task: Task, encoder: Encode
         specifications=specifications,
         shapes=[list(shape) for shape in grid.shapes],
         encoder=encoder.identity,
-        threshold=fix_threshold(bench.last.threshold, bench.validation.labels.numpy(), said),
+        threshold=bench.target.fix(bench.last.threshold, choice.best.said, bench.validation.truth),
         split=task.split_name,
         seed=bench.seed,
-        plugins=plugins_of(one for layer in specifications for one in layer),
+        plugins=plugins_of((one for layer in specifications for one in layer), bench.target.kind),
+        target=bench.target.kind,
     )
 
 

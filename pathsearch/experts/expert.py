@@ -21,12 +21,15 @@ from pathsearch.grid.path import Path
 from pathsearch.grid.plugins import check_plugins
 from pathsearch.run.fields import check_fields
 from pathsearch.run.tensor_file import load_tensors, save_tensors
+from pathsearch.targets.classes import probabilities
 from pathsearch.targets.decision import decide
+from pathsearch.targets.target import DEFAULT, Said, make_target
 
 FORMAT = 1
 FACTS: dict[str, Any] = {  # types of the facts in a file
     **{"task": str, "classes": list, "path": str, "specifications": list, "shapes": list},
     **{"encoder": dict, "threshold": (float, int, type(None)), "split": str, "seed": int},
+    "target": str,
 }
 
 
@@ -35,33 +38,39 @@ class ExpertFacts:
     """What an expert is, apart from its weights."""
 
     task: str
-    classes: list[str]
+    classes: list[str]  # the names that its target makes answers of
     path: str
     specifications: list[list[str]]  # of the modules on the path, by layer
     shapes: list[list[int]]  # input of each layer, output of the last
     encoder: dict[str, Any]  # the encoder's identity: features of another one mean nothing here
-    threshold: float | None  # on the second class's probability; None for the most probable class
+    threshold: float | None  # what its target fixed on validation, if anything
     split: str
     seed: int
-    plugins: list[str] = field(default_factory=list)  # NAME=SHA-256 of those that its modules came from
+    plugins: list[str] = field(default_factory=list)  # NAME=SHA-256 of those that its parts came from
+    target: str = DEFAULT  # what its task asks for; a file of the default does not say so
+
+    def noted(self) -> dict[str, Any]:
+        """As a file says them."""
+        return {name: value for name, value in asdict(self).items() if (name, value) != ("target", DEFAULT)}
 
 
 class Expert(nn.Module):
-    """A frozen path for one task: raw feature maps in, class probabilities out."""
+    """A frozen path for one task: raw feature maps in, what its target makes of them out."""
 
     def __init__(self, facts: ExpertFacts, network: PathNetwork, standardise: Standardiser) -> None:
         super().__init__()
         self.facts = facts
         self.network = frozen(network)
         self.standardise = standardise
+        self.target = make_target(facts.target, facts.classes)
 
-    def forward(self, maps: Tensor) -> Tensor:  # (B, C, H, W) -> (B, K)
-        """Class logits, differentiable; see `logits`."""
+    def forward(self, maps: Tensor) -> Tensor:  # (B, C, H, W) -> (B, …)
+        """What the network puts out, differentiable; see `outputs`."""
         return self.network(self.standardise(maps))
 
     @torch.inference_mode()
-    def logits(self, maps: Tensor) -> Tensor:
-        """(B, K) logits of raw encoder maps (B, C, H, W), float16 or float32."""
+    def outputs(self, maps: Tensor) -> Tensor:
+        """(B, …), such as K logits, of raw encoder maps (B, C, H, W), float16 or float32."""
         if tuple(maps.shape[1:]) != tuple(self.facts.shapes[0]):
             raise PathsearchError(
                 f"expert {self.facts.task}: expected feature maps {tuple(self.facts.shapes[0])}, got "
@@ -70,9 +79,13 @@ class Expert(nn.Module):
             )
         return self(maps)
 
+    def said(self, maps: Tensor, truth: Tensor) -> Said:
+        """What is kept of its answers to maps of images whose truth is known."""
+        return self.target.said(self.outputs(maps).double(), truth)
+
     def probabilities(self, maps: Tensor) -> np.ndarray:
         """(B, K) float64 class probabilities."""
-        return self.logits(maps).double().softmax(1).numpy()
+        return probabilities(self.said(maps, torch.empty(0)))
 
     def classify(self, probabilities: np.ndarray) -> np.ndarray:
         """(B,) class indices, by the threshold that was fixed on validation."""
@@ -87,7 +100,7 @@ class Expert(nn.Module):
         tensors: dict[str, Tensor] = self.network.network.state_dict()
         tensors |= {"standardise.mean": self.standardise.mean, "standardise.std": self.standardise.std}
         # one metadata key: the library keeps several in no fixed order
-        note = json.dumps({"format": FORMAT, **asdict(self.facts)}, sort_keys=True)
+        note = json.dumps({"format": FORMAT, **self.facts.noted()}, sort_keys=True)
         save_tensors(file, tensors, {"pathsearch": note})
         return file_sha256(file)
 
@@ -108,7 +121,7 @@ class Expert(nn.Module):
             known = None
         if known is None:
             raise PathsearchError(f"expert {file}: expected an expert file of format {FORMAT}; it says {note!r:.60}")
-        check_fields(facts, FACTS, file)
+        check_fields({"target": DEFAULT, **facts}, FACTS, file)
         check_plugins(known.plugins, f"expert {file}")
         try:
             standardise = Standardiser(tensors.pop("standardise.mean"), tensors.pop("standardise.std"))
@@ -133,4 +146,5 @@ def _rebuild(facts: ExpertFacts) -> PathNetwork:
         [modules.build(kind, shape_in, shape_out, nothing) for kind in kinds]
         for kinds, shape_in, shape_out in zip(facts.specifications, shapes[:-1], shapes[1:], strict=True)
     ]
-    return PathNetwork(layers, modules.build("linear", shapes[-1], (len(facts.classes),), nothing))
+    head, out_shape = make_target(facts.target, facts.classes).head(shapes[-1])
+    return PathNetwork(layers, modules.build(head, shapes[-1], out_shape, nothing))

@@ -102,7 +102,7 @@ class Heritage:
             facts = ancestor.expert.facts
             now = file_sha256(ancestor.run.expert_file)
             on_grid = grid.network(Path.parse(facts.path), facts.task).cpu().eval()
-            same = torch.equal(on_grid(ancestor.expert.standardise(maps)), ancestor.expert.logits(maps))
+            same = torch.equal(on_grid(ancestor.expert.standardise(maps)), ancestor.expert.outputs(maps))
             rows.append(
                 {
                     "task": facts.task,
@@ -126,7 +126,7 @@ def settle(grid: Grid, experts: Sequence[Expert]) -> None:
     """
     for expert in experts:
         facts, path = expert.facts, Path.parse(expert.facts.path)
-        grid.add_head(facts.task, len(facts.classes))
+        grid.add_head(facts.task, *expert.target.head(grid.shapes[-1]))
         grid.adopt(expert.network.network, path, facts.task)  # type: ignore[arg-type]
         grid.freeze(path)
         grid.heads[facts.task].requires_grad_(False)

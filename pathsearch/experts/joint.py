@@ -104,7 +104,7 @@ def _report(tests: dict[str, Split], experts: dict[str, Expert], answers: Answer
     all_classes = [f"{n}: {c}" for n in names for c in experts[n].facts.classes]
     tasks = {}
     for number, n in enumerate(names):
-        labels, classes = tests[n].labels.numpy(), experts[n].facts.classes
+        labels, classes = tests[n].truth.numpy(), experts[n].facts.classes
         # an image sent elsewhere is as unanswered by this task as an unknown one
         at_home = answers.routed[n] == number
         said = np.where(at_home, answers.predictions[n] - answers.first[n], UNKNOWN)
@@ -124,7 +124,7 @@ def _report(tests: dict[str, Split], experts: dict[str, Expert], answers: Answer
                 ),
             },
         }  # fmt: skip
-    labels = np.concatenate([tests[n].labels.numpy() + answers.first[n] for n in names])
+    labels = np.concatenate([tests[n].truth.numpy() + answers.first[n] for n in names])
     said = np.concatenate([answers.predictions[n] for n in names])
     groups = _groups(tests)
     overall = evaluate(labels, answers.probabilities(len(all_classes)), all_classes, said, seed, groups)
@@ -147,7 +147,7 @@ def _mistakes(
 ) -> dict[str, Any]:
     parts = [
         most_confident(
-            task, answers.predictions[n], answers.sure[n], all_classes, tests[n].labels.numpy() + answers.first[n]
+            task, answers.predictions[n], answers.sure[n], all_classes, tests[n].truth.numpy() + answers.first[n]
         )
         for n, task in tasks.items()
     ]

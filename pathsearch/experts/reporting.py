@@ -17,17 +17,13 @@ from pathsearch.experts.reuse import of_run
 from pathsearch.experts.run_verdict import run_verdict
 from pathsearch.grid.grid import Grid, count
 from pathsearch.grid.path import Path
-from pathsearch.measures import metrics
 from pathsearch.measures.intervals import WORDS
-from pathsearch.measures.paired import paired
-from pathsearch.measures.reliability import calibration
-from pathsearch.measures.statistics import mcnemar, prior_shift
+from pathsearch.measures.statistics import mcnemar
 from pathsearch.run.settings import RunSettings
 from pathsearch.search.choice import Choice
 from pathsearch.search.search import SearchState
-from pathsearch.targets.decision import decide, fix_threshold
-from pathsearch.targets.mistakes import most_confident
-from pathsearch.training.fitness import log_probabilities
+from pathsearch.targets.target import Said, Target
+from pathsearch.training.fitness import joined, said_to
 from pathsearch.training.last_training import Trained
 
 
@@ -47,47 +43,47 @@ class Outcome:
     heritage: Heritage  # earlier experts on the grid
 
 
-class _Said(NamedTuple):
+class _Answers(NamedTuple):
     """What one network said to the validation and the test images."""
 
     name: str
     parameters: int
-    validation: np.ndarray  # (n_val, K) probabilities, before any refit
-    test: np.ndarray  # (n_test, K)
-    threshold: float | None
+    validation: Said  # before any refit
+    test: Said
+    fixed: float | None  # on validation: a threshold, where there is one
 
-    def answers(self) -> np.ndarray:
-        """(n_test,) the class that each test image got."""
-        return decide(self.test, self.threshold)
+    def assessed(self, target: Target, validation: Split, test: Split) -> dict[str, dict[str, Any]]:
+        """The rates of both splits."""
+        each = (("validation", self.validation, validation), ("test", self.test, test))
+        return {name: target.assess(said, split.truth, self.fixed, split.groups) for name, said, split in each}
 
 
 def report(outcome: Outcome) -> dict[str, Any]:
     """The run's report; reads the test images, once, for the expert and its baselines together."""
     training, validation, test = outcome.features.train(), outcome.features.validation(), outcome.features.test()
-    own = _expert_said(outcome, test)
+    target = outcome.expert.target
+    own = _expert_answers(outcome, test)
     rivals = {
-        name: [_beside(own, _rival_said(label, trained, outcome, validation, test), outcome, validation, test)
+        name: [_beside(own, _rival_answers(label, trained, outcome, validation, test), outcome, validation, test)
                for label, trained in several]
         for name, several in sorted(outcome.rivals.items())
     }  # fmt: skip
-    y_validation, y_test = validation.labels.numpy(), test.labels.numpy()
-    said = decide(own.test, own.threshold)
-    sure = own.test[np.arange(len(said)), said]
-    labels = {"train": training.labels.numpy(), "val": y_validation, "test": y_test}
-    assessed = _assess(own.test, test, own.threshold, outcome.task)
-    measure = outcome.settings.search.fitness
+    assessed = own.assessed(target, validation, test)
+    intervals = assessed["test"]["intervals"]
+    truth = {"train": training.truth, "val": validation.truth, "test": test.truth}
     result = {
         **_circumstances(outcome),
-        "measure": measure,
-        "intervals": {**assessed["intervals"], "in_words": WORDS[assessed["intervals"]["method"]]},
-        "validation": _assess(own.validation, validation, own.threshold, outcome.task),
-        "test": assessed,
-        "baselines": {name: _baseline([one.rates for one in several]) for name, several in rivals.items()},
+        "measure": target.measure(outcome.settings.search.fitness),
+        "intervals": {**intervals, "in_words": WORDS[intervals["method"]]},
+        **{split: target.placed(rates) for split, rates in assessed.items()},
+        "baselines": {name: _baseline(target, [one.rates for one in several]) for name, several in rivals.items()},
         "paired": {name: _one_or_each([one.paired for one in several]) for name, several in rivals.items()},
-        "mcnemar": {name: _one_or_each([one.mcnemar for one in several]) for name, several in rivals.items()},
-        "calibration": calibration((y_validation, own.validation), (y_test, own.test)),
-        "prior_shift": prior_shift(labels, outcome.task.classes),
-        "mistakes": most_confident(outcome.task, said, sure, outcome.task.classes, y_test),
+        **(
+            {"mcnemar": {name: _one_or_each([one.mcnemar for one in several]) for name, several in rivals.items()}}
+            if target.all_or_nothing
+            else {}
+        ),
+        **target.more(outcome.task, {"val": own.validation, "test": own.test}, truth, own.fixed),
         "finalists": _finalists(outcome),
     }
     return {**result, "verdict": run_verdict(result)}
@@ -144,21 +140,19 @@ def _finalists(outcome: Outcome) -> list[dict[str, Any]]:
     ]
 
 
-def _expert_said(outcome: Outcome, test: Split) -> _Said:
+def _expert_answers(outcome: Outcome, test: Split) -> _Answers:
     """The expert's answers, from the raw maps, as the joint evaluation asks an expert."""
     expert = outcome.expert
     parts = torch.arange(len(test)).split(512)
-    on_test = np.concatenate([expert.probabilities(test.raw(positions)) for positions in parts])
-    on_validation = _validation_probabilities(outcome.choice.best)
-    return _Said("expert", expert.n_parameters(), on_validation, on_test, expert.facts.threshold)
+    on_test = joined([expert.said(test.raw(positions), test.truth[positions]) for positions in parts])
+    return _Answers("expert", expert.n_parameters(), outcome.choice.best.said, on_test, expert.facts.threshold)
 
 
-def _rival_said(name: str, trained: Trained, outcome: Outcome, validation: Split, test: Split) -> _Said:
+def _rival_answers(name: str, trained: Trained, outcome: Outcome, validation: Split, test: Split) -> _Answers:
     """A baseline's answers, by the same threshold rule."""
-    on_validation = _validation_probabilities(trained)
-    threshold = fix_threshold(outcome.settings.training.threshold, validation.labels.numpy(), on_validation)
-    on_test = log_probabilities(trained.network, test).double().exp().numpy()
-    return _Said(name, count(trained.network), on_validation, on_test, threshold)
+    target = outcome.expert.target
+    fixed = target.fix(outcome.settings.training.threshold, trained.said, validation.truth)
+    return _Answers(name, count(trained.network), trained.said, said_to(target, trained.network, test), fixed)
 
 
 class _Beside(NamedTuple):
@@ -169,43 +163,35 @@ class _Beside(NamedTuple):
     mcnemar: dict[str, Any]  # b: only the expert is right, c: only the baseline
 
 
-def _beside(own: _Said, other: _Said, outcome: Outcome, validation: Split, test: Split) -> _Beside:
-    labels, said, others = test.labels.numpy(), own.answers(), other.answers()
-    rates = {
-        "path": other.name,
-        "parameters": other.parameters,
-        "validation": _assess(other.validation, validation, other.threshold, outcome.task),
-        "test": _assess(other.test, test, other.threshold, outcome.task),
-    }
-    measure, pair = outcome.settings.search.fitness, ((own.test, said), (other.test, others))
-    tested = {"path": other.name, **paired(measure, labels, *pair, test.groups)}
-    return _Beside(rates, tested, {"path": other.name, **mcnemar(said == labels, others == labels)})
+def _beside(own: _Answers, other: _Answers, outcome: Outcome, validation: Split, test: Split) -> _Beside:
+    target, path = outcome.expert.target, {"path": other.name}
+    rates = {**path, "parameters": other.parameters, **other.assessed(target, validation, test)}
+    measure, pair = target.measure(outcome.settings.search.fitness), ((own.test, own.fixed), (other.test, other.fixed))
+    right = [target.quality(said, test.truth, fixed) == 1 for said, fixed in pair]
+    tested = target.paired(measure, test.truth, *pair, test.groups)
+    return _Beside(rates, {**path, **tested}, {**path, **mcnemar(*right)})
 
 
 def _one_or_each(several: list[dict[str, Any]]) -> dict[str, Any]:
     return several[0] if len(several) == 1 else {"each": several}
 
 
-def _assess(probabilities: np.ndarray, split: Split, threshold: float | None, task: Task) -> dict[str, Any]:
-    answers = decide(probabilities, threshold)
-    return metrics.evaluate(split.labels.numpy(), probabilities, task.classes, answers, groups=split.groups)
-
-
-def _baseline(each: list[dict[str, Any]]) -> dict[str, Any]:
+def _baseline(target: Target, each: list[dict[str, Any]]) -> dict[str, Any]:
     """One baseline's numbers; for several networks their mean, the spread between them and each one's own."""
+
+    def placed(row: dict[str, Any]) -> dict[str, Any]:
+        return {**row, **{split: target.placed(row[split]) for split in ("validation", "test")}}
+
     if len(each) == 1:
-        return each[0]
-    rates = ("accuracy", "balanced_accuracy", "recall", "auc", "log_likelihood")
+        return placed(each[0])
     sizes = [one["parameters"] for one in each]
-    summary: dict[str, Any] = {"parameters": float(np.mean(sizes)) if sizes else None, "each": each}
+    mean = float(np.mean(sizes)) if sizes else None
+    summary: dict[str, Any] = {"parameters": mean, "each": [placed(one) for one in each]}
     for split in ("validation", "test"):
-        summary[split] = {"n": each[0][split]["n"] if each else 0}
-        for rate in rates:
+        found: dict[str, Any] = {"n": each[0][split]["n"] if each else 0}
+        for rate in target.summed:
             values = [one[split][rate] for one in each if one[split][rate] is not None]
-            summary[split][rate] = float(np.mean(values)) if values else None
-            summary[split][f"{rate}_sd"] = float(np.std(values, ddof=1)) if len(values) > 1 else None
+            found[rate] = float(np.mean(values)) if values else None
+            found[f"{rate}_sd"] = float(np.std(values, ddof=1)) if len(values) > 1 else None
+        summary[split] = target.placed(found)
     return summary
-
-
-def _validation_probabilities(trained: Trained) -> np.ndarray:
-    return trained.log_p.double().exp().numpy()

@@ -49,12 +49,10 @@ class Grid(nn.Module):
         """The paths of this grid."""
         return Space(self.settings.n_layers, self.settings.n_modules, self.settings.max_active)
 
-    def add_head(self, task: str, n_classes: int) -> None:
-        """Give `task` a fresh linear head over `n_classes` classes."""
-        shape = self.shapes[-1]
-        self.heads[task] = modules.build(
-            "linear", shape, (n_classes,), torch_stream(self.seed, "head", task, n_classes)
-        )
+    def add_head(self, task: str, specification: str, out_shape: Shape) -> None:
+        """Give `task` a fresh head that puts out `out_shape` for one image."""
+        stream = torch_stream(self.seed, "head", task, *out_shape)
+        self.heads[task] = modules.build(specification, self.shapes[-1], out_shape, stream)
 
     def module(self, layer: int, index: int) -> nn.Module:
         """The module at a place of the grid."""

@@ -34,10 +34,12 @@ from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import CodeType, ModuleType
+from typing import Any
 
 from data_prep.errors import PathsearchError
 from pathsearch.grid.modules import KINDS
 from pathsearch.grid.vocabulary import VOCABULARIES
+from pathsearch.targets.target import DEFAULT, TARGETS
 
 GROUP = "pathsearch.modules"
 _loaded: dict[str, str] = {}  # SHA-256 of every plug-in that this process has run, by its name
@@ -80,9 +82,13 @@ def check_plugins(needed: Sequence[str], owner: str) -> None:
             )
 
 
-def plugins_of(specifications: Iterable[str]) -> list[str]:
-    """The plug-ins, `NAME=SHA-256`, that modules of these specifications came from; the package's own have none."""
+def plugins_of(specifications: Iterable[str], target: str = DEFAULT) -> list[str]:
+    """The plug-ins, `NAME=SHA-256`, that modules of these specifications and a target came from.
+
+    The package's own have none.
+    """
     names = {_origins.get(one.partition("@")[0].partition("-")[0]) for one in specifications}
+    names.add(_origins.get(f"target {target}"))
     return [f"{name}={_loaded[name]}" for name in sorted(filter(None, names))]
 
 
@@ -95,18 +101,22 @@ def _load(named: str) -> str:
         )
     if name in _loaded:
         return name
-    kinds, vocabularies = dict(KINDS), dict(VOCABULARIES)
+    registries: tuple[dict[str, Any], ...] = (KINDS, VOCABULARIES, TARGETS)
+    before = [dict(registry) for registry in registries]
     try:
         run()
-        if len(KINDS) + len(VOCABULARIES) == len(kinds) + len(vocabularies):
-            raise ValueError("it registers no module kind and no vocabulary; pathsearch/grid/plugins.py has an example")
+        if list(map(len, registries)) == list(map(len, before)):
+            raise ValueError(
+                "it registers no module kind, no vocabulary and no target; pathsearch/grid/plugins.py has an example"
+            )
     except Exception as error:
-        for registry, before in ((KINDS, kinds), (VOCABULARIES, vocabularies)):
-            for added in registry.keys() - before.keys():
+        for registry, known in zip(registries, before, strict=True):
+            for added in registry.keys() - known.keys():
                 del registry[added]
         about = str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
         raise PathsearchError(f"--plugin {named}: {about}") from error
-    _origins.update(dict.fromkeys(KINDS.keys() - kinds.keys(), name))
+    _origins.update(dict.fromkeys(KINDS.keys() - before[0].keys(), name))
+    _origins.update({f"target {kind}": name for kind in TARGETS.keys() - before[2].keys()})
     _loaded[name], _named[name] = digest, named
     return name
 

@@ -41,8 +41,7 @@ def measured(name: str, labels: Ints, probabilities: Floats, answers: Ints) -> M
         return None
     right = (answers == labels).astype(np.float64)
     if name == "accuracy":
-        value = float(right.mean())
-        return Measured(value, right / n, (right - value) / (n + 2), (n + 2.0) ** -2)
+        return averaged(right)
     if name == "balanced_accuracy":
         sizes = np.bincount(labels)
         there = sizes > 0
@@ -59,6 +58,12 @@ def measured(name: str, labels: Ints, probabilities: Floats, answers: Ints) -> M
     sizes = np.bincount(labels)[labels]
     influence = found.influence * np.sqrt(sizes / np.maximum(sizes - 1, 1))
     return Measured(found.value, found.influence + found.value / n, influence, grain)
+
+
+def averaged(each: Floats) -> Measured:
+    """The mean of what n answers are worth, each from 0 to 1; accuracy where they are right or wrong."""
+    n, value = len(each), float(each.mean())
+    return Measured(value, each / n, (each - value) / (n + 2), (n + 2.0) ** -2)
 
 
 def shrunk(areas: Floats, sizes: Ints) -> Floats:

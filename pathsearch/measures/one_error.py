@@ -69,12 +69,21 @@ def errors(
         said: of each network (n, K) probabilities.
         groups: (n,) names, or None.
     """
-    numbers = clusters(groups, len(labels))
     each = [measured(name, labels, p, p.argmax(1)) for p in said]
     known = [one for one in each if one is not None]
     assert len(known) == len(each), "a search has refused a measure without classes"
-    best = max(known, key=lambda one: one.value)
-    return [error(one, numbers) for one in known], [error(one, numbers, best) for one in known]
+    return errors_between(known, clusters(groups, len(labels)))
+
+
+def errors_between(each: Sequence[Measured], numbers: Ints | None) -> tuple[list[float], list[float]]:
+    """Of measures of several networks on the same images: each one's error, and that of its difference from the best.
+
+    Args:
+        each: the measure of every network.
+        numbers: (n,) group of each image; None for independent ones.
+    """
+    best = max(each, key=lambda one: one.value)
+    return [error(one, numbers) for one in each], [error(one, numbers, best) for one in each]
 
 
 def choose_smallest(scores: Sequence[float], sizes: Sequence[int], gaps: Sequence[float]) -> int:

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from pathsearch.measures.clusters import Floats, Ints, clusters, sums
-from pathsearch.measures.measure import measured
+from pathsearch.measures.measure import Measured, measured
 from pathsearch.measures.standing import standing
 from pathsearch.measures.statistics import mcnemar
 
@@ -49,9 +49,33 @@ def paired(
     Source: Fisher 1935; by groups as in Gail et al. 1996.
     """
     numbers = clusters(groups, len(labels))
-    both = [measured(name, labels, *said) for said in (own, other)]
+    first, second = (measured(name, labels, *said) for said in (own, other))
+    exact = None
+    if name == "accuracy" and numbers is None and first is not None:
+        exact = mcnemar(own[1] == labels, other[1] == labels)["p"]
+    return compared(name, len(labels), (first, second), numbers, exact, seed)
+
+
+def compared(
+    name: str,
+    n: int,
+    both: tuple[Measured | None, Measured | None],
+    numbers: Ints | None,
+    exact: float | None = None,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """The first of two measured networks against the second, as `paired` says it.
+
+    Args:
+        name: of the measure.
+        n: images.
+        both: the measure of each network on them.
+        numbers: (n,) group of each image; None for independent ones.
+        exact: p of McNemar's exact test, where that is the one to take.
+        seed: of random signs.
+    """
     by = "image" if numbers is None else "group"
-    row: dict[str, Any] = {"measure": name, "n": len(labels)}
+    row: dict[str, Any] = {"measure": name, "n": n}
     row["groups"] = None if numbers is None else int(numbers.max()) + 1
     first, second = both
     if first is None or second is None:
@@ -66,8 +90,8 @@ def paired(
         }
     gap = first.value - second.value
     row |= {"own": first.value, "other": second.value, "difference": gap}
-    if name == "accuracy" and numbers is None:
-        row |= {"test": "McNemar's exact test", "p": mcnemar(own[1] == labels, other[1] == labels)["p"]}
+    if exact is not None:
+        row |= {"test": "McNemar's exact test", "p": exact}
     else:
         row |= {"test": f"sign flips by {by}", "p": sign_flips(sums(first.shares - second.shares, numbers), seed)}
     return {**row, "answer": standing(gap, row["p"])}

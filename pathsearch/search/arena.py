@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from pathsearch.grid.grid import PathNetwork, count
 from pathsearch.measures.fronts import front
-from pathsearch.targets.decision import fix_threshold
+from pathsearch.targets.target import Said
 from pathsearch.training.bench import Bench
 from pathsearch.training.cost import Cost, epoch_images, multiply_adds
 from pathsearch.training.last_training import Trained
@@ -58,9 +58,9 @@ def n_candidates(bench: Bench, budget: Budget) -> int:
     return math.ceil(budget.total / (bench.last.epochs * epoch(bench)))
 
 
-def threshold(bench: Bench, log_p: Tensor) -> float | None:
+def threshold(bench: Bench, said: Said) -> float | None:
     """The threshold that the settings' rule fixes on these answers to the validation images."""
-    return fix_threshold(bench.last.threshold, bench.validation.labels.numpy(), log_p.double().exp().numpy())
+    return bench.target.fix(bench.last.threshold, said, bench.validation.truth)
 
 
 def cost(bench: Bench, network: PathNetwork, epochs: int, *, refit: bool = False) -> Cost:
@@ -99,7 +99,7 @@ class Entry:
     """One method at one seed, fixed on validation images: all that the test needs."""
 
     facts: dict[str, Any]  # plain values: method, seed, parameters, path, threshold, costs by stage …
-    log_p: Tensor  # (n_val, K) log-probabilities of the validation images, before any refit
+    said: Said  # to the validation images, before any refit
     weights: dict[str, Tensor]  # of the fixed network; empty for nearest neighbours
     front: dict[int, dict[str, Tensor]] = field(default_factory=dict)  # by candidate: weights, before any refit
 
@@ -117,7 +117,7 @@ class Entry:
             "evaluations": 0,
             **by_stage(Cost(), spent, again),
         }
-        return cls(facts, best.log_p, weights_of(best.network))
+        return cls(facts, best.said, weights_of(best.network))
 
     @property
     def spent(self) -> Budget:

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from torch import Tensor
-
 from pathsearch.grid.grid import Grid
 from pathsearch.grid.path import Path
-from pathsearch.measures.one_error import choose_smallest, errors
+from pathsearch.measures.one_error import choose_smallest
+from pathsearch.targets.target import Said
 from pathsearch.training.bench import Bench
-from pathsearch.training.fitness import fitnesses
 from pathsearch.training.last_training import Trained
 
 
@@ -46,22 +44,17 @@ def choose(bench: Bench, grid: Grid, candidates: Sequence[Path], results: Sequen
         candidates: paths of the grid, at least one.
         results: what each became by its last training, without a refit.
     """
-    scores = scores_of(bench, results, candidates)
-    own, gaps = errors_of(bench, [one.log_p for one in results])
+    scores = scores_of(bench, results)
+    own, gaps = errors_of(bench, [one.said for one in results])
     chosen = choose_smallest(scores, [grid.count_parameters(path, bench.task) for path in candidates], gaps)
     return Choice(list(candidates), list(results), chosen, scores, own, gaps)
 
 
-def errors_of(bench: Bench, log_p: Sequence[Tensor]) -> tuple[list[float], list[float]]:
+def errors_of(bench: Bench, said: Sequence[Said]) -> tuple[list[float], list[float]]:
     """Standard error of each network's score on validation images, and of its difference from the best one's."""
-    said, validation = [one.double().exp().numpy() for one in log_p], bench.validation
-    return errors(bench.search.fitness, validation.labels.numpy(), said, validation.groups)
+    return bench.target.errors(bench.measure, said, bench.validation.truth, bench.validation.groups)
 
 
-def scores_of(bench: Bench, results: Sequence[Trained], paths: Sequence[Path] | None = None) -> list[float]:
-    """The measure that the search maximises, of each trained network, on validation images; `paths` name them."""
-    names, labels = paths or [Path.of([[0]])] * len(results), bench.validation.labels
-    return [
-        fitnesses(one.log_p[None], labels, bench.search.fitness, [name])[0].score
-        for one, name in zip(results, names, strict=True)
-    ]
+def scores_of(bench: Bench, results: Sequence[Trained]) -> list[float]:
+    """The measure that the search maximises, of each trained network, on validation images."""
+    return [bench.target.fitness(bench.measure, one.said, bench.validation.truth).score for one in results]

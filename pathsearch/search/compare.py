@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-import numpy as np
 import torch
 
 from data_prep.manifest import Task
@@ -15,10 +14,8 @@ from data_prep.whole_files import write_json
 from pathsearch.encoders.encoder import Encoder
 from pathsearch.encoders.features import Split, encode, split_in_words
 from pathsearch.grid.plugins import load_plugins, named_plugins
-from pathsearch.measures import metrics
 from pathsearch.measures.clusters import clusters
 from pathsearch.measures.intervals import method as by_what
-from pathsearch.measures.paired import paired
 from pathsearch.measures.statistics import correct, mcnemar, over_seeds, spread
 from pathsearch.run.engine import processes_for, run_all
 from pathsearch.run.place import Place
@@ -33,13 +30,12 @@ from pathsearch.search.comparison import SAVED, Comparison, read
 from pathsearch.search.rivals import METHODS
 from pathsearch.search.tradeoff import FRONTED, equivalence_report, fronts_report, read_front, sizes_of
 from pathsearch.search.verdict import NAMES, comparison_verdict, verdict
-from pathsearch.targets.decision import decide
+from pathsearch.targets.target import Said
 from pathsearch.training.bench import Bench
 from pathsearch.training.cost import PASSES, Meter, training_work
 
 COSTS = ("images", "path_images", "operations")
 DRAWN = ("random_paths", "ladder", "full_grid", "linear_probe")  # they train candidates alone
-RATES = ("accuracy", "balanced_accuracy", "auc", "log_likelihood")
 
 
 @keeps_threads()
@@ -181,18 +177,20 @@ def _report(
     encoder: Encoder,
     benches: Sequence[Bench],
     entries: dict[str, list[Entry]],
-    said: dict[str, list[np.ndarray]],
+    said: dict[str, list[Said]],
     fronts: dict[str, list[dict[str, Any]]],
     test: Split,
 ) -> dict[str, Any]:
     bench = benches[0]
     methods = {method: _method(benches, several, said[method], test) for method, several in entries.items()}
-    measure = bench.search.fitness
     answers = {
-        method: [(p, decide(p, one.facts["threshold"])) for one, p in zip(entries[method], said[method], strict=True)]
+        method: [(own, one.facts["threshold"]) for one, own in zip(entries[method], said[method], strict=True)]
         for method in said
     }
-    against = {method: _against(methods, answers, method, measure, test) for method in methods if method != "evolved"}
+    against = {method: _against(bench, methods, answers, method, test) for method in methods if method != "evolved"}
+    blind = {
+        name: bench.target.blind(split.truth) for name, split in (("validation", bench.validation), ("test", test))
+    }
     correct(against)
     fidelity = [one.facts["fidelity"] for one in entries["evolved"] if "fidelity" in one.facts]
     result = {
@@ -202,13 +200,13 @@ def _report(
         "split_in_words": split_in_words(task, bench.last.images_per_class),
         "encoder": {**encoder.identity, "key": encoder.key},
         "seeds": [one.facts["seed"] for one in entries["evolved"]],
-        "measure": measure,
+        "measure": bench.measure,
         "intervals": by_what(clusters(test.groups, len(test))),
         "budget": _budget(bench, entries),
         "left_out": [method for method in METHODS if method not in methods],
         "methods": methods,
         "against": against,
-        "fronts": fronts_report(fronts, methods, sizes_of(bench.grid(), task.name)),
+        "fronts": fronts_report(fronts, methods, sizes_of(bench.grid(), task.name), blind),
         "equivalence": equivalence_report(methods) if "full_grid" in methods else None,
         "rank_fidelity": {"tau": spread([one["tau"] for one in fidelity]), "each": fidelity},
     }
@@ -244,20 +242,17 @@ def _budget(bench: Bench, entries: dict[str, list[Entry]]) -> dict[str, Any]:
     }
 
 
-def _method(
-    benches: Sequence[Bench], several: Sequence[Entry], said: Sequence[np.ndarray], test: Split
-) -> dict[str, Any]:
+def _method(benches: Sequence[Bench], several: Sequence[Entry], said: Sequence[Said], test: Split) -> dict[str, Any]:
     """One method's numbers: each seed's own, mean and spread."""
+    target = benches[0].target
 
-    def assess(entry: Entry, probabilities: np.ndarray, split: Split) -> dict[str, Any]:
-        answers = decide(probabilities, entry.facts["threshold"])
-        classes, labels = benches[0].classes, split.labels.numpy()
-        return metrics.evaluate(labels, probabilities, classes, answers, groups=split.groups)
+    def assess(entry: Entry, said: Said, split: Split) -> dict[str, Any]:
+        return target.assess(said, split.truth, entry.facts["threshold"], split.groups)
 
     each = []
     for bench, entry, on_test in zip(benches, several, said, strict=True):
         facts = {key: value for key, value in entry.facts.items() if key not in ("method", "fidelity")}
-        on_validation = assess(entry, entry.log_p.double().exp().numpy(), bench.validation)
+        on_validation = assess(entry, entry.said, bench.validation)
         each.append({**facts, "validation": on_validation, "test": assess(entry, on_test, test)})
     row: dict[str, Any] = {"name": NAMES[several[0].facts["method"]]}
     row |= {key: spread([one[key] for one in each]) for key in ("parameters", "seconds")}
@@ -265,21 +260,25 @@ def _method(
         row[kind] = spread([sum(one[kind][stage] for stage in STAGES) for one in each])
     row["candidates"] = spread([len(one["candidates"]) for one in each])
     for split in ("validation", "test"):
-        row[split] = {rate: spread([one[split][rate] for one in each]) for rate in RATES}
+        row[split] = {rate: spread([one[split][rate] for one in each]) for rate in target.rates}
         row[split]["n"] = each[0][split]["n"]
     return {**row, "each": each}
 
 
 def _against(
+    bench: Bench,
     methods: dict[str, Any],
-    answers: dict[str, list[tuple[np.ndarray, np.ndarray]]],
+    answers: dict[str, list[tuple[Said, float | None]]],
     method: str,
-    measure: str,
     test: Split,
 ) -> dict[str, Any]:
-    """The evolved path against one control: accuracy over seeds, and on the same test images seed by seed."""
-    rates = [[one["test"]["accuracy"] or 0.0 for one in methods[name]["each"]] for name in ("evolved", method)]
-    labels, pairs = test.labels.numpy(), list(zip(answers["evolved"], answers[method], strict=True))
-    each = [mcnemar(own[1] == labels, other[1] == labels) for own, other in pairs]
-    by_measure = [paired(measure, labels, own, other, test.groups) for own, other in pairs]
-    return {**over_seeds(*rates), "p_holm": None, "mcnemar": each, "paired": by_measure}
+    """The evolved path against one control: first measure over seeds, and on the same test images seed by seed."""
+    target, first = bench.target, bench.target.measures[0]
+    rates = [[one["test"][first] or 0.0 for one in methods[name]["each"]] for name in ("evolved", method)]
+    pairs = list(zip(answers["evolved"], answers[method], strict=True))
+    row = {**over_seeds(*rates), "p_holm": None}
+    if target.all_or_nothing:
+        row["mcnemar"] = [
+            mcnemar(*(target.quality(said, test.truth, fixed) == 1 for said, fixed in pair)) for pair in pairs
+        ]
+    return row | {"paired": [target.paired(bench.measure, test.truth, *pair, test.groups) for pair in pairs]}

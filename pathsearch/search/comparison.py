@@ -93,7 +93,8 @@ class Comparison:
     def save(self, entry: Entry) -> None:
         """Write a finished part, whole."""
         file = self.part(entry.facts["seed"], entry.facts["method"])
-        tensors = {"log_p": entry.log_p.contiguous(), **{f"network.{k}": v for k, v in entry.weights.items()}}
+        tensors = {name: own.contiguous() for name, own in entry.said.items()}
+        tensors |= {f"network.{k}": v for k, v in entry.weights.items()}
         tensors |= {f"front.{i}.{k}": v for i, weights in entry.front.items() for k, v in weights.items()}
         save_sealed(file, file.stem, entry.facts, tensors)
 
@@ -107,12 +108,12 @@ class Comparison:
         if not file.exists():
             return None
         facts, tensors = load_sealed(file, file.stem, "remove it to make it again", "part")
-        log_p = tensors.pop("log_p")
+        said = {name: own for name, own in tensors.items() if not name.startswith(("network.", "front."))}
 
         def under(prefix: str) -> dict[str, Tensor]:
             return {name.removeprefix(prefix): own for name, own in tensors.items() if name.startswith(prefix)}
 
-        return Entry(facts, log_p, under("network."), {i: under(f"front.{i}.") for i in facts.get("front", [])})
+        return Entry(facts, said, under("network."), {i: under(f"front.{i}.") for i in facts.get("front", [])})
 
 
 def read(folder: FilePath) -> dict[str, Any]:

@@ -94,7 +94,7 @@ def with_front(bench: Bench, entry: Entry, candidates: list[Candidate], results:
     """An entry whose candidates differ in size: each one's path and threshold, and the networks of their front."""
     rows = entry.facts["candidates"]
     for row, candidate, tried in zip(rows, candidates, results, strict=True):
-        row |= {"path": str(candidate.path), "threshold": threshold(bench, tried.trained.log_p)}
+        row |= {"path": str(candidate.path), "threshold": threshold(bench, tried.trained.said)}
         row |= {"weights_seed": candidate.seed}
     kept = front([row["parameters"] for row in rows], [row["validation_accuracy"] for row in rows])
     return replace(entry, facts={**entry.facts, "front": kept}, front={i: results[i].weights or {} for i in kept})

@@ -7,11 +7,10 @@ import math
 import numpy as np
 
 from pathsearch.grid.path import Path
-from pathsearch.measures.one_error import error_of_score
 from pathsearch.search.search import Ground, SearchState
 from pathsearch.training.bench import Bench
 from pathsearch.training.fitness import Evaluator
-from pathsearch.training.folds import labels_scored
+from pathsearch.training.folds import truth_scored
 
 
 def finalists(bench: Bench, ground: Ground, evaluator: Evaluator, state: SearchState) -> list[Path]:
@@ -36,8 +35,8 @@ def finalists(bench: Bench, ground: Ground, evaluator: Evaluator, state: SearchS
         if not front or scores[path] > scores[front[-1]]:
             front.append(path)
     best = scores[front[-1]].score
-    measure = bench.search.fitness
-    bar = -math.inf if bench.search.pareto else best - 2 * error_of_score(measure, best, labels_scored(bench).numpy())
+    error = bench.target.error_of(bench.measure, best, truth_scored(bench))
+    bar = -math.inf if bench.search.pareto else best - 2 * error
     near = [path for path in front if scores[path].score >= bar]
     wanted = bench.last.finalists
     if len(near) > wanted:

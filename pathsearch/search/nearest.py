@@ -4,36 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-import torch
-from sklearn.neighbors import KNeighborsClassifier
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-from torch import Tensor
-
 from pathsearch.encoders.features import Split
-from pathsearch.grid.path import Path
 from pathsearch.measures.one_error import choose_smallest
 from pathsearch.search.choice import errors_of
+from pathsearch.targets.target import Said
 from pathsearch.training.bench import Bench
-from pathsearch.training.fitness import fitnesses
 
 NEIGHBOURS = (1, 3, 5, 9, 15, 25, 51)
 
 
-def choose(bench: Bench) -> tuple[dict[str, Any], Tensor]:
+def choose(bench: Bench) -> tuple[dict[str, Any], Said]:
     """Choose k on validation: the largest within one standard error of the best, since more neighbours are smoother.
 
     Returns:
-        Plain facts, `k` among them; and (n_val, K) log-probabilities of the validation images. `parameters` counts
-        the numbers that must be kept: the stored images' pooled features.
+        Plain facts, `k` among them; and what is said to the validation images. `parameters` counts the numbers that
+        must be kept: the stored images' pooled features.
     """
     training, validation = bench.training, bench.validation
     several = [k for k in NEIGHBOURS if k <= len(training)]
-    log_p = [torch.from_numpy(np.log(_fitted(training, validation, k))) for k in several]
-    nobody = Path.of([[0]])  # a name for errors
-    scores = [fitnesses(p[None], validation.labels, bench.search.fitness, [nobody])[0].score for p in log_p]
-    at = choose_smallest(scores, [-k for k in several], errors_of(bench, log_p)[1])
+    said = [_say(bench, training, validation, k) for k in several]
+    scores = [bench.target.fitness(bench.measure, one, validation.truth).score for one in said]
+    at = choose_smallest(scores, [-k for k in several], errors_of(bench, said)[1])
     kept = len(training) + (len(validation) if bench.last.refit else 0)
     facts = {
         "path": None,
@@ -44,19 +35,14 @@ def choose(bench: Bench) -> tuple[dict[str, Any], Tensor]:
         "images": {"search": 0, "candidates": 0, "refit": 0},  # stored, not trained on
         "evaluations": 0,
     }
-    return facts, log_p[at]
+    return facts, said[at]
 
 
-def answers(bench: Bench, split: Split, k: int) -> np.ndarray:
-    """(n, K) probabilities of a split's images; a refit stores the validation images beside the training ones."""
-    return _fitted(bench.training.joined(bench.validation) if bench.last.refit else bench.training, split, k)
+def answers(bench: Bench, split: Split, k: int) -> Said:
+    """What is said to a split's images; a refit stores the validation images beside the training ones."""
+    known = bench.training.joined(bench.validation) if bench.last.refit else bench.training
+    return _say(bench, known, split, k)
 
 
-def _fitted(known: Split, asked: Split, k: int) -> np.ndarray:
-    """Shares of the classes among the k nearest, one more image of each class counted, so that none is zero."""
-    model = make_pipeline(StandardScaler(), KNeighborsClassifier(k))
-    model.fit(known.pooled().numpy(), known.labels.numpy())
-    if not len(asked):
-        return np.zeros((0, len(model.classes_)))
-    shares = model.predict_proba(asked.pooled().numpy())
-    return np.asarray((k * shares + 1) / (k + shares.shape[1]))
+def _say(bench: Bench, known: Split, asked: Split, k: int) -> Said:
+    return bench.target.nearest(known.pooled().numpy(), known.truth, asked.pooled().numpy(), k)

@@ -15,7 +15,6 @@ from dataclasses import replace
 from itertools import cycle
 from typing import Any
 
-import numpy as np
 from torch import Tensor
 
 from pathsearch.encoders.features import Split
@@ -28,10 +27,11 @@ from pathsearch.search.arena import Budget, Entry, by_stage, most, threshold, un
 from pathsearch.search.choice import scores_of
 from pathsearch.search.finalists import finalists
 from pathsearch.search.search import Ground, SearchState, search
+from pathsearch.targets.target import Said, Target
 from pathsearch.training import baselines
 from pathsearch.training.bench import Bench
 from pathsearch.training.cost import Cost
-from pathsearch.training.fitness import Evaluator, log_probabilities
+from pathsearch.training.fitness import Evaluator, said_to
 from pathsearch.training.fresh import evaluator
 from pathsearch.training.sequential import SequentialWeights
 
@@ -53,12 +53,12 @@ def enter(bench: Bench, method: str, budget: Budget | None = None) -> Entry:
     started = time.perf_counter()
     entry = METHODS[method](bench, budget or most(bench))
     spent = time.perf_counter() - started - entry.facts.get("fidelity", {}).get("seconds", 0.0)
-    facts = {"method": method, "seed": bench.seed, "threshold": threshold(bench, entry.log_p), "seconds": spent}
+    facts = {"method": method, "seed": bench.seed, "threshold": threshold(bench, entry.said), "seconds": spent}
     return replace(entry, facts={**facts, **by_stage(), **entry.facts})
 
 
-def answers(bench: Bench, entry: Entry, split: Split) -> np.ndarray:
-    """(n, K) probabilities that a fixed entry gives to a split's images."""
+def answers(bench: Bench, entry: Entry, split: Split) -> Said:
+    """What a fixed entry says to a split's images."""
     split = bench.seen(split)
     if entry.facts["method"] == "nearest":
         return nearest.answers(bench, split, entry.facts["k"])
@@ -66,19 +66,24 @@ def answers(bench: Bench, entry: Entry, split: Split) -> np.ndarray:
         network = baselines.probe_network(bench)
     else:
         network = bench.grid().network(Path.parse(entry.facts["path"]), bench.task)
-    return _said(network, entry.weights, split)
+    return _said(bench, network, entry.weights, split)
 
 
-def front_answers(bench: Bench, entry: Entry, split: Split) -> dict[int, np.ndarray]:
+def front_answers(bench: Bench, entry: Entry, split: Split) -> dict[int, Said]:
     """The same of each candidate on its validation front, by the candidate's number, smallest first."""
     grid, split = bench.grid(), bench.seen(split)
     paths = {i: Path.parse(entry.facts["candidates"][i]["path"]) for i in entry.front}
-    return {i: _said(grid.network(paths[i], bench.task), entry.front[i], split) for i in entry.front}
+    return {i: _said(bench, grid.network(paths[i], bench.task), entry.front[i], split) for i in entry.front}
 
 
-def _said(network: PathNetwork, weights: dict[str, Tensor], split: Split) -> np.ndarray:
+def _said(bench: Bench, network: PathNetwork, weights: dict[str, Tensor], split: Split) -> Said:
     network.load_state_dict(weights)
-    return np.asarray(log_probabilities(network, split).double().exp().numpy())
+    return said_to(bench.target, network, split)
+
+
+def senseless(target: Target) -> list[str]:
+    """Methods that mean nothing for a target."""
+    return [] if target.has_neighbours else ["nearest"]
 
 
 # --- with a search --------------------------------------------------------------------------------------------------
@@ -172,7 +177,7 @@ def _fidelity(bench: Bench, sample: list[Path], scores: Sequence[Sequence[float]
     """Do the search's last scores rank paths as their own training does?"""
     started, grid = time.perf_counter(), bench.grid()
     trained = [baselines.train_path(bench.without_refit(), grid, path) for path in sample]
-    finals = scores_of(bench, trained, sample)
+    finals = scores_of(bench, trained)
     return {
         **rank_agreement(scores, finals),
         "paths": [str(path) for path in sample],

@@ -9,12 +9,10 @@ import numpy as np
 
 from pathsearch.encoders.features import Split
 from pathsearch.grid.grid import Grid, count
-from pathsearch.measures.confusions import table_of
 from pathsearch.measures.fronts import Frame
 from pathsearch.measures.statistics import correct, equivalence, over_seeds, spread
 from pathsearch.search.arena import Entry
 from pathsearch.search.rivals import front_answers
-from pathsearch.targets.decision import decide
 from pathsearch.training.bench import Bench
 
 FRONTED = ("evolved", "random_search", "pathnet", "random_paths", "ladder")  # candidates of several sizes
@@ -26,21 +24,20 @@ def read_front(bench: Bench, entry: Entry, test: Split) -> dict[str, Any]:
     """One method's front at one seed: candidates that no other beats on validation, and what they say on test."""
     rows = [entry.facts["candidates"][i] for i in entry.front]
     said = front_answers(bench, entry, test).values() if len(test) else [None] * len(rows)
-    right = test.labels.numpy()
     return {
         "seed": entry.facts["seed"],
         "paths": [row["path"] for row in rows],
         "parameters": [row["parameters"] for row in rows],
         "validation": [row["validation_accuracy"] for row in rows],
         "test": [
-            None if p is None else float((decide(p, row["threshold"]) == right).mean())
-            for p, row in zip(said, rows, strict=True)
+            None if one is None else float(bench.target.quality(one, test.truth, row["threshold"]).mean())
+            for one, row in zip(said, rows, strict=True)
         ],
     }
 
 
 def fronts_report(
-    each: dict[str, list[dict[str, Any]]], methods: dict[str, Any], sizes: tuple[int, int]
+    each: dict[str, list[dict[str, Any]]], methods: dict[str, Any], sizes: tuple[int, int], blind: dict[str, float]
 ) -> dict[str, Any]:
     """Fronts with their hypervolumes, seed by seed, and the evolved one against the others.
 
@@ -48,6 +45,7 @@ def fronts_report(
         each: by method, what `read_front` said at each seed.
         methods: the report's; the linear probe's mean accuracy on a split is that split's floor.
         sizes: parameters of the smallest path and of the full grid.
+        blind: by split, the accuracy of who always answers the largest class: another floor.
 
     Returns:
         `reference`; `points`, linear probe and full grid, if it takes part, as single networks; `methods`, each with
@@ -60,7 +58,7 @@ def fronts_report(
     splits = [split for split in SPLITS if methods["linear_probe"][split]["n"]]
     points = {name: _point(methods[name], splits) for name in ("full_grid", "linear_probe") if name in methods}
     probe = {split: points["linear_probe"][split]["mean"] for split in splits}
-    largest_class = {split: _largest_class(methods["linear_probe"]["each"][0][split]) for split in splits}
+    largest_class = {split: blind[split] for split in splits}
     volumes, above = (_hypervolumes(each, sizes, floors) for floors in (probe, largest_class))
     rows: dict[str, Any] = {}
     for method, several in each.items():
@@ -100,11 +98,6 @@ def _hypervolumes(
         }
         for method, several in each.items()
     }
-
-
-def _largest_class(assessed: dict[str, Any]) -> float:
-    counts = table_of(assessed, len(assessed["classes"]), len(assessed["columns"])).sum(1)
-    return float(counts.max() / counts.sum())
 
 
 def _point(row: dict[str, Any], splits: Sequence[str]) -> dict[str, Any]:

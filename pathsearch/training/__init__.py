@@ -13,5 +13,4 @@
   averages.
 - `sequential`: PathNet as it was published: paths trained one after another on the shared weights. The rival of the one
   pass.
-- `told`: What paths say to validation images, reduced batch by batch to what a measure needs of it.
 """

@@ -31,7 +31,8 @@ def refit_probe(bench: Bench, trained: Trained) -> Trained:
 
 def probe_network(bench: Bench) -> PathNetwork:
     """The untrained linear probe of the features."""
-    layer = modules.build("linear", (prod(bench.shape),), (len(bench.classes),), torch_stream(bench.seed, "probe"))
+    head, out_shape = bench.target.head((prod(bench.shape),))
+    layer = modules.build(head, (prod(bench.shape),), out_shape, torch_stream(bench.seed, "probe"))
     return PathNetwork([], nn.Sequential(nn.Flatten(), layer)).to(bench.device)
 
 

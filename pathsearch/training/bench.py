@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -14,6 +13,7 @@ from pathsearch.grid.modules import Shape
 from pathsearch.run.place import Place
 from pathsearch.run.settings import RunSettings, SearchSettings, TrainingSettings
 from pathsearch.run.teller import Silent, Teller
+from pathsearch.targets.target import Target, target_of
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Bench:
 
     Attributes:
         settings: of the run; task and seed among them.
-        classes: K names.
+        target: what the task asks for.
         shape: of the encoder's maps.
         training: with all its views.
         validation: what is chosen by.
@@ -32,7 +32,7 @@ class Bench:
     """
 
     settings: RunSettings
-    classes: Sequence[str]
+    target: Target
     shape: Shape
     training: Split
     validation: Split
@@ -43,7 +43,7 @@ class Bench:
     @classmethod
     def of(cls, settings: RunSettings, encoder: Encoder, features: Features, place: Place) -> Bench:
         """Of a task's encoded images."""
-        about = (features.task.classes, encoder.feature_shape, features.train(), features.validation())
+        about = (target_of(features.task), encoder.feature_shape, features.train(), features.validation())
         return cls(settings, *about, encoder.taps, place.device, place.tell)
 
     @property
@@ -66,10 +66,15 @@ class Bench:
         """The last training's settings."""
         return self.settings.training
 
+    @property
+    def measure(self) -> str:
+        """What the search maximises on validation images."""
+        return self.target.measure(self.search.fitness)
+
     def grid(self) -> Grid:
         """A grid at its initial weights, with the task's head."""
         grid = Grid(self.shape, self.settings.grid, self.seed, self.taps)
-        grid.add_head(self.task, len(self.classes))
+        grid.add_head(self.task, *self.target.head(grid.shapes[-1]))
         return grid.to(self.device)
 
     def at(self, seed: int) -> Bench:

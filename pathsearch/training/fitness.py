@@ -9,7 +9,6 @@ from statistics import fmean
 from typing import NamedTuple, Protocol, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pathsearch.encoders.features import Split
@@ -18,22 +17,21 @@ from pathsearch.grid.grid import Grid, device_of, dropout_masks, head_name
 from pathsearch.grid.path import Path
 from pathsearch.grid.population import Plan
 from pathsearch.run.streams import torch_stream
+from pathsearch.targets.target import Fitness, Loss, NonFiniteFitness, Reading, Said, Target
 from pathsearch.training.bench import Bench
 from pathsearch.training.cost import PASSES, Cost, Meter
 from pathsearch.training.optimisers import RunningAverage, adamw
-from pathsearch.training.told import Fitness, NonFiniteFitness, Told, fitnesses, fitnesses_of, paths_at_once
-
-__all__ = ["Fitness", "NonFiniteFitness", "fitnesses"]  # what is asked of them here, where training and scoring meet
 
 SCORING_BYTES = 128 << 20  # activations of a scoring pass at most: what keeps memory flat on a laptop
+KEPT_BYTES = 128 << 20  # of what paths say that is kept at most, where it must be
 PATHS_AT_ONCE = 256  # paths scored in one pass; more gain nothing
 
 
 class Progress(NamedTuple):
     """How the training of one generation went, over all its paths."""
 
-    loss: float  # mean cross-entropy, nats an image
-    accuracy: float  # in [0, 1], with dropout
+    loss: float  # mean over images
+    accuracy: float  # mean quality of the answers, in [0, 1], with dropout
 
 
 class Evaluator(Protocol):
@@ -69,7 +67,7 @@ class SharedWeights:
 
     def __init__(self, bench: Bench, grid: Grid) -> None:
         self.bench, self.grid, self.settings = bench, grid, bench.search
-        self.class_weights = loss_weights(bench)
+        self.loss = search_loss(bench)
         self.trainable = {name: p for name, p in grid.named_parameters() if p.requires_grad and _of(bench.task, name)}
         settings = bench.search
         self.optimiser = adamw(self.trainable.values(), settings.learning_rate, settings.weight_decay)
@@ -92,25 +90,25 @@ class SharedWeights:
         self.grid.train()
         sums = torch.zeros(2, dtype=torch.float64, device=device_of(self.grid))  # no step waits for the device
         images = 0
-        for x, labels in minibatches(
+        for x, truth in minibatches(
             self.bench.training, self.settings.batch_size, steps, torch_stream(self.bench.seed, "batches", generation)
         ):
             # 1. one minibatch and one set of dropout masks for every path
-            x, labels = x.to(device_of(self.grid)), labels.to(device_of(self.grid))
+            x, truth = x.to(device_of(self.grid)), truth.to(device_of(self.grid))
             masks = dropout_masks(self.grid.shapes[1:], len(x), self.settings.dropout, streams)
             masks = masks and [mask.to(x.device) for mask in masks]
             # 2. all paths forward, mean loss back
-            logits = population.forward(self.grid, self.bench.task, plan, x, masks)  # (P, B, K)
-            targets = labels.repeat(len(paths))
-            loss = F.cross_entropy(logits.flatten(0, 1), targets, weight=self.class_weights)
+            outputs = population.forward(self.grid, self.bench.task, plan, x, masks)  # (P, B, …)
+            loss = self.loss(outputs, truth).mean()
             self.optimiser.zero_grad(set_to_none=True)
             loss.backward()
             # 3. one step for all
             self.optimiser.step()
             if self.average is not None:
                 self.average.update_parameters(self.grid)
-            sums += torch.stack([loss.detach(), (logits.argmax(-1) == labels).float().mean()])
-            images += len(labels)
+            quality = self.bench.target.each_quality(outputs.detach(), truth)
+            sums += torch.stack([loss.detach(), quality.mean()])
+            images += len(truth)
         self.spent += Cost(images, images * len(paths), PASSES * images * self.meter.together(plan))
         loss_sum, correct = sums.tolist()
         if not math.isfinite(loss_sum):
@@ -127,8 +125,7 @@ class SharedWeights:
         """Validation fitness of each path, all in one pass over the data; duplicates are scored once."""
         distinct = list(dict.fromkeys(paths))
         found: dict[Path, Fitness] = {}
-        classes = len(self.bench.classes)
-        at_once = paths_at_once(PATHS_AT_ONCE, self.settings.fitness, len(self.bench.validation), classes)
+        at_once = paths_at_once(self.bench, PATHS_AT_ONCE, len(self.bench.validation))
         for start in range(0, len(distinct), at_once):
             some = distinct[start : start + at_once]
             found |= dict(zip(some, self._score(some), strict=True))
@@ -142,16 +139,12 @@ class SharedWeights:
 
     def _score_with(self, scored: Grid, plan: Plan, paths: list[Path]) -> list[Fitness]:
         scored.eval()
-        size, measure = scoring_batch(self.grid, plan, len(self.bench.classes)), self.settings.fitness
-        parts = [
-            Told.of(
-                F.log_softmax(population.forward(scored, self.bench.task, plan, x.to(device_of(self.grid))), -1).cpu(),
-                labels,
-                measure,
-            )
-            for x, labels in self.bench.validation.batches(size)
-        ]
-        return fitnesses_of(Told.joined(parts), self.bench.validation.labels, measure, paths)
+        target, device = self.bench.target, device_of(self.grid)
+        size = scoring_batch(self.grid, plan, math.prod(target.head(self.grid.shapes[-1])[1]))
+        reading = target.reading(self.bench.measure)
+        for x, truth in self.bench.validation.batches(size):
+            reading.add(population.forward(scored, self.bench.task, plan, x.to(device)), truth)
+        return fitnesses(self.bench, [reading], paths)
 
     def _scored(self) -> Grid:
         """The grid whose weights are scored: the trained one, or the average along its steps."""
@@ -206,28 +199,31 @@ def _of(task: str, parameter: str) -> bool:
     return parameter.startswith(("layers.", f"heads.{head_name(task)}."))
 
 
-def loss_weights(bench: Bench) -> Tensor | None:
-    """(K,) weights of the search's loss; None without `balance`."""
-    if not bench.search.balance:
-        return None
-    return class_weights(bench.training.labels, len(bench.classes), bench.search.balance_strength).to(bench.device)
+def search_loss(bench: Bench) -> Loss:
+    """What the trainings of a search minimise."""
+    settings = bench.search
+    return bench.target.loss(bench.training.truth, settings.balance_strength if settings.balance else None)
 
 
-def class_weights(labels: Tensor, n_classes: int, strength: float = 1.0) -> Tensor:
-    """(K,) loss weights, mean 1 over the images.
+def fitnesses(bench: Bench, readings: Sequence[Reading], paths: Sequence[Path]) -> list[Fitness]:
+    """Of what was read of paths, by the measure of the search.
 
-    Args:
-        labels: (n,) class indices, every class among them.
-        n_classes: K.
-        strength: 1 gives every class the same total weight, 0 every image; between them, a class's images weigh
-            as their number to the power -strength.
+    Raises:
+        NonFiniteFitness: a path's score is NaN or infinite; DEAP would let it beat everything.
     """
-    counts = torch.bincount(labels, minlength=n_classes).float()
-    level = len(labels) / (n_classes * counts)
-    if strength == 1:
-        return level
-    weights = level**strength
-    return weights * len(labels) / (weights * counts).sum()
+    found = bench.target.fitnesses(readings, bench.measure)
+    for path, (score, likelihood) in zip(paths, found, strict=True):
+        if not (math.isfinite(score) and math.isfinite(likelihood)):
+            raise NonFiniteFitness(
+                f"path {path}: fitness became {bench.measure}={score}, log-likelihood={likelihood}; lower the rate"
+            )
+    return found
+
+
+def paths_at_once(bench: Bench, most: int, n: int) -> int:
+    """Paths that are scored in one pass: as many as may be, unless what they say of n images must all be kept."""
+    each = bench.target.kept_bytes(bench.measure, n)
+    return most if not each else max(1, min(most, KEPT_BYTES // each))
 
 
 def minibatches(split: Split, size: int, steps: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
@@ -238,20 +234,28 @@ def minibatches(split: Split, size: int, steps: int, generator: torch.Generator)
             order = torch.cat([order, torch.randperm(len(split), generator=generator)])
         positions, order = order[:size], order[size:]
         views = torch.randint(len(split.views), positions.shape, generator=generator)
-        yield split.batch(positions, views), split.labels[positions]
+        yield split.batch(positions, views), split.truth[positions]
 
 
-def scoring_batch(grid: Grid, plan: Plan, n_classes: int = 1) -> int:
-    """Images in a chunk of a scoring pass, so that its activations, and what is said, stay within `SCORING_BYTES`."""
+def scoring_batch(grid: Grid, plan: Plan, outputs: int = 1) -> int:
+    """Images in a chunk of a scoring pass, so that its activations, and what is said, stay within `SCORING_BYTES`.
+
+    `outputs` are the numbers that a path puts out for one image.
+    """
     widest = max(math.prod(shape) for shape in grid.shapes[1:])
     maps = math.prod(grid.shapes[0]) + 64 * math.prod(grid.shapes[0][1:])  # the input, a first-layer module's insides
-    said = SCORING_BYTES // (4 * 3 * len(plan.sums) * n_classes)  # logits, their soft maximum, and one of them moved
+    said = SCORING_BYTES // (4 * 3 * len(plan.sums) * outputs)  # outputs, what is made of them, and one of them moved
     return max(16, min(1024, SCORING_BYTES // (4 * (4 * plan.widest * widest + maps)), said))
 
 
 @torch.no_grad()
-def log_probabilities(network: nn.Module, split: Split, size: int = 512) -> Tensor:
-    """(n, K) log-probabilities of one network for all images of a split, in evaluation mode, on the CPU."""
+def said_to(target: Target, network: nn.Module, split: Split, size: int = 512) -> Said:
+    """What one network says to all images of a split, in evaluation mode."""
     network.eval()
     device = device_of(network)
-    return torch.cat([F.log_softmax(network(x.to(device)), -1).cpu() for x, _ in split.batches(size)])
+    return joined([target.said(network(x.to(device)), truth.to(device)) for x, truth in split.batches(size)])
+
+
+def joined(parts: Sequence[Said]) -> Said:
+    """What was said to several batches, in their order."""
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}

@@ -34,30 +34,30 @@ def folds(bench: Bench) -> list[Bench]:
     """
     settings, number = bench.search, bench.search.folds
     both = bench.training.joined(bench.validation)
-    labels, groups = both.labels.numpy(), _groups(bench.training, bench.validation)
+    strata, groups = bench.target.strata(both.truth), _groups(bench.training, bench.validation)
     way = StratifiedKFold if groups is None else StratifiedGroupKFold
-    needed = number if groups is None or settings.fitness == "auc" else 2  # what is trained on has every class
-    for k in np.unique(labels):
-        own = np.flatnonzero(labels == k)
+    needed = number if groups is None or bench.measure == "auc" else 2  # what is trained on has every class
+    for k in np.unique(strata):
+        own = np.flatnonzero(strata == k)
         there = len(own) if groups is None else len(np.unique(groups[own]))
         if there < needed or len(own) < number:
             what = "images" if groups is None or there >= needed else "groups"
             raise _too_many(number, f"class number {k} has {len(own) if what == 'images' else there} {what}")
     cut = way(number, shuffle=True, random_state=derive(bench.seed, "folds") % 2**32)
     found: list[Bench] = []
-    for rest, part in cut.split(np.zeros(len(labels)), labels, groups):
-        scored = labels[part] if settings.fitness == "auc" else labels[rest]
-        if missing := set(labels.tolist()) - set(scored.tolist()):
+    for rest, part in cut.split(np.zeros(len(strata)), strata, groups):
+        scored = strata[part] if bench.measure == "auc" else strata[rest]
+        if missing := set(strata.tolist()) - set(scored.tolist()):
             raise _too_many(number, f"class number {min(missing)} stands in too few groups to be on both sides")
         one = bench.on(both.only(rest), both.only(part)).searched_by(replace(settings, folds=1))
         found.append(one.at(derive(bench.seed, "fold", len(found))))
     return found
 
 
-def labels_scored(bench: Bench) -> Tensor:
-    """Classes of the images that a path's fitness stands on: validation, and with folds the training images too."""
+def truth_scored(bench: Bench) -> Tensor:
+    """The truth of the images that a path's fitness stands on: validation, and with folds the training images too."""
     splits = (bench.training, bench.validation) if bench.search.folds > 1 else (bench.validation,)
-    return torch.cat([split.labels for split in splits])
+    return torch.cat([split.truth for split in splits])
 
 
 def _groups(train: Split, validation: Split) -> np.ndarray | None:

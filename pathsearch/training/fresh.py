@@ -8,7 +8,6 @@ from statistics import fmean
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from pathsearch.grid.copies import Copies
@@ -16,12 +15,20 @@ from pathsearch.grid.grid import Grid, device_of, dropout_masks
 from pathsearch.grid.path import Path
 from pathsearch.grid.recipe import CHOICES, followed
 from pathsearch.run.streams import torch_stream
+from pathsearch.targets.target import Fitness, Reading
 from pathsearch.training.bench import Bench
 from pathsearch.training.cost import PASSES, Cost, Meter
-from pathsearch.training.fitness import Evaluator, Progress, SharedWeights, loss_weights, minibatches
+from pathsearch.training.fitness import (
+    Evaluator,
+    Progress,
+    SharedWeights,
+    fitnesses,
+    minibatches,
+    paths_at_once,
+    search_loss,
+)
 from pathsearch.training.folds import folds
 from pathsearch.training.optimisers import CopiesAdamW
-from pathsearch.training.told import Fitness, Told, fitnesses_of, paths_at_once
 
 COPIES_AT_ONCE = 64  # paths with weights of their own that train in one pass
 
@@ -36,7 +43,7 @@ class FreshWeights:
 
     def __init__(self, bench: Bench, grid: Grid) -> None:
         self.bench, self.grid, self.settings = bench, grid, bench.search
-        self.class_weights = loss_weights(bench)
+        self.loss = search_loss(bench)
         self.known: dict[Path, tuple[Fitness, Progress]] = {}
         # one evaluator for each part that is left out
         self.parts = [FreshWeights(part, grid) for part in folds(bench)] if bench.search.folds > 1 else []
@@ -52,8 +59,8 @@ class FreshWeights:
         if generation < 0:
             return Progress(math.nan, math.nan)
         new = [path for path in dict.fromkeys(paths) if path not in self.known]
-        n, classes = sum(len(one.bench.validation) for one in self.parts or [self]), len(self.bench.classes)
-        at_once = paths_at_once(COPIES_AT_ONCE, self.settings.fitness, n, classes)
+        n = sum(len(one.bench.validation) for one in self.parts or [self])
+        at_once = paths_at_once(self.bench, COPIES_AT_ONCE, n)
         for start in range(0, len(new), at_once):
             some = new[start : start + at_once]
             self.known |= dict(zip(some, self._evaluate(some), strict=True))
@@ -67,19 +74,12 @@ class FreshWeights:
 
     def _evaluate(self, paths: list[Path]) -> list[tuple[Fitness, Progress]]:
         """Train each path, once or once a part, and score it."""
-        measure, several = self.settings.fitness, self.parts or [self]
-        each = [one._answers(paths) for one in several]
-        labels = torch.cat([one.bench.validation.labels for one in several])
-        found = fitnesses_of(Told.joined(told for told, _ in each), labels, measure, paths)
-        if measure == "auc" and self.parts:  # it ranks images, and answers of two networks have no common scale
-            rows = zip(several, each, strict=True)
-            aucs = [fitnesses_of(told, one.bench.validation.labels, measure, paths) for one, (told, _) in rows]
-            means = [fmean(own.score for own in of_path) for of_path in zip(*aucs, strict=True)]
-            found = [own._replace(score=mean) for own, mean in zip(found, means, strict=True)]
+        each = [one._answers(paths) for one in self.parts or [self]]
+        found = fitnesses(self.bench, [reading for reading, _ in each], paths)
         progress = [Progress(*map(fmean, zip(*rows, strict=True))) for rows in zip(*(p for _, p in each), strict=True)]
         return list(zip(found, progress, strict=True))
 
-    def _answers(self, paths: list[Path]) -> tuple[Told, list[Progress]]:
+    def _answers(self, paths: list[Path]) -> tuple[Reading, list[Progress]]:
         """Train a copy of each path, all in one pass, by its recipe or the settings.
 
         Returns what they say to the images that they are scored on, and how each training went.
@@ -87,34 +87,33 @@ class FreshWeights:
         recipes = [followed(self.settings, path.recipe) for path in paths]
         rates, decays, dropout = (torch.tensor([getattr(one, name) for one in recipes]) for name in CHOICES)
         dropout = dropout[0] if len(dropout.unique()) == 1 else dropout  # one mask serves all
-        copies = Copies(self.grid, self.bench.task, paths)
+        copies, target = Copies(self.grid, self.bench.task, paths), self.bench.target
         optimiser = CopiesAdamW(copies, rates, decays)
         size, steps = self.settings.batch_size, self.settings.steps
         streams, order = torch_stream(self.bench.seed, "masks"), torch_stream(self.bench.seed, "batches")
         device = device_of(self.grid)
-        losses, hits = torch.zeros(2, len(paths), device=device)  # no step waits for the device
+        losses, quality = torch.zeros(2, len(paths), device=device)  # no step waits for the device
         images = 0
-        for x, labels in minibatches(self.bench.training, size, steps, order):
-            x, labels = x.to(device), labels.to(device)
+        for x, truth in minibatches(self.bench.training, size, steps, order):
+            x, truth = x.to(device), truth.to(device)
             masks = dropout_masks(self.grid.shapes[1:], len(x), dropout, streams)
-            logits = copies(x, masks and [mask.to(device) for mask in masks])  # (P, B, K)
+            outputs = copies(x, masks and [mask.to(device) for mask in masks])  # (P, B, …)
             # a sum over paths: each copy gets the gradient that it would get alone
-            each = torch.stack([F.cross_entropy(own, labels, weight=self.class_weights) for own in logits])
+            each = self.loss(outputs, truth)
             optimiser.zero_grad()
             each.sum().backward()
             optimiser.step()
             losses += each.detach()
-            hits += (logits.argmax(-1) == labels).float().mean(1)
-            images += len(labels)
+            quality += target.each_quality(outputs.detach(), truth).mean(1)
+            images += len(truth)
         forward = sum(self.meter.path(path) for path in paths)
         self.spent += Cost(images, images * len(paths), PASSES * images * forward)
+        reading = target.reading(self.bench.measure)
         with torch.no_grad():
-            parts = [
-                Told.of(F.log_softmax(copies(x.to(device)), -1).cpu(), labels, self.settings.fitness)
-                for x, labels in self.bench.validation.batches(2 * size)
-            ]
-        rows = zip((losses / steps).tolist(), (hits / steps).tolist(), strict=True)
-        return Told.joined(parts), [Progress(*row) for row in rows]
+            for x, truth in self.bench.validation.batches(2 * size):
+                reading.add(copies(x.to(device)), truth)
+        rows = zip((losses / steps).tolist(), (quality / steps).tolist(), strict=True)
+        return reading, [Progress(*row) for row in rows]
 
     def state(self) -> dict[str, Tensor]:
         """The scores found so far, as one table, and the paths' gene lists."""

@@ -55,7 +55,7 @@ class Kept:
             trained = make()
             facts = {one.name: getattr(trained, one.name) for one in fields(trained)}
             weights = facts.pop("network").state_dict()
-            tensors = {"log_p": facts.pop("log_p")} | {f"network.{name}": tensor for name, tensor in weights.items()}
+            tensors = facts.pop("said") | {f"network.{name}": tensor for name, tensor in weights.items()}
             save_sealed(file, self.owner, {"what": what, **facts}, tensors)
             return trained
         facts, tensors = load_sealed(file, self.owner, f"delete that file, or {AGAIN}")
@@ -63,7 +63,8 @@ class Kept:
             raise PathsearchError(
                 f"checkpoint {file}: expected the training of {what}, got {found}; delete that file, or {AGAIN}"
             )
-        log_p, network = tensors.pop("log_p"), untrained()
+        said = {name: tensors.pop(name) for name in list(tensors) if not name.startswith("network.")}
+        network = untrained()
         network.load_state_dict({name.removeprefix("network."): tensor for name, tensor in tensors.items()})
         network.eval()
-        return Trained(network=network, log_p=log_p, **facts)
+        return Trained(network=network, said=said, **facts)
