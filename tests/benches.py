@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pathsearch.encoders.features import Split, Standardiser
 from pathsearch.run.settings import RunSettings, SearchSettings, TrainingSettings
+from pathsearch.targets.classes import ClassTarget
 from pathsearch.training.bench import Bench
 
 
@@ -24,8 +25,8 @@ def bench(
     """Of training and validation features; their shape is what the grid reads."""
     settings = RunSettings(task, "random", seed, search=search or SearchSettings(), training=last or TrainingSettings())
     training, validation = splits
-    classes = [f"class {k}" for k in range(int(max(split.labels.max() for split in splits)) + 1)]
-    return Bench(settings, classes, training.views[0].shape[1:], training, validation)
+    classes = [f"class {k}" for k in range(int(max(split.truth.max() for split in splits)) + 1)]
+    return Bench(settings, ClassTarget(classes), training.views[0].shape[1:], training, validation)
 
 
 def labelled(labels: Tensor) -> Split:

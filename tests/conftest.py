@@ -80,7 +80,7 @@ def make_grid() -> Callable[..., Grid]:
     def make(seed: int = 0, n_classes: int = 3, **options: object) -> Grid:
         chosen = {"n_layers": 2, "n_modules": 4, "max_active": 2, "width": 8} | options
         grid = Grid(SHAPE, GridSettings(**chosen), seed)  # type: ignore[arg-type]
-        grid.add_head("planted", n_classes)
+        grid.add_head("planted", "linear", (n_classes,))
         return grid
 
     return make

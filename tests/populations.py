@@ -21,7 +21,7 @@ VOCABULARIES = ["mixed", "paper"]
 def grid_of(vocabulary: str, n_layers: int = 3) -> Grid:
     """In double precision, where "the same" can mean nine digits."""
     grid = Grid(SHAPE, GridSettings(n_layers, n_modules=10, max_active=3, modules=vocabulary, width=8), seed=0)
-    grid.add_head("planted", CLASSES)
+    grid.add_head("planted", "linear", (CLASSES,))
     return grid.double()
 
 

@@ -81,7 +81,7 @@ def test_what_cuda_refuses_is_refused():
 def test_owners_left_on_the_cpu_are_found():
     """A module without parameters tells no device: what it is on must be said."""
     grid = Grid((8, 3, 3), settings("blobs", n_modules=10).grid, seed=0)
-    grid.add_head("t", 2)
+    grid.add_head("t", "linear", (2,))
     bare = [i for i in range(10) if not list(grid.module(1, i).parameters())]
     assert bare, "there is such a module"
     path = Path.of([[0], bare[:1], [0]])

@@ -14,7 +14,8 @@ from pathsearch.grid.grid import PathNetwork
 from pathsearch.grid.path import Path
 from pathsearch.run.settings import TrainingSettings
 from pathsearch.run.streams import torch_stream
-from pathsearch.training.fitness import class_weights, minibatches
+from pathsearch.targets.classes import class_weights
+from pathsearch.training.fitness import minibatches
 from pathsearch.training.last_training import Trained, train
 
 PATH = Path.parse("0+2|1")
@@ -38,7 +39,7 @@ def by_hand(network: PathNetwork, shapes: Any, data: Any, settings: TrainingSett
     optimiser = torch.optim.AdamW(network.parameters(), weight_decay=settings.weight_decay)
     steps = math.ceil(len(data) / settings.batch_size)
     average: dict[str, Tensor] = {}
-    weights = class_weights(data.labels, 3, settings.balance_strength) if settings.balance else None
+    weights = class_weights(data.truth, 3, settings.balance_strength) if settings.balance else None
     done, masks = 0, torch_stream(seed, "last masks")
     for epoch in range(1, epochs + 1):
         for x, labels in minibatches(data, settings.batch_size, steps, torch_stream(seed, "last batches", epoch)):

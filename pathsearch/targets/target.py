@@ -113,7 +113,7 @@ class Target(ABC):
         """
         if balance is not None or smoothing:
             raise PathsearchError(
-                f"target {self.kind}: expected neither balance nor label_smoothing, which are for classes; leave them out"
+                f"target {self.kind}: expected neither balance nor label_smoothing, which classes have; leave them out"
             )
         return lambda outputs, truth: self.each_loss(outputs, truth).mean(1)
 
@@ -124,7 +124,7 @@ class Target(ABC):
         return _Means(self)
 
     def fitnesses(self, readings: Sequence[Any], measure: str) -> list[Fitness]:
-        """Of P paths, each over the images of all readings; each reading is of other networks, as in cross-validation."""
+        """Of P paths over the images of all readings, each of other networks, as in cross-validation."""
         n = sum(one.n for one in readings)
         sums = torch.stack([one.sums for one in readings]).sum(0)  # (P, 2)
         return [Fitness(quality, -loss) for quality, loss in (sums / n).tolist()]

@@ -59,7 +59,7 @@ from pathsearch.search.arena import minibatches
 from pathsearch.search.search import Ground, search
 from pathsearch.training import baselines
 from pathsearch.training.bench import Bench
-from pathsearch.training.fitness import Evaluator, fitnesses, log_probabilities
+from pathsearch.training.fitness import Evaluator, said_to
 from pathsearch.training.folds import folds
 from pathsearch.training.fresh import evaluator
 from tests.benchmarks.fidelity_table import DEFAULT, compare_with_default, row, show
@@ -140,10 +140,10 @@ def truth_part(bench: Bench, unseen: Split | None, weights: int, sample: Mapping
     found: dict[str, Any] = {"scores": []} | ({"unseen": []} if unseen else {})
     for path in both(sample):
         trained = baselines.train_path(own, grid, path)
-        found["scores"] += map(list, fitnesses(trained.log_p[None], bench.validation.labels, measure, [path]))
+        found["scores"] += [list(bench.target.fitness(measure, trained.said, bench.validation.truth))]
         if unseen:
-            log_p = log_probabilities(trained.network, unseen)
-            found["unseen"] += map(list, fitnesses(log_p[None], unseen.labels, measure, [path]))
+            said = said_to(bench.target, trained.network, unseen)
+            found["unseen"] += [list(bench.target.fitness(measure, said, unseen.truth))]
     return {**found, "seconds": time.perf_counter() - started}
 
 

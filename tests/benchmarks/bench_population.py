@@ -138,7 +138,7 @@ def main() -> None:
             for size in sizes:
                 rng = random.Random(size)
                 grid = Grid(FEATURES, GridSettings(modules=vocabulary), 0).to(device())
-                grid.add_head(TASK, CLASSES)
+                grid.add_head(TASK, "linear", (CLASSES,))
                 grid.to(device())
                 paths = draw(grid, size, rng)
                 x = torch.randn(BATCH, *FEATURES, generator=torch.Generator().manual_seed(0)).to(device())

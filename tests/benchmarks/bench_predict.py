@@ -56,7 +56,7 @@ def made_up(settings: EncoderSettings) -> Predictor:
     experts, territories = {}, {}
     for seed, task in enumerate(TASKS):
         grid = Grid(encoder.feature_shape, GridSettings(), seed)
-        grid.add_head(task, 3)
+        grid.add_head(task, "linear", (3,))
         path = grid.space.random_path(random.Random(seed))
         kinds = [[grid.specifications[n][i] for i in layer] for n, layer in enumerate(path.layers)]
         shapes = [list(shape) for shape in grid.shapes]

@@ -55,7 +55,7 @@ def one_case(images: int, modules: int, layers: int, paths: int, generations: in
         validation = split("val", VALIDATION * images, Path(scratch))
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         grid = Grid(SHAPE, GridSettings(n_layers=layers, n_modules=modules), 0)
-        grid.add_head("bench", CLASSES)
+        grid.add_head("bench", "linear", (CLASSES,))
         grid.to(device())
         settings = replace(SearchSettings(), population=paths, generations=generations, warmup=0)
         evaluator = SharedWeights(bench((training, validation), settings, task="bench"), grid)

@@ -47,7 +47,7 @@ def test_splits_hold_their_own_images(task, tmp_path):
     for split in (found.train(), found.validation(), found.test()):
         rows = task.rows(split.name)
         assert len(split) == len(rows)
-        assert split.labels.tolist() == task.labels(split.name).tolist()
+        assert split.truth.tolist() == task.labels(split.name).tolist()
         assert torch.equal(split.raw(torch.arange(len(split))), torch.from_numpy(found.views[0][rows]))
     everything = torch.cat([x for x, _ in found.train().batches(7)])
     assert everything.mean(0).abs().max() < 1e-3, "standardised by the training images"
@@ -66,7 +66,7 @@ def test_joined_puts_one_split_after_the_other(task, tmp_path):
     found = encode(task, encoder(), tmp_path, 2)
     train, val = found.train(), found.validation()
     both = train.joined(val)
-    assert both.labels.tolist() == train.labels.tolist() + val.labels.tolist()
+    assert both.truth.tolist() == train.truth.tolist() + val.truth.tolist()
     n = len(train)
     assert torch.equal(both.raw(torch.arange(n, len(both))), val.raw(torch.arange(len(val))))
     views = torch.tensor([1, 1])
@@ -88,10 +88,10 @@ def test_few_images_are_exactly_as_many_of_each_class(task, tmp_path):
     whole = encode(task, encoder(), tmp_path, 2)
     found = whole.limited(3, seed=0)
     train = found.train()
-    assert np.bincount(train.labels).tolist() == [3, 3]
-    assert np.bincount(found.validation().labels).tolist() == [3, 3]
+    assert np.bincount(train.truth).tolist() == [3, 3]
+    assert np.bincount(found.validation().truth).tolist() == [3, 3]
     assert set(train.rows[0]) < set(task.rows("train"))
-    assert train.labels.tolist() == [whole.task.labels("train")[i] for i in train.rows[1]]
+    assert train.truth.tolist() == [whole.task.labels("train")[i] for i in train.rows[1]]
     assert (task.rows("train")[train.rows[1]] == train.rows[0]).all(), "their further views are their own"
     drawn = train.standardise(train.raw(torch.arange(6)))
     assert drawn.mean(0).abs().max() < 1e-3, "standardised by the drawn images alone"
@@ -101,7 +101,7 @@ def test_few_images_leave_the_test_images_alone(task, tmp_path):
     whole = encode(task, encoder(), tmp_path)
     one, other = whole.limited(3, seed=0).test(), whole.test()
     assert one.rows[0].tolist() == other.rows[0].tolist() == task.rows("test").tolist()
-    assert torch.equal(one.labels, other.labels)
+    assert torch.equal(one.truth, other.truth)
 
 
 def test_the_seed_draws_the_few_images(task, tmp_path):

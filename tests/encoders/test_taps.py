@@ -131,7 +131,7 @@ def test_a_module_sees_its_tap_and_nothing_else(kind):
 @pytest.mark.parametrize("vocabulary", ["mixed", "paper"])
 def test_the_pass_of_a_population_is_the_loop_over_its_paths(vocabulary):
     grid = Grid((8, 2, 2), GridSettings(n_layers=2, n_modules=9, modules=vocabulary, width=8), 0, (4, 3, 1))
-    grid.add_head("t", 2)
+    grid.add_head("t", "linear", (2,))
     x = torch.randn(5, 8, 2, 2, generator=torch.Generator().manual_seed(0))
     paths = [Path.of(layers) for layers in ([[0, 1, 2], [0]], [[1, 4], [2, 3]], [[3, 6], [0]], [[5], [8]])]
     together = forward(grid, "t", plan(paths), x)
@@ -187,7 +187,7 @@ def test_the_whole_model_is_in_one_onnx_file(tmp_path):
 def test_a_heat_map_shows_the_map_that_the_path_reads(tap):
     """A path on one tap has the Grad-CAM of that tap's map, on its own finer places."""
     grid = Grid(tapped().feature_shape, GridSettings(n_layers=1, n_modules=3, width=8), 0, TAPS)
-    grid.add_head("blobs", 2)
+    grid.add_head("blobs", "linear", (2,))
     own = Model.of([finished()], CPU)
     network = grid.network(Path.of([[tap]]), "blobs").eval()
 

@@ -27,7 +27,7 @@ SHAPE = (6, 2, 2)
 def make(threshold: float | None = None, path: str = "0+2|1|0+3", n_classes: int = 2) -> Expert:
     """An expert of random weights on a small grid."""
     grid = Grid(SHAPE, GridSettings(n_modules=4, width=8), seed=5)
-    grid.add_head("t", n_classes)
+    grid.add_head("t", "linear", (n_classes,))
     chosen = ModulePath.parse(path)
     facts = ExpertFacts(
         task="t",
@@ -57,7 +57,7 @@ def test_save_and_load_give_the_same_logits_and_bytes(tmp_path, path):
     sha = expert.save(tmp_path / "a.safetensors")
     loaded = Expert.load(tmp_path / "a.safetensors")
     assert loaded.facts == expert.facts
-    assert torch.equal(loaded.logits(maps()), expert.logits(maps()))
+    assert torch.equal(loaded.outputs(maps()), expert.outputs(maps()))
     assert loaded.save(tmp_path / "b.safetensors") == sha == file_sha256(tmp_path / "b.safetensors")
     assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
     assert loaded.n_parameters() == expert.n_parameters()
@@ -104,14 +104,14 @@ def awake(network: nn.Module) -> bool:
 
 def test_nothing_wakes_an_expert():
     expert = make()
-    first = expert.logits(maps())
+    first = expert.outputs(maps())
     assert not awake(expert)
-    assert torch.equal(expert.logits(maps()), first)
+    assert torch.equal(expert.outputs(maps()), first)
 
 
 def test_awake_sees_a_network_that_is():
     grid = Grid(SHAPE, GridSettings(n_modules=4, width=8), seed=5)
-    grid.add_head("t", 2)
+    grid.add_head("t", "linear", (2,))
     assert awake(grid.network(ModulePath.parse("0|1|2"), "t"))
 
 
@@ -145,7 +145,7 @@ def test_features_of_another_shape_are_refused():
     with refused(
         r"expert t: expected feature maps \(6, 2, 2\), got \(6, 3, 3\); encode with vgg16 at 64 px",
     ):
-        make().logits(torch.zeros(2, 6, 3, 3))
+        make().outputs(torch.zeros(2, 6, 3, 3))
 
 
 # --- damaged and foreign files -------------------------------------------------------------------------------------
@@ -168,7 +168,7 @@ def file(tmp_path) -> Path:
 
 def test_rewrite_alone_does_no_harm(file):
     rewrite(file, lambda note, tensors: None)
-    assert torch.equal(Expert.load(file).logits(maps()), make().logits(maps()))
+    assert torch.equal(Expert.load(file).outputs(maps()), make().outputs(maps()))
 
 
 def test_a_missing_file_asks_whether_the_run_has_finished(tmp_path):

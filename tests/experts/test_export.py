@@ -85,7 +85,7 @@ def made_up(threshold: float | None, distance: float, precision: str = "float32"
     assert encoder.maps(noise(1, 96))[0].shape[-1] == 5
     maps = encoder(noise(24, 96))
     grid = Grid(encoder.feature_shape, finished("blobs").settings().grid, 0)
-    grid.add_head("t", 2)
+    grid.add_head("t", "linear", (2,))
     path = grid.space.full_path() if hasattr(grid.space, "full_path") else None
     assert path is not None
     layers = [[grid.specifications[n][i] for i in layer] for n, layer in enumerate(path.layers)]

@@ -45,7 +45,7 @@ def features(name: str) -> Features:
 def old_logits(run: Run) -> torch.Tensor:
     """What the first task's expert says to images of both tasks."""
     maps = torch.cat([torch.from_numpy(np.array(features(name).views[0])) for name in (OLD, NEW)])
-    return Expert.load(run.expert_file).logits(maps)
+    return Expert.load(run.expert_file).outputs(maps)
 
 
 def modules_of(expert: Expert) -> dict[tuple[int, int], dict[str, torch.Tensor]]:
@@ -113,7 +113,7 @@ def settled() -> tuple[Heritage, Grid, Path]:
     heritage = Heritage.of(runs_dir(), finished(OLD).name)
     grid = Grid(encoder().feature_shape, settings(NEW).grid, seed=7)  # another seed than the old run's
     heritage.settle(grid)
-    grid.add_head(NEW, 2)
+    grid.add_head(NEW, "linear", (2,))
     return heritage, grid, Path.parse(heritage.ancestors[0].expert.facts.path)
 
 
@@ -158,7 +158,7 @@ def test_settling_restores_the_expert_whatever_the_grids_seed(settled):
     expert = heritage.ancestors[0].expert
     maps = features(NEW).validation().raw(torch.arange(20))
     network = grid.network(path, OLD)
-    assert torch.equal(network(expert.standardise(maps)), expert.logits(maps))
+    assert torch.equal(network(expert.standardise(maps)), expert.outputs(maps))
     assert not any(parameter.requires_grad for parameter in network.parameters())
 
 

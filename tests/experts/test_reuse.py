@@ -103,7 +103,9 @@ def chain() -> tuple[list[Run], list[list[tuple[bytes, bytes]]]]:
         prepare(data_dir(), drawn, n=n, name=name)
         chosen = settings(name, grown_from=runs[-1].name if runs else None)
         runs.append(evolve(scratch() / "chain" / name, chosen)[0])
-        history.append([(bytes_of(run), Expert.load(run.expert_file).logits(maps()).numpy().tobytes()) for run in runs])
+        history.append(
+            [(bytes_of(run), Expert.load(run.expert_file).outputs(maps()).numpy().tobytes()) for run in runs]
+        )
     return runs, history
 
 

@@ -20,7 +20,7 @@ SHAPE, BATCH, CLASSES = (8, 3, 3), 5, 3
 
 def grid_of(vocabulary: str) -> Grid:
     grid = Grid(SHAPE, GridSettings(modules=vocabulary, width=8), seed=0)
-    grid.add_head("planted", CLASSES)
+    grid.add_head("planted", "linear", (CLASSES,))
     return grid.double()
 
 

@@ -63,10 +63,10 @@ def test_equal_kinds_at_different_places_start_differently(make_grid):
 
 def test_a_head_depends_on_seed_task_and_classes_only(make_grid):
     one, other = make_grid(), make_grid()
-    one.add_head("ecg", 3)
-    one.add_head("pneumonia", 2)
-    other.add_head("pneumonia", 2)
-    other.add_head("ecg", 3)
+    one.add_head("ecg", "linear", (3,))
+    one.add_head("pneumonia", "linear", (2,))
+    other.add_head("pneumonia", "linear", (2,))
+    other.add_head("ecg", "linear", (3,))
     for task in ("ecg", "pneumonia"):
         assert equal(one.heads[task].state_dict(), other.heads[task].state_dict())
     assert not torch.equal(one.heads["ecg"][1].weight, one.heads["planted"][1].weight)  # type: ignore[index]
@@ -170,7 +170,7 @@ def test_paper_grid_flattens_its_map(make_grid):
 
 def test_grid_on_larger_maps_takes_any_shape():
     grid = Grid((5, 3, 4), GridSettings(n_modules=10, width=6), 0)
-    grid.add_head("t", 2)
+    grid.add_head("t", "linear", (2,))
     assert grid.network(grid.space.full_path(), "t")(torch.zeros(2, 5, 3, 4)).shape == (2, 2)
 
 

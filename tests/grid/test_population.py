@@ -108,7 +108,7 @@ def test_the_pass_equals_the_loop(case, rate):
 
 def test_in_the_single_precision_of_the_search():
     grid = Grid(SHAPE, GridSettings(n_modules=10, width=8), seed=0)
-    grid.add_head("planted", CLASSES)
+    grid.add_head("planted", "linear", (CLASSES,))
     rng = random.Random(3)
     paths = [grid.space.random_path(rng) for _ in range(12)]
     x = features().float()
@@ -127,7 +127,7 @@ def test_modules_off_every_path_get_no_gradient():
 
 def test_gradients_flow_through_frozen_modules():
     grid = Grid(SHAPE, GridSettings(n_modules=10, width=8), seed=0).double()
-    grid.add_head("planted", CLASSES)
+    grid.add_head("planted", "linear", (CLASSES,))
     grid.double().freeze(Path.parse("0|1|2"))
     paths = [Path.parse("0+1|1|2"), Path.parse("1|1|2+3")]
     found = assert_pass_equals_loop(grid, paths)
@@ -137,8 +137,8 @@ def test_gradients_flow_through_frozen_modules():
 
 def test_only_the_named_head_is_used():
     grid = Grid(SHAPE, GridSettings(n_modules=10, width=8), seed=0).double()
-    grid.add_head("planted", CLASSES)
-    grid.add_head("other", 2)
+    grid.add_head("planted", "linear", (CLASSES,))
+    grid.add_head("other", "linear", (2,))
     grid.double()
     found = gradients(grid, loss_of(forward(grid, "planted", plan([Path.parse("0|1|2")]), features())))
     assert all(gradient is None for name, gradient in found.items() if name.startswith(f"heads.{head_name('other')}."))

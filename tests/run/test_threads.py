@@ -55,7 +55,7 @@ def test_threads_come_back_after_a_fault():
 
 def test_work_by_hand(make_grid):
     grid = Grid((8, 2, 2), GridSettings(n_layers=1, n_modules=1, max_active=1, width=5), 0)  # pool-4
-    grid.add_head("x", 3)
+    grid.add_head("x", "linear", (3,))
     forward = 8 * 4 + 4 * 5 + 5 * 3
     network = grid.network(grid.space.full_path(), "x")
     assert answering_work(network, (8, 2, 2), 10) == 10 * forward
@@ -64,7 +64,7 @@ def test_work_by_hand(make_grid):
 
 def test_a_convolution_counts_every_position():
     grid = Grid((8, 6, 6), GridSettings(n_layers=1, n_modules=1, max_active=1, width=5, modules="paper"), 0)
-    grid.add_head("x", 3)
+    grid.add_head("x", "linear", (3,))
     network = grid.network(grid.space.full_path(), "x")
     assert answering_work(network, (8, 6, 6), 1) == 36 * 9 * 8 * 16 + 36 * 16 * 5 + 5 * 3
 
@@ -72,7 +72,7 @@ def test_a_convolution_counts_every_position():
 def test_a_grid_on_large_maps_is_large_and_the_usual_grid_is_not():
     for shape, modules, large in [((512, 4, 4), "mixed", False), ((512, 28, 28), "mixed", True)]:
         grid = Grid(shape, GridSettings(modules=modules), 0)
-        grid.add_head("x", 3)
+        grid.add_head("x", "linear", (3,))
         assert (training_work(grid, "x", 128) >= LARGE) == large
 
 

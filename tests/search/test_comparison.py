@@ -80,7 +80,7 @@ def test_a_later_first_seed_gives_the_parts_of_that_seed(compared, tmp_path):
         one, same = comparison.load(1, method), later.load(1, method)
         assert one is not None
         assert same is not None
-        assert torch.equal(one.log_p, same.log_p), method
+        assert torch.equal(one.said["log_p"], same.said["log_p"]), method
         assert one.facts["path"] == same.facts["path"] if "path" in one.facts else "path" not in same.facts
 
 

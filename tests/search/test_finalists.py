@@ -15,6 +15,7 @@ from pathsearch.grid.path import Path, Space
 from pathsearch.run.settings import RunSettings
 from pathsearch.search.finalists import finalists
 from pathsearch.search.search import Ground, SearchState
+from pathsearch.targets.classes import ClassTarget
 from pathsearch.training.bench import Bench
 from pathsearch.training.fitness import Fitness
 
@@ -37,7 +38,7 @@ def settings_of(weights: str = "fresh", wanted: int = 6, pareto: bool = False) -
 
 
 def bench(of: RunSettings, labels: Tensor = LABELS) -> Bench:
-    return Bench(of, ["a", "b"], (1, 1, 1), labelled(labels), labelled(labels))
+    return Bench(of, ClassTarget(["a", "b"]), (1, 1, 1), labelled(labels), labelled(labels))
 
 
 def chosen(planted, scores: dict[str, Any], hall: list[str] | None = None, **options: Any) -> list[str]:

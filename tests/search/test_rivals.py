@@ -36,7 +36,7 @@ from pathsearch.training.bench import Bench
 
 def test_rungs_rise_in_size():
     grid = Grid((8, 2, 2), GridSettings(n_modules=6, width=8), seed=0)
-    grid.add_head("t", 2)
+    grid.add_head("t", "linear", (2,))
     several = grid.rungs(3)
     sizes = [grid.count_parameters(path, "t") for path in several]
     assert sizes == sorted(set(sizes))
@@ -95,7 +95,7 @@ def test_a_loaded_part_answers_validation_as_it_was_trained(compared, method):
     here = world_bench(of)
     entry = rivals.enter(here.at(1), method)
     found = rivals.answers(here.at(1), entry, here.validation)
-    np.testing.assert_allclose(found, entry.log_p.double().exp().numpy(), atol=1e-6)
+    np.testing.assert_allclose(found, entry.said["log_p"].double().exp().numpy(), atol=1e-6)
 
 
 def line(values: list[float], labels: list[int], name: str = "train") -> Split:
@@ -170,7 +170,7 @@ def test_beaten_networks_are_let_go_and_come_again_if_they_are_chosen(monkeypatc
     entry = rivals.enter(here, method, budget)
     assert entry.facts["chosen"] == at
     said = rivals.answers(here, entry, here.validation)
-    same = np.allclose(said, entry.log_p.double().exp().numpy(), atol=1e-6)
+    same = np.allclose(said, entry.said["log_p"].double().exp().numpy(), atol=1e-6)
     assert same or refit, "without a refit the fixed network is the one that was chosen"
 
 
@@ -234,7 +234,7 @@ def test_restarts_follow_their_recipes(method, monkeypatch):
         alone = train_path(bench(both, last=last, seed=seed, task="blobs"), grid, grid.space.full_path())
     else:
         alone = linear_probe(bench(both, last=last, seed=seed))
-    assert torch.equal(alone.log_p, entry.log_p)
+    assert torch.equal(alone.said["log_p"], entry.said["log_p"])
     weights = alone.network.state_dict()
     assert all(torch.equal(weights[name], tensor) for name, tensor in entry.weights.items())
 

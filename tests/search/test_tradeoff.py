@@ -41,7 +41,7 @@ def test_the_networks_of_a_front_answer_as_they_were_trained(compared):
         entry = compared[0].load(0, method)
         said = rivals.front_answers(here, entry, here.validation)
         for i, probabilities in said.items():
-            right = (probabilities.argmax(1) == here.validation.labels.numpy()).mean()
+            right = (probabilities.argmax(1) == here.validation.truth.numpy()).mean()
             assert right == pytest.approx(entry.facts["candidates"][i]["validation_accuracy"])
 
 

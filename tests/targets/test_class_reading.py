@@ -7,19 +7,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from benches import bench
+from benches import bench, labelled
 from evaluators import PATHS, SETTINGS, fresh, shared
 from torch import Tensor
 
 from pathsearch.encoders.features import Split, Standardiser
 from pathsearch.grid.grid import Grid
-from pathsearch.grid.path import Path
 from pathsearch.grid.population import Plan
-from pathsearch.training import fitness as shared_module
-from pathsearch.training import told as module
-from pathsearch.training.fitness import SharedWeights, scoring_batch
+from pathsearch.run.settings import SearchSettings
+from pathsearch.targets.class_reading import ClassReading, class_fitnesses
+from pathsearch.targets.target import Fitness
+from pathsearch.training import fitness as module
+from pathsearch.training.fitness import SharedWeights, paths_at_once, scoring_batch
 from pathsearch.training.fresh import FreshWeights
-from pathsearch.training.told import Fitness, Told, fitnesses, fitnesses_of, paths_at_once
 
 MEASURES = ("accuracy", "balanced_accuracy", "auc")
 WAYS = {"shared": shared, "fresh": fresh}
@@ -40,23 +40,46 @@ def answers(p: int, n: int, k: int) -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize("size", [1, 7, 60])
 def test_parts_give_what_the_whole_gives(measure, size):
     log_p, labels = answers(4, 60, 5)
-    paths = [Path.of([[i]]) for i in range(4)]
-    parts = [Told.of(log_p[:, i : i + size], labels[i : i + size], measure) for i in range(0, 60, size)]
-    assert fitnesses_of(Told.joined(parts), labels, measure, paths) == fitnesses(log_p, labels, measure, paths)
+    whole, parts = ClassReading(measure), ClassReading(measure)
+    whole.add_log_p(log_p, labels)
+    for i in range(0, 60, size):
+        parts.add(log_p[:, i : i + size], labels[i : i + size])
+    for one, other in zip(class_fitnesses([parts], measure), class_fitnesses([whole], measure), strict=True):
+        assert one == pytest.approx(other, abs=1e-6)
+
+
+def test_several_networks_share_their_images_but_for_an_auc():
+    log_p, labels = answers(2, 60, 3)
+    for measure in MEASURES:
+        readings = [ClassReading(measure) for _ in range(2)]
+        for one, part in zip(readings, (slice(0, 24), slice(24, 60)), strict=True):
+            one.add_log_p(log_p[:, part], labels[part])
+        both, (first, second) = (
+            class_fitnesses(readings, measure),
+            (class_fitnesses([one], measure) for one in readings),
+        )
+        for whole, one, other in zip(both, first, second, strict=True):
+            share = 0.5 if measure == "auc" else 24 / 60
+            assert whole.score == pytest.approx(share * one.score + (1 - share) * other.score)
 
 
 def test_what_is_kept_does_not_grow_with_the_classes():
     log_p, labels = answers(3, 20, 50)
-    for measure in ("accuracy", "balanced_accuracy"):
-        assert Told.of(log_p, labels, measure).log_p is None
-    assert Told.of(log_p, labels, "auc").log_p is log_p
+    for measure in MEASURES:
+        reading = ClassReading(measure)
+        reading.add_log_p(log_p, labels)
+        assert [one is log_p for one in reading.log_p] == ([True] if measure == "auc" else [])
 
 
 def test_auc_takes_fewer_paths_at_once():
-    assert paths_at_once(256, "accuracy", 4000, 1000) == 256
-    assert paths_at_once(256, "auc", 4000, 1000) == 8  # 2^27 / (4 · 4,000,000) = 8.4
-    assert paths_at_once(256, "auc", 4000, 3) == 256
-    assert paths_at_once(256, "auc", 10**7, 1000) == 1, "one at least"
+    def at_once(measure: str, n: int, n_classes: int) -> int:
+        images = labelled(torch.arange(n_classes))
+        return paths_at_once(bench((images, images), SearchSettings(fitness=measure)), 256, n)
+
+    assert at_once("accuracy", 4000, 1000) == 256
+    assert at_once("auc", 4000, 1000) == 8  # 2^27 / (4 · 4,000,000) = 8.4
+    assert at_once("auc", 4000, 3) == 256
+    assert at_once("auc", 10**7, 1000) == 1, "one at least"
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -82,21 +105,20 @@ def many_classes(n_classes: int) -> tuple[Split, Split]:
 def test_no_tensor_of_all_paths_images_and_classes_is_made(make_grid, way, monkeypatch):
     """A thousand classes: log-probabilities are handed over a part of the images at a time, and are not kept."""
     sizes: list[int] = []
-    original = Told.of.__func__  # type: ignore[attr-defined]
+    original = ClassReading.add
 
-    def spy(cls: type[Told], log_p: Tensor, labels: Tensor, measure: str) -> Told:
-        sizes.append(log_p.numel())
-        found: Told = original(cls, log_p, labels, measure)
-        assert found.log_p is None
-        return found
+    def spy(self: ClassReading, outputs: Tensor, truth: Tensor) -> None:
+        sizes.append(outputs.numel())
+        original(self, outputs, truth)
+        assert self.log_p == []
 
-    monkeypatch.setattr(Told, "of", classmethod(spy))
+    monkeypatch.setattr(ClassReading, "add", spy)
     grid = Grid((8, 2, 2), make_grid().settings, 0)
-    grid.add_head("planted", 1000)
+    grid.add_head("planted", "linear", (1000,))
     weights = "shared" if way is SharedWeights else "fresh"
     few = replace(SETTINGS, weights=weights, steps=1, balance=False)
     evaluator = way(bench(many_classes(1000), few), grid)
-    monkeypatch.setattr(shared_module, "SCORING_BYTES", 2 << 20)
+    monkeypatch.setattr(module, "SCORING_BYTES", 2 << 20)
     assert all(isinstance(one, Fitness) for one in evaluator.score(PATHS))
     assert sum(sizes) == len(PATHS) * 1000 * 1000
     assert max(sizes) <= len(PATHS) * 1000 * 128

@@ -9,10 +9,11 @@ from benches import bench
 from trained import PATH, SETTINGS, by_hand, equal, go
 
 from pathsearch.run.streams import derive
+from pathsearch.targets.classes import ClassTarget
 from pathsearch.training import last_training as module
 from pathsearch.training.baselines import linear_probe, random_paths, train_path
-from pathsearch.training.fitness import log_probabilities
-from pathsearch.training.last_training import accuracy_of, refit
+from pathsearch.training.fitness import said_to
+from pathsearch.training.last_training import refit
 
 # --- refit --------------------------------------------------------------------------------------------------
 
@@ -40,10 +41,10 @@ def test_refit_keeps_what_validation_said_before(make_grid, splits):
     alone = train_path(bench(splits, last=SETTINGS, seed=3), grid, PATH)
     both = train_path(bench(splits, last=replace(SETTINGS, refit=True), seed=3), grid, PATH)
     assert (both.history, both.best_epoch, both.accuracy) == (alone.history, alone.best_epoch, alone.accuracy)
-    assert torch.equal(both.log_p, alone.log_p)
+    assert torch.equal(both.said["log_p"], alone.said["log_p"])
     assert not equal(both.network, alone.network)
     # Having seen the validation images, it cannot be asked about them: its answers there differ from the kept ones.
-    assert not torch.equal(log_probabilities(both.network, splits[1]), both.log_p)
+    assert not torch.equal(said_to(ClassTarget("abc"), both.network, splits[1])["log_p"], both.said["log_p"])
 
 
 # --- baselines ----------------------------------------------------------------------------------------------
@@ -59,7 +60,8 @@ def test_the_probe_is_one_linear_layer_on_all_features(make_grid, splits):
 def test_the_probe_is_refitted_from_its_start(make_grid, splits):
     again = linear_probe(bench(splits, last=replace(SETTINGS, refit=True)))
     assert not equal(again.network, linear_probe(bench(splits, last=SETTINGS)).network)
-    assert accuracy_of(log_probabilities(again.network, splits[1]), splits[1]) > 0.9
+    said = said_to(ClassTarget("abc"), again.network, splits[1])["log_p"]
+    assert (said.argmax(1) == splits[1].truth).float().mean() > 0.9
 
 
 def test_a_path_trains_from_the_present_weights_of_the_grid(make_grid, splits):

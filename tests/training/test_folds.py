@@ -23,9 +23,9 @@ from pathsearch.search import rivals
 from pathsearch.search.arena import minibatches, most
 from pathsearch.training import fresh as module
 from pathsearch.training.bench import Bench
-from pathsearch.training.folds import folds, labels_scored
+from pathsearch.training.fitness import fitnesses
+from pathsearch.training.folds import folds, truth_scored
 from pathsearch.training.fresh import FreshWeights
-from pathsearch.training.told import fitnesses_of
 
 FRESH = replace(SETTINGS, weights="fresh")
 THREE = replace(FRESH, folds=3)
@@ -74,7 +74,7 @@ def test_every_image_is_left_out_once_and_classes_keep_their_shares(make_splits,
     pairs = parted(splits, replace(FRESH, folds=number), seed)
     assert len(pairs) == number
     assert_each_left_out_once(pairs, splits)
-    sizes = np.array([np.bincount(part.labels, minlength=3) for _, part in pairs])
+    sizes = np.array([np.bincount(part.truth, minlength=3) for _, part in pairs])
     assert np.ptp(sizes, axis=0).max() <= 1, "110 images of each class, dealt out"
 
 
@@ -136,7 +136,7 @@ def test_too_many_parts_are_refused(make_splits):
     with refused("4 are too many: class number 0 has 2 groups"):
         parted(two, replace(FRESH, folds=4, fitness="auc"), 0)
     assert len(parted(two, replace(FRESH, folds=2), 0)) == 2
-    one = two[1].only(np.flatnonzero(two[1].labels != 0))
+    one = two[1].only(np.flatnonzero(two[1].truth != 0))
     with refused("2 are too many: class number 0 has 1 groups"):
         parted((two[0], one), replace(FRESH, folds=2), 0)
 
@@ -176,21 +176,22 @@ def test_a_score_is_that_of_trainings_made_by_hand(make_grid, splits, measure):
 def test_balanced_accuracy_is_over_all_images_together(make_grid, splits, monkeypatch):
     """Not the mean of the parts' own: a class may be rare in one of them."""
     seen = []
-    monkeypatch.setattr(module, "fitnesses_of", lambda *given: seen.append(given) or fitnesses_of(*given))
+    monkeypatch.setattr(module, "fitnesses", lambda *given: seen.append(given) or fitnesses(*given))
     fresh(make_grid, splits, replace(THREE, fitness="balanced_accuracy")).score(PATHS)
-    [(told, labels, measure, _)] = seen
-    assert told.right.shape == told.likelihood.shape == (len(PATHS), 330)
+    [(here, readings, paths)] = seen
+    right = torch.cat([part for one in readings for part in one.right], 1)
+    labels = torch.cat([part for one in readings for part in one.labels])
+    assert right.shape == (len(PATHS), 330)
     assert torch.equal(labels.bincount(), torch.tensor([110, 110, 110]))
-    assert measure == "balanced_accuracy"
+    assert here.measure == "balanced_accuracy"
+    assert paths == PATHS
 
 
 def test_one_fold_is_what_it_was(make_grid, splits):
     one = fresh(make_grid, splits, FRESH)
     assert one.parts == []
-    told, progress = one._answers(PATHS)
-    assert one._evaluate(PATHS) == list(
-        zip(fitnesses_of(told, splits[1].labels, "accuracy", PATHS), progress, strict=True)
-    )
+    reading, progress = one._answers(PATHS)
+    assert one._evaluate(PATHS) == list(zip(fitnesses(one.bench, [reading], PATHS), progress, strict=True))
     assert one.score(PATHS) != fresh(make_grid, splits, THREE).score(PATHS)
 
 
@@ -238,9 +239,9 @@ def test_the_budget_counts_every_training(tmp_path):
     assert generations <= 2, "paths that train together draw an image once"
     for name in ("random_search", "pathnet"):
         assert 0 <= each[name]["path_images"]["search"] - most(here).search < 4 * 2 * 3 * of.search.batch_size
-    assert labels_scored(here).tolist() == [*parts[0].labels.tolist(), *parts[1].labels.tolist()]
+    assert truth_scored(here).tolist() == [*parts[0].truth.tolist(), *parts[1].truth.tolist()]
     alone = here.searched_by(replace(of.search, folds=1))
-    assert labels_scored(alone).tolist() == parts[1].labels.tolist()
+    assert truth_scored(alone).tolist() == parts[1].truth.tolist()
 
 
 def test_a_task_gives_its_groups_to_its_splits(tmp_path):

@@ -26,7 +26,7 @@ PATH = ModulePath.parse("0+1|2|3")
 @functools.cache
 def grid() -> Grid:
     made = Grid(encoder().feature_shape, settings("blobs").grid, 0)
-    made.add_head("blobs", 2)
+    made.add_head("blobs", "linear", (2,))
     return made
 
 
@@ -57,10 +57,10 @@ def test_a_training_comes_back_bit_for_bit(kept):
     before, after = trained().network.state_dict(), found.network.state_dict()
     assert before.keys() == after.keys()
     assert all(torch.equal(before[name], after[name]) for name in before)
-    assert torch.equal(found.log_p, trained().log_p)
+    assert torch.equal(found.said["log_p"], trained().said["log_p"])
     assert not found.network.training
     for one in fields(Trained):
-        if one.name not in ("network", "log_p"):
+        if one.name not in ("network", "said"):
             assert getattr(found, one.name) == getattr(trained(), one.name), one.name
 
 

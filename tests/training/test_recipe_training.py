@@ -106,7 +106,7 @@ def test_the_last_training_follows_the_recipe(make_grid, splits, refit):
     ours = train_path(bench(splits, last=last), make_grid(), dressed(path, recipe))
     plain = train_path(bench(splits, last=followed(last, recipe)), make_grid(), path)
     assert ours.history == plain.history
-    assert torch.equal(ours.log_p, plain.log_p)
+    assert torch.equal(ours.said["log_p"], plain.said["log_p"])
     assert same_weights(ours, plain)
     assert ours.history != train_path(bench(splits, last=last), make_grid(), path).history
 
@@ -155,7 +155,7 @@ def test_the_report_says_the_recipe(run):
 def test_finalists_are_trained_by_their_recipes(run):
     chosen, found = run.settings(), encode(task("blobs"), encoder(), data_dir() / "features")
     grid = Grid(encoder().feature_shape, chosen.grid, chosen.seed)
-    grid.add_head("blobs", 2)
+    grid.add_head("blobs", "linear", (2,))
     for row in run.report()["finalists"]:
         path = Path.parse(row["path"])
         last = followed(chosen.training, path.recipe)

@@ -16,8 +16,9 @@ from torch import Tensor
 from pathsearch.grid.path import Path
 from pathsearch.grid.population import plan
 from pathsearch.run.streams import torch_stream
+from pathsearch.targets.target import NonFiniteFitness
 from pathsearch.training import fitness as module
-from pathsearch.training.fitness import NonFiniteFitness, SharedWeights, log_probabilities, minibatches
+from pathsearch.training.fitness import SharedWeights, minibatches, said_to
 from pathsearch.training.fresh import FreshWeights
 from pathsearch.training.optimisers import RunningAverage
 
@@ -34,9 +35,9 @@ def test_score_is_that_of_the_single_network(make_grid, splits):
     evaluator = shared(make_grid, splits)
     evaluator.train(PATHS, 1)
     for path, got in zip(PATHS, evaluator.score(PATHS), strict=True):
-        log_p = log_probabilities(evaluator.grid.network(path, "planted"), splits[1])
-        accuracy = (log_p.argmax(1) == splits[1].labels).double().mean().item()
-        likelihood = -F.nll_loss(log_p, splits[1].labels).item()
+        log_p = said_to(evaluator.bench.target, evaluator.grid.network(path, "planted"), splits[1])["log_p"]
+        accuracy = (log_p.argmax(1) == splits[1].truth).double().mean().item()
+        likelihood = -F.nll_loss(log_p, splits[1].truth).item()
         assert got == pytest.approx((accuracy, likelihood), abs=1e-5)
 
 
@@ -107,7 +108,7 @@ def test_warmup_has_its_own_number_of_steps(make_grid, splits, monkeypatch):
 
 def test_only_modules_on_paths_and_the_own_head_change(make_grid, splits):
     evaluator = shared(make_grid, splits)
-    evaluator.grid.add_head("other", 2)
+    evaluator.grid.add_head("other", "linear", (2,))
     before = snapshot(evaluator.grid.state_dict())
     evaluator = SharedWeights(bench(splits, SETTINGS), evaluator.grid)
     evaluator.train([Path.parse("0|1"), Path.parse("0+2|1")], 1)
@@ -134,15 +135,20 @@ def test_frozen_modules_stay_bit_identical(make_grid, splits):
 
 def test_balance_weighs_the_classes(make_grid, make_splits):
     train, val = make_splits(n_train=120, n_val=30, n_classes=2)
-    keep = torch.cat([torch.nonzero(train.labels == 0)[:, 0], torch.nonzero(train.labels == 1)[:6, 0]])
-    uneven = replace(train, labels=train.labels[keep], rows=(train.rows[0][keep.numpy()],))
-    evaluator = shared(make_grid, (uneven, val), n_classes=2)
-    assert evaluator.class_weights is not None
-    assert evaluator.class_weights.tolist() == pytest.approx([66 / 120, 66 / 12])
-    assert shared(make_grid, (uneven, val), replace(SETTINGS, balance=False), n_classes=2).class_weights is None
-    half = shared(make_grid, (uneven, val), replace(SETTINGS, balance_strength=0.5), n_classes=2).class_weights
-    assert half is not None
-    assert (half[1] / half[0]).item() == pytest.approx(10**0.5)
+    keep = torch.cat([torch.nonzero(train.truth == 0)[:, 0], torch.nonzero(train.truth == 1)[:6, 0]])
+    uneven = replace(train, truth=train.truth[keep], rows=(train.rows[0][keep.numpy()],))
+
+    def weight(**change: object) -> float:
+        """Of the rare class over that of the other, told by the loss of one image each."""
+        loss = shared(make_grid, (uneven, val), replace(SETTINGS, **change), n_classes=2).loss
+        each = F.cross_entropy(logits[0], labels, reduction="none")
+        mean = loss(logits, labels)[0]
+        return ((each[0] - mean) / (mean - each[1])).item()
+
+    logits, labels = torch.tensor([[[0.0, 1.0], [0.0, 3.0]]]), torch.tensor([0, 1])
+    assert weight() == pytest.approx(10, rel=1e-4)
+    assert weight(balance=False) == pytest.approx(1, rel=1e-4)
+    assert weight(balance_strength=0.5) == pytest.approx(10**0.5, rel=1e-4)
 
 
 @pytest.mark.parametrize("way", [SharedWeights, FreshWeights])

@@ -11,16 +11,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from benches import bench
 from trained import PATH, SETTINGS, by_hand, equal, go
 
 from pathsearch.grid.grid import PathNetwork
 from pathsearch.grid.path import Path
+from pathsearch.targets.classes import ClassTarget
+from pathsearch.targets.target import NonFiniteFitness
 from pathsearch.training import last_training as module
 from pathsearch.training.baselines import linear_probe, train_path
-from pathsearch.training.fitness import NonFiniteFitness, log_probabilities
-from pathsearch.training.last_training import accuracy_of, calibrated_likelihood, likelihood_of, train
+from pathsearch.training.fitness import said_to
+from pathsearch.training.last_training import train
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +29,7 @@ def noise(make_splits):
     """Labels that the features do not tell: whatever is learned is learned by heart."""
     train_split, val = make_splits(n_train=64, n_val=60, n_classes=2, noise=3.0)
     flips = torch.from_numpy(np.random.default_rng(0).integers(0, 2, 64))
-    return replace(train_split, labels=flips), val
+    return replace(train_split, truth=flips), val
 
 
 # --- learning -----------------------------------------------------------------------------------------------
@@ -54,58 +55,19 @@ def test_the_probe_learns_what_is_linear_and_only_that(make_grid, make_splits):
 
 def test_the_answers_are_those_of_the_returned_network(make_grid, splits):
     trained = go(make_grid, splits)
-    log_p = log_probabilities(trained.network, splits[1])
-    assert torch.equal(trained.log_p, log_p)
-    assert trained.accuracy == accuracy_of(log_p, splits[1])
-    assert trained.log_likelihood == likelihood_of(log_p, splits[1])
+    target = ClassTarget("abc")
+    said = said_to(target, trained.network, splits[1])
+    assert torch.equal(trained.said["log_p"], said["log_p"])
+    assert (trained.accuracy, trained.log_likelihood) == target.fitness("accuracy", said, splits[1].truth)
     assert not trained.network.training
 
 
-def test_rates_by_hand(splits):
-    val = replace(splits[1], labels=torch.tensor([0, 1, 1]))
+def test_rates_by_hand():
+    truth, target = torch.tensor([0, 1, 1]), ClassTarget(["a", "b"])
     log_p = torch.tensor([[0.9, 0.1], [0.6, 0.4], [0.5, 0.5]]).log()
-    assert accuracy_of(log_p, val) == pytest.approx(1 / 3)  # of equals the first is taken
-    assert likelihood_of(log_p, val) == pytest.approx((math.log(0.9) + math.log(0.4) + math.log(0.5)) / 3)
-
-
-def test_calibrated_likelihood_by_hand():
-    # Three right and one wrong, all with the same margin m: the best temperature gives each right answer 3/4.
-    log_p = torch.tensor([[0.9, 0.1]] * 4, dtype=torch.float64).log()
-    labels = torch.tensor([0, 0, 0, 1])
-    best = (3 * math.log(3 / 4) + math.log(1 / 4)) / 4
-    assert calibrated_likelihood(log_p, labels) == pytest.approx(best, abs=2e-3)  # on a grid of temperatures
-    assert calibrated_likelihood(log_p, labels) <= best
-    assert calibrated_likelihood(log_p, labels) > log_p.gather(1, labels[:, None]).mean()
-
-
-@pytest.mark.parametrize("k", [2, 7, 40])
-def test_calibrated_likelihood_is_the_best_of_all_temperatures(k):
-    """The same as when all 41 were tried at once."""
-    generator = torch.Generator().manual_seed(k)
-    labels = torch.randint(k, (1500,), generator=generator)
-    for right, sharpness in ((0.3, 5.0), (2.0, 1.0), (2.0, 0.05), (2.0, 30.0), (20.0, 1.0), (0.0, 1.0)):
-        logits = torch.randn(1500, k, generator=generator) + right * F.one_hot(labels, k)
-        log_p = (sharpness * logits).log_softmax(-1)
-        scales = torch.logspace(-1, 1, 41, dtype=torch.float64)
-        scaled = (scales[:, None, None] * log_p.double()).log_softmax(-1)
-        best = scaled[:, torch.arange(1500), labels].mean(1).max().item()
-        assert calibrated_likelihood(log_p, labels) == pytest.approx(best, abs=1e-12)
-
-
-def test_calibrated_likelihood_of_a_thousand_classes_holds_a_part_of_them_at_once(monkeypatch):
-    """(41, n, K) numbers of float64 were 1.6 GB for 5,000 images of 1,000 classes."""
-    largest = 0
-    original = torch.Tensor.double
-
-    def spy(self: torch.Tensor) -> torch.Tensor:
-        nonlocal largest
-        largest = max(largest, self.numel())
-        return original(self)
-
-    log_p = torch.randn(3000, 500, generator=torch.Generator().manual_seed(0)).log_softmax(-1)
-    monkeypatch.setattr(torch.Tensor, "double", spy)
-    calibrated_likelihood(log_p, torch.zeros(3000, dtype=torch.int64))
-    assert 0 < largest <= 1024 * 500
+    accuracy, likelihood = target.fitness("accuracy", {"log_p": log_p}, truth)
+    assert accuracy == pytest.approx(1 / 3)  # of equals the first is taken
+    assert likelihood == pytest.approx((math.log(0.9) + math.log(0.4) + math.log(0.5)) / 3)
 
 
 def test_a_step_waits_for_no_number(make_grid, splits, monkeypatch):
@@ -125,14 +87,6 @@ def test_a_step_waits_for_no_number(make_grid, splits, monkeypatch):
     assert abs(len(reads) - many) < 10, "36 steps more would be 72 reads more; temperatures are tried in halves"
 
 
-def test_calibration_forgives_sharpness_but_not_errors():
-    generator = torch.Generator().manual_seed(0)
-    logits, labels = torch.randn(50, 3, generator=generator), torch.randint(3, (50,), generator=generator)
-    plain = calibrated_likelihood(logits.log_softmax(-1), labels)
-    assert calibrated_likelihood((2 * logits).log_softmax(-1), labels) == pytest.approx(plain, abs=0.01)
-    assert math.isnan(calibrated_likelihood(torch.full((50, 3), math.nan), labels))
-
-
 # --- the best epoch -----------------------------------------------------------------------------------------
 
 
@@ -145,7 +99,7 @@ def test_early_stopping_goes_back_to_the_best_epoch(make_grid, noise):
     at_best = trained.history[trained.best_epoch - 1]
     assert trained.log_likelihood == -at_best["val_loss"]
     assert trained.accuracy == at_best["val_accuracy"]
-    assert torch.equal(log_probabilities(trained.network, noise[1]), trained.log_p)
+    assert torch.equal(said_to(ClassTarget("ab"), trained.network, noise[1])["log_p"], trained.said["log_p"])
 
 
 def test_the_kept_weights_are_those_of_the_best_epoch(make_grid, noise, monkeypatch):
@@ -176,8 +130,8 @@ def test_patience_as_long_as_the_training_never_stops_it(make_grid, noise):
 @pytest.mark.parametrize(("balance", "strength"), [(True, 1.0), (True, 0.5), (False, 1.0)])
 def test_the_training_written_out(make_grid, splits, balance, strength):
     settings = replace(SETTINGS, epochs=2, label_smoothing=0.1, balance=balance, balance_strength=strength)
-    few = torch.nonzero((splits[0].labels == 0) | (torch.arange(240) % 4 == 0))[:, 0]  # of the other classes
-    uneven = replace(splits[0], labels=splits[0].labels[few], rows=(splits[0].rows[0][few.numpy()],))
+    few = torch.nonzero((splits[0].truth == 0) | (torch.arange(240) % 4 == 0))[:, 0]  # of the other classes
+    uneven = replace(splits[0], truth=splits[0].truth[few], rows=(splits[0].rows[0][few.numpy()],))
     grid = make_grid()
     expected = by_hand(grid.network(PATH, "planted"), grid.shapes[1:], uneven, settings, 2, 7)
     trained = go(make_grid, (uneven, splits[1]), settings, seed=7)
