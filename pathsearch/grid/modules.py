@@ -73,7 +73,7 @@ def _try(name: str, module: nn.Module, in_shape: Shape, out_shape: Shape) -> Non
         found = tuple(module(torch.zeros(2, *in_shape)).shape)
     except Exception as error:
         line = " ".join(str(error).split())
-        raise PathsearchError(f"module kind {name!r}: fails on an input of shape (2, {in_shape}): {line}") from error
+        raise PathsearchError(f"module kind {name!r}: fails on an input of shape {(2, *in_shape)}: {line}") from error
     if found != (2, *out_shape):
         raise PathsearchError(
             f"module kind {name!r}: expected an output of shape {(2, *out_shape)} for an input of "
@@ -135,6 +135,10 @@ class _OnMap(nn.Module):
     def __init__(self, body: nn.Module, channels: int, in_shape: Shape, out_shape: Shape) -> None:
         super().__init__()
         self.body = body
+        if len(in_shape) != 3:
+            raise PathsearchError(
+                f"module on a map: expected in_shape (channels, height, width), got {in_shape}; let its layer read maps"
+            )
         if len(out_shape) == 1:
             positions = in_shape[1] * in_shape[2]
             self.readout: nn.Module = nn.Sequential(nn.Flatten(), nn.Linear(channels * positions, out_shape[0]))

@@ -34,7 +34,7 @@ def register(name: str) -> Callable[[Any], Any]:
     """Enter a vocabulary under `name`: a function of L that returns each layer's specifications."""
 
     def enter(vocabulary: Any) -> Any:
-        if name in VOCABULARIES or name in BLUEPRINTS:
+        if name in VOCABULARIES:
             raise ValueError(f"vocabulary {name!r} is registered twice; rename one of them")
         VOCABULARIES[name] = vocabulary
         return vocabulary
@@ -44,7 +44,9 @@ def register(name: str) -> Callable[[Any], Any]:
 
 def check_vocabulary(name: str) -> None:
     """Raise `PathsearchError` unless there is a vocabulary or a blueprint of this name."""
-    known = [*VOCABULARIES, *BLUEPRINTS]
+    known = list(VOCABULARIES | BLUEPRINTS)
+    if name in VOCABULARIES.keys() & BLUEPRINTS.keys():
+        raise PathsearchError(f"modules: {name!r} names both a vocabulary and a blueprint; rename the plug-in's")
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]!r}?" if near else "one of your own needs --plugin FILE"
@@ -64,6 +66,7 @@ def blueprint_of(source: Shape | Mapping[str, Shape], settings: GridSettings, ta
     """
     places = dict(source) if isinstance(source, Mapping) else {FEATURES: tuple(source)}
     name = settings.modules
+    check_vocabulary(name)
     if name not in BLUEPRINTS:
         return chain(name, settings.n_layers, settings.n_modules, places, settings.width, taps)
     made = BLUEPRINTS[name](places, settings)
