@@ -146,10 +146,10 @@ class Blueprint:
         if wiring is None:
             names = [FEATURES, *(f"layer{number + 1}" for number in range(len(specifications)))]
             wiring = {
-                "places": {FEATURES: shapes[0]},
+                "places": [[FEATURES, shapes[0]]],
                 "layers": [[name, [read]] for read, name in pairwise(names)],
             }
-        places = {name: tuple(shape) for name, shape in wiring["places"].items()}
+        places = {name: tuple(shape) for name, shape in wiring["places"]}
         layers = [
             Layer(name, tuple(reads), tuple(out_shape), tuple(kinds))
             for (name, reads), out_shape, kinds in zip(wiring["layers"], shapes[1:], specifications, strict=True)
@@ -174,7 +174,7 @@ class Blueprint:
         if self == Blueprint.chain(self.shapes, self.specifications):
             return None
         return {
-            "places": {name: list(shape) for name, shape in self.places.items()},
+            "places": [[name, list(shape)] for name, shape in self.places.items()],  # files keep its order
             "layers": [[layer.name, list(layer.reads)] for layer in self.layers],
             "head": self.head,
         }
