@@ -38,7 +38,7 @@ def load(
 
 
 def __getattr__(name: str) -> ModuleType:
-    """`modules` and `vocabulary`, which plug-ins register in, under names that stay; imported when asked for."""
-    if name in ("modules", "vocabulary"):
+    """The modules that plug-ins register in, under names that stay; imported when asked for."""
+    if name in ("blueprint", "modules", "vocabulary"):
         return import_module(f"pathsearch.grid.{name}")
     raise AttributeError(f"module 'pathsearch' has no attribute {name!r}")

@@ -167,6 +167,7 @@ def _facts(bench: Bench, grid: Grid, choice: Choice, task: Task, encoder: Encode
         path=str(path),
         specifications=specifications,
         shapes=[list(shape) for shape in grid.shapes],
+        wiring=grid.blueprint.wiring,
         encoder=encoder.identity,
         threshold=bench.target.fix(bench.last.threshold, choice.best.said, bench.validation.truth),
         split=task.split_name,

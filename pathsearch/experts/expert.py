@@ -16,6 +16,7 @@ from data_prep.whole_files import file_sha256
 from pathsearch.encoders.encoder import frozen
 from pathsearch.encoders.features import Standardiser
 from pathsearch.grid import modules
+from pathsearch.grid.blueprint import Blueprint
 from pathsearch.grid.grid import PathNetwork
 from pathsearch.grid.path import Path
 from pathsearch.grid.plugins import check_plugins
@@ -29,7 +30,7 @@ FORMAT = 1
 FACTS: dict[str, Any] = {  # types of the facts in a file
     **{"task": str, "classes": list, "path": str, "specifications": list, "shapes": list},
     **{"encoder": dict, "threshold": (float, int, type(None)), "split": str, "seed": int},
-    "target": str,
+    **{"target": str, "wiring": (dict, type(None))},
 }
 
 
@@ -48,10 +49,12 @@ class ExpertFacts:
     seed: int
     plugins: list[str] = field(default_factory=list)  # NAME=SHA-256 of those that its parts came from
     target: str = DEFAULT  # what its task asks for; a file of the default does not say so
+    wiring: dict[str, Any] | None = None  # what the layers read, see `Blueprint.wiring`; None for a chain, not said
 
     def noted(self) -> dict[str, Any]:
         """As a file says them."""
-        return {name: value for name, value in asdict(self).items() if (name, value) != ("target", DEFAULT)}
+        unsaid = [("target", DEFAULT), ("wiring", None)]
+        return {name: value for name, value in asdict(self).items() if (name, value) not in unsaid}
 
 
 class Expert(nn.Module):
@@ -121,7 +124,7 @@ class Expert(nn.Module):
             known = None
         if known is None:
             raise PathsearchError(f"expert {file}: expected an expert file of format {FORMAT}; it says {note!r:.60}")
-        check_fields({"target": DEFAULT, **facts}, FACTS, file)
+        check_fields({"target": DEFAULT, "wiring": None, **facts}, FACTS, file)
         check_plugins(known.plugins, f"expert {file}")
         try:
             standardise = Standardiser(tensors.pop("standardise.mean"), tensors.pop("standardise.std"))
@@ -141,10 +144,10 @@ def _rebuild(facts: ExpertFacts) -> PathNetwork:
     """The network of an expert, its weights yet to be filled in."""
     Path.parse(facts.path)  # refuse nonsense with a clear line
     nothing = torch.Generator()
-    shapes = [tuple(shape) for shape in facts.shapes]
+    blueprint = Blueprint.of([tuple(shape) for shape in facts.shapes], facts.specifications, facts.wiring)
     layers = [
-        [modules.build(kind, shape_in, shape_out, nothing) for kind in kinds]
-        for kinds, shape_in, shape_out in zip(facts.specifications, shapes[:-1], shapes[1:], strict=True)
+        [modules.build(kind, in_shape, layer.out_shape, nothing) for kind in layer.modules]
+        for layer, in_shape in zip(blueprint.layers, blueprint.in_shapes, strict=True)
     ]
-    head, out_shape = make_target(facts.target, facts.classes).head(shapes[-1])
-    return PathNetwork(layers, modules.build(head, shapes[-1], out_shape, nothing))
+    head, out_shape = make_target(facts.target, facts.classes).head(blueprint.head_shape)
+    return PathNetwork(layers, modules.build(head, blueprint.head_shape, out_shape, nothing), blueprint)

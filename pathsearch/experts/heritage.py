@@ -126,7 +126,7 @@ def settle(grid: Grid, experts: Sequence[Expert]) -> None:
     """
     for expert in experts:
         facts, path = expert.facts, Path.parse(expert.facts.path)
-        grid.add_head(facts.task, *expert.target.head(grid.shapes[-1]))
+        grid.add_head(facts.task, *expert.target.head(grid.head_shape))
         grid.adopt(expert.network.network, path, facts.task)  # type: ignore[arg-type]
         grid.freeze(path)
         grid.heads[facts.task].requires_grad_(False)

@@ -6,15 +6,16 @@ loop's overhead. Copies of one module are stacked along a new first axis and run
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
 from pathsearch.grid.grid import Grid, device_of
-from pathsearch.grid.modules import normalise
 from pathsearch.grid.path import Path
+from pathsearch.grid.walk import walk
 
 
 class Copies(nn.Module):
@@ -25,7 +26,7 @@ class Copies(nn.Module):
 
     def __init__(self, grid: Grid, task: str, paths: Sequence[Path]) -> None:
         super().__init__()
-        self.shapes = grid.shapes
+        self.blueprint = grid.blueprint
         self.n_paths = len(paths)
         device = device_of(grid)
         users = [
@@ -39,17 +40,19 @@ class Copies(nn.Module):
         self.head = Stack(grid.heads[task], range(self.n_paths), device)
 
     def forward(self, x: Tensor, masks: Sequence[Tensor] | None = None) -> Tensor:
-        """Logits (P, B, K) of all copies for one minibatch (B, C, H, W); masks as in `population.forward`."""
-        state = x.expand(self.n_paths, *x.shape)
-        for number, layer in enumerate(self.layers):
-            total = x.new_zeros(self.n_paths, len(x), *self.shapes[number + 1])
-            for stack in layer:  # type: ignore[attr-defined]
-                output = stack(x, shared=True) if number == 0 else stack(state.index_select(0, stack.owners))
+        """Outputs (P, B, …) of all copies for one minibatch; x and masks as in `population.forward`."""
+        batch = x.shape[0]
+
+        def sums(number: int, read: Tensor) -> Tensor:  # (B, *in) or (P * B, *in) -> (P * B, *out)
+            rows = read.unflatten(0, (-1, batch))
+            shared = not any(link is not None for link in self.blueprint.links[number])  # all read the source only
+            total = x.new_zeros(self.n_paths, batch, *self.blueprint.layers[number].out_shape)
+            for stack in cast(Iterable[Stack], self.layers[number]):
+                output = stack(read, shared=True) if shared else stack(rows.index_select(0, stack.owners))
                 total = total.index_add(0, stack.owners, output)
-            state = normalise(total.flatten(0, 1)).unflatten(0, (self.n_paths, -1))
-            if masks is not None:
-                state = state * masks[number]
-        return self.head(state)
+            return total.flatten(0, 1)
+
+        return self.head(walk(self.blueprint, x, sums, masks).unflatten(0, (self.n_paths, -1)))
 
     def owned(self) -> Iterator[tuple[nn.Parameter, Tensor]]:
         """What is trained: n copies of a weight along its first axis, and the n paths whose copies they are."""

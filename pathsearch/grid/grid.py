@@ -1,9 +1,9 @@
-"""The grid: L layers of M modules, and one linear head for each task."""
+"""The grid: L layers of M modules as a blueprint says, and one head for each task."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import prod
 from typing import cast
 
@@ -11,35 +11,55 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from data_prep.errors import PathsearchError
 from pathsearch.grid import modules
-from pathsearch.grid.modules import Shape, normalise
+from pathsearch.grid.blueprint import Blueprint
+from pathsearch.grid.modules import Shape
 from pathsearch.grid.path import Path, Space
-from pathsearch.grid.vocabulary import vocabulary
+from pathsearch.grid.vocabulary import blueprint_of
+from pathsearch.grid.walk import walk
 from pathsearch.run.settings import GridSettings
 from pathsearch.run.streams import torch_stream
 
 
 class Grid(nn.Module):
-    """L layers of M modules over feature maps; a path chooses which of them are active.
+    """L layers of M modules over what a source has; a path chooses which of them are active.
 
-    The outputs of a layer's active modules are summed and normalised; the last layer's output goes through
+    The outputs of a layer's active modules are summed and normalised; what the blueprint says heads read goes through
     the task's head. A module's initial weights depend on the seed and its own place only.
+
+    Args:
+        source: shape of each of its places by name, of the only one, or the blueprint itself.
+        settings: of the grid.
+        seed: of all initial weights.
+        taps: channels of each of the encoder's taps.
     """
 
-    def __init__(self, feature_shape: Shape, settings: GridSettings, seed: int, taps: Sequence[int] = ()) -> None:
+    def __init__(
+        self,
+        source: Shape | Mapping[str, Shape] | Blueprint,
+        settings: GridSettings,
+        seed: int,
+        taps: Sequence[int] = (),
+    ) -> None:
         super().__init__()
         self.settings = settings
         self.seed = seed
-        self.shapes, self.specifications = vocabulary(
-            settings.modules, settings.n_layers, settings.n_modules, feature_shape, settings.width, taps
-        )
+        self.blueprint = source if isinstance(source, Blueprint) else blueprint_of(source, settings, taps)
+        self.shapes, self.specifications = self.blueprint.shapes, self.blueprint.specifications
+        if len(widths := {len(kinds) for kinds in self.specifications}) > 1:
+            raise PathsearchError(
+                f"blueprint {settings.modules!r}: expected as many modules in every layer of a grid, got "
+                f"{[len(kinds) for kinds in self.specifications]}; let the shorter ones start again"
+            )
+        self.n_modules = widths.pop()
         self.layers = nn.ModuleList(
             nn.ModuleList(
                 modules.build(kind, shape_in, shape_out, torch_stream(seed, "module", number, index))
                 for index, kind in enumerate(kinds)
             )
             for number, (kinds, shape_in, shape_out) in enumerate(
-                zip(self.specifications, self.shapes[:-1], self.shapes[1:], strict=True)
+                zip(self.specifications, self.blueprint.in_shapes, self.shapes[1:], strict=True)
             )
         )
         self.heads = Heads()
@@ -47,12 +67,17 @@ class Grid(nn.Module):
     @property
     def space(self) -> Space:
         """The paths of this grid."""
-        return Space(self.settings.n_layers, self.settings.n_modules, self.settings.max_active)
+        return Space(len(self.layers), self.n_modules, min(self.settings.max_active, self.n_modules))
 
     def add_head(self, task: str, specification: str, out_shape: Shape) -> None:
         """Give `task` a fresh head that puts out `out_shape` for one image."""
         stream = torch_stream(self.seed, "head", task, *out_shape)
-        self.heads[task] = modules.build(specification, self.shapes[-1], out_shape, stream)
+        self.heads[task] = modules.build(specification, self.head_shape, out_shape, stream)
+
+    @property
+    def head_shape(self) -> Shape:
+        """Of what heads read."""
+        return self.blueprint.head_shape
 
     def module(self, layer: int, index: int) -> nn.Module:
         """The module at a place of the grid."""
@@ -85,7 +110,7 @@ class Grid(nn.Module):
     def network(self, path: Path, task: str) -> PathNetwork:
         """A path as a network of its own: copies of its modules and of the task's head, weights included."""
         layers = [[self.module(n, i) for i in layer] for n, layer in enumerate(path.layers)]
-        return PathNetwork(copy.deepcopy(layers), copy.deepcopy(self.heads[task]))
+        return PathNetwork(copy.deepcopy(layers), copy.deepcopy(self.heads[task]), self.blueprint.along(path))
 
     def adopt(self, network: PathNetwork, path: Path, task: str) -> None:
         """Put a trained path's weights back into their places on the grid."""
@@ -96,24 +121,37 @@ class Grid(nn.Module):
 
 
 class PathNetwork(nn.Module):
-    """The modules on one path and a head: what an expert is made of, and the oracle for the population pass."""
+    """The modules on one path and a head: what an expert is made of, and the oracle for the population pass.
 
-    def __init__(self, layers: Sequence[Sequence[nn.Module]], head: nn.Module) -> None:
+    Args:
+        layers: the active modules of each layer, in the order of the path.
+        head: what answers.
+        blueprint: what the layers are and read; None where there are none, as in a probe.
+    """
+
+    def __init__(
+        self, layers: Sequence[Sequence[nn.Module]], head: nn.Module, blueprint: Blueprint | None = None
+    ) -> None:
         super().__init__()
         self.layers = nn.ModuleList(nn.ModuleList(layer) for layer in layers)
         self.head = head
+        self.blueprint = blueprint
+        if len(layers) != (0 if blueprint is None else len(blueprint.layers)):
+            raise ValueError(f"path network: expected the blueprint of its {len(layers)} layers, got {blueprint}")
 
     def modules_of(self, layer: int) -> nn.ModuleList:
         """The active modules of a layer, in the order of the path."""
         return cast(nn.ModuleList, self.layers[layer])
 
-    def forward(self, x: Tensor, masks: Sequence[Tensor] | None = None) -> Tensor:  # (B, C, H, W) -> (B, K)
-        """Run it; see the class."""
-        for number in range(len(self.layers)):
-            x = normalise(torch.stack([module(x) for module in self.modules_of(number)]).sum(0))
-            if masks is not None:
-                x = x * masks[number]
-        return self.head(x)
+    def forward(self, x: Tensor, masks: Sequence[Tensor] | None = None) -> Tensor:
+        """What the head says, (B, …), to B images as `Blueprint.cut` takes them."""
+        if self.blueprint is None:
+            return self.head(x)
+
+        def sums(number: int, read: Tensor) -> Tensor:
+            return torch.stack([module(read) for module in self.modules_of(number)]).sum(0)
+
+        return self.head(walk(self.blueprint, x, sums, masks))
 
 
 class Heads(nn.ModuleDict):

@@ -52,6 +52,8 @@ def build(specification: str, in_shape: Shape, out_shape: Shape, generator: torc
         raise PathsearchError(f"module kind: expected a registered name, got {name!r}; {hint}")
     with torch.device("meta"):  # shapes only: a constructor's own initialisation would read the global generator
         module = KINDS[name](in_shape, out_shape, int(size or 0))
+        if name in BUILT_IN:
+            _try(name, module, in_shape, out_shape)
     module.to_empty(device="cpu")
     initialise(module, generator)
     if name not in BUILT_IN:
@@ -61,7 +63,7 @@ def build(specification: str, in_shape: Shape, out_shape: Shape, generator: torc
 
 @torch.no_grad()
 def _try(name: str, module: nn.Module, in_shape: Shape, out_shape: Shape) -> None:
-    """Run a kind that is not the package's own once, so that its faults are named before a search starts."""
+    """Run a module once, so that faults are named before a search starts; the package's own without numbers."""
     if buffers := [key for key, _ in module.named_buffers()]:
         raise PathsearchError(
             f"module kind {name!r}: expected no buffers, which a forward pass could change, got {buffers[0]}; "

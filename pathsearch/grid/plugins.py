@@ -20,7 +20,8 @@ the same file. A worked example, `mine.py`, in one file that imports installed p
     pathsearch bundle ecg-random-s0 --out model --plugin mine.py
     pathsearch predict model image.png --plugin mine.py
 
-An installed plug-in is a module under the entry point group `pathsearch.modules`, named by its entry point.
+A whole blueprint comes in alike: see `blueprint`. An installed plug-in is a module under the entry point group
+`pathsearch.modules`, named by its entry point.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from types import CodeType, ModuleType
 from typing import Any
 
 from data_prep.errors import PathsearchError
+from pathsearch.grid.blueprint import BLUEPRINTS
 from pathsearch.grid.modules import KINDS
 from pathsearch.grid.vocabulary import VOCABULARIES
 from pathsearch.targets.target import DEFAULT, TARGETS
@@ -101,13 +103,14 @@ def _load(named: str) -> str:
         )
     if name in _loaded:
         return name
-    registries: tuple[dict[str, Any], ...] = (KINDS, VOCABULARIES, TARGETS)
+    registries: tuple[dict[str, Any], ...] = (KINDS, VOCABULARIES, TARGETS, BLUEPRINTS)
     before = [dict(registry) for registry in registries]
     try:
         run()
         if list(map(len, registries)) == list(map(len, before)):
             raise ValueError(
-                "it registers no module kind, no vocabulary and no target; pathsearch/grid/plugins.py has an example"
+                "it registers no module kind, no vocabulary, no blueprint and no target; pathsearch/grid/plugins.py "
+                "has an example"
             )
     except Exception as error:
         for registry, known in zip(registries, before, strict=True):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate, cycle, islice
 from typing import Any
 
 from data_prep.errors import PathsearchError
+from pathsearch.grid.blueprint import BLUEPRINTS, FEATURES, Blueprint, Layer
 from pathsearch.grid.modules import KINDS, Shape
+from pathsearch.run.settings import GridSettings
 
 # Kinds and sizes are mixed, and small stands beside large, so that a choice means something; see the design.
 MIXED_FIRST = (
@@ -32,7 +34,7 @@ def register(name: str) -> Callable[[Any], Any]:
     """Enter a vocabulary under `name`: a function of L that returns each layer's specifications."""
 
     def enter(vocabulary: Any) -> Any:
-        if name in VOCABULARIES:
+        if name in VOCABULARIES or name in BLUEPRINTS:
             raise ValueError(f"vocabulary {name!r} is registered twice; rename one of them")
         VOCABULARIES[name] = vocabulary
         return vocabulary
@@ -41,11 +43,38 @@ def register(name: str) -> Callable[[Any], Any]:
 
 
 def check_vocabulary(name: str) -> None:
-    """Raise `PathsearchError` unless there is a vocabulary of this name."""
-    if name not in VOCABULARIES:
-        near = difflib.get_close_matches(name, VOCABULARIES, n=1)
+    """Raise `PathsearchError` unless there is a vocabulary or a blueprint of this name."""
+    known = [*VOCABULARIES, *BLUEPRINTS]
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]!r}?" if near else "one of your own needs --plugin FILE"
-        raise PathsearchError(f"modules: expected one of {', '.join(VOCABULARIES)}; got {name!r}; {hint}")
+        raise PathsearchError(f"modules: expected one of {', '.join(known)}; got {name!r}; {hint}")
+
+
+def blueprint_of(source: Shape | Mapping[str, Shape], settings: GridSettings, taps: Sequence[int] = ()) -> Blueprint:
+    """The blueprint that `settings.modules` names, on a source.
+
+    Args:
+        source: shape of each of its places by name, or of the features if there is nothing else.
+        settings: of the grid; a vocabulary gives a chain, see `chain`.
+        taps: see `chain`.
+
+    Raises:
+        PathsearchError: nothing of this name, or what it makes cannot be.
+    """
+    places = dict(source) if isinstance(source, Mapping) else {FEATURES: tuple(source)}
+    name = settings.modules
+    if name not in BLUEPRINTS:
+        return chain(name, settings.n_layers, settings.n_modules, places, settings.width, taps)
+    made = BLUEPRINTS[name](places, settings)
+    if not isinstance(made, Blueprint):
+        raise PathsearchError(f"blueprint {name!r}: expected a Blueprint from its maker, got {made!r:.60}; return one")
+    if made.places != places:
+        raise PathsearchError(
+            f"blueprint {name!r}: expected the places {places} that its maker was given, got {made.places}; "
+            "hand them on unchanged"
+        )
+    return made
 
 
 def _specifications(name: str, n_layers: int) -> list[tuple[str, ...]]:
@@ -65,31 +94,32 @@ def _specifications(name: str, n_layers: int) -> list[tuple[str, ...]]:
     return layers
 
 
-def vocabulary(
-    name: str, n_layers: int, n_modules: int, feature_shape: Shape, width: int, taps: Sequence[int] = ()
-) -> tuple[list[Shape], list[list[str]]]:
-    """What each layer of a grid is made of.
+def chain(
+    name: str, n_layers: int, n_modules: int, source: Mapping[str, Shape], width: int, taps: Sequence[int] = ()
+) -> Blueprint:
+    """Layers that each read the one before; the first reads all places of the source.
 
     Args:
         name: `mixed` (kinds and sizes differ), `paper` (identical modules in a layer), or one of a plug-in.
         n_layers: L.
         n_modules: M; a vocabulary shorter than that starts again.
-        feature_shape: (C, H, W) of the encoder's maps.
+        source: shape of each place by name.
         width: D, the length of the vectors between later layers.
-        taps: channels of each tap among the C of the features. With several, each first-layer module reads one: the
+        taps: channels of each tap among those of the source. With several, each first-layer module reads one: the
             taps take turns, shifted by one where the vocabulary starts again, so that as many rounds as taps have
             every kind on every tap.
-
-    Returns:
-        L + 1 shapes (input of each layer, output of the last) and L lists of M specifications.
     """
-    vectors: list[Shape] = [(width,)] * n_layers
+    outputs: list[Shape] = [(width,)] * n_layers
     kinds = _specifications(name, n_layers)
     if name == "paper" and n_layers > 1:
-        vectors[0] = (PAPER_CHANNELS, *feature_shape[1:])
+        outputs[0] = (PAPER_CHANNELS, *next(iter(source.values()))[1:])
     layers = [list(islice(cycle(layer), n_modules)) for layer in kinds]
     if len(taps) > 1:
         ends = list(accumulate(taps))
         turns = [sum(divmod(place, len(kinds[0]))) % len(taps) for place in range(n_modules)]
         layers[0] = [f"{kind}@{ends[t] - taps[t]}:{ends[t]}" for kind, t in zip(layers[0], turns, strict=True)]
-    return [feature_shape, *vectors], layers
+    reads, made = tuple(source), []
+    for number, (own, out_shape) in enumerate(zip(layers, outputs, strict=True), 1):
+        made.append(Layer(f"layer{number}", reads, out_shape, tuple(own)))
+        reads = (made[-1].name,)
+    return Blueprint(dict(source), tuple(made))

@@ -74,7 +74,7 @@ class Bench:
     def grid(self) -> Grid:
         """A grid at its initial weights, with the task's head."""
         grid = Grid(self.shape, self.settings.grid, self.seed, self.taps)
-        grid.add_head(self.task, *self.target.head(grid.shapes[-1]))
+        grid.add_head(self.task, *self.target.head(grid.head_shape))
         return grid.to(self.device)
 
     def at(self, seed: int) -> Bench:

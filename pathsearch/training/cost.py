@@ -66,9 +66,9 @@ class Meter:
     def __init__(self, grid: Grid, task: str) -> None:
         self.modules = [
             [multiply_adds(grid.module(n, i), shape) for i in range(len(kinds))]
-            for n, (kinds, shape) in enumerate(zip(grid.specifications, grid.shapes[:-1], strict=True))
+            for n, (kinds, shape) in enumerate(zip(grid.specifications, grid.blueprint.in_shapes, strict=True))
         ]
-        self.head = multiply_adds(grid.heads[task], grid.shapes[-1])
+        self.head, self.end = multiply_adds(grid.heads[task], grid.head_shape), grid.blueprint.end
 
     def path(self, path: Path) -> int:
         """Forward multiply-adds of a path for one image."""
@@ -77,7 +77,7 @@ class Meter:
     def together(self, plan: Plan) -> int:
         """Forward multiply-adds of one pass over a population for one image: what paths share runs once."""
         calls = sum(self.modules[n][i] * times for n, layer in enumerate(plan.layers) for i, times in layer.calls)
-        return calls + self.head * len(plan.layers[-1].starts)
+        return calls + self.head * len(plan.layers[self.end].starts)
 
 
 def training_work(grid: Grid, task: str, batch_size: int) -> float:

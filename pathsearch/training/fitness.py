@@ -85,7 +85,7 @@ class SharedWeights:
     def train(self, paths: Sequence[Path], generation: int) -> Progress:
         """Train the grid for one generation's minibatches along all `paths` in one pass."""
         steps = self.settings.warmup if generation < 0 else self.settings.steps
-        plan = population.plan(paths).to(device_of(self.grid))
+        plan = population.plan(paths, self.grid.blueprint).to(device_of(self.grid))
         streams = torch_stream(self.bench.seed, "masks", generation)
         self.grid.train()
         sums = torch.zeros(2, dtype=torch.float64, device=device_of(self.grid))  # no step waits for the device
@@ -133,7 +133,7 @@ class SharedWeights:
 
     @torch.no_grad()
     def _score(self, paths: list[Path]) -> list[Fitness]:
-        plan = population.plan(paths).to(device_of(self.grid))
+        plan = population.plan(paths, self.grid.blueprint).to(device_of(self.grid))
         each = [self._score_with(network, plan, paths) for network in self._networks()]
         return [Fitness(*map(fmean, zip(*several, strict=True))) for several in zip(*each, strict=True)]
 
@@ -243,7 +243,7 @@ def scoring_batch(grid: Grid, plan: Plan, outputs: int = 1) -> int:
     `outputs` are the numbers that a path puts out for one image.
     """
     widest = max(math.prod(shape) for shape in grid.shapes[1:])
-    maps = math.prod(grid.shapes[0]) + 64 * math.prod(grid.shapes[0][1:])  # the input, a first-layer module's insides
+    maps = math.prod(grid.shapes[0]) + 64 * grid.blueprint.positions  # the input, a module's insides on the largest map
     said = SCORING_BYTES // (4 * 3 * len(plan.sums) * outputs)  # outputs, what is made of them, and one of them moved
     return max(16, min(1024, SCORING_BYTES // (4 * (4 * plan.widest * widest + maps)), said))
 

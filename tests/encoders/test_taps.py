@@ -22,7 +22,7 @@ from pathsearch.grid.grid import Grid
 from pathsearch.grid.modules import build
 from pathsearch.grid.path import Path
 from pathsearch.grid.population import forward, plan
-from pathsearch.grid.vocabulary import MIXED_FIRST, vocabulary
+from pathsearch.grid.vocabulary import MIXED_FIRST, chain
 from pathsearch.run.place import Place
 from pathsearch.run.runs import Run
 from pathsearch.run.settings import EncoderSettings, GridSettings
@@ -100,16 +100,18 @@ def test_each_tap_has_its_own_floor_of_the_spread():
 
 
 def test_modules_take_the_taps_in_turn():
-    plain = vocabulary("mixed", 3, 30, (896, 2, 2), 8)
-    assert vocabulary("mixed", 3, 30, (896, 2, 2), 8, (896,)) == plain, "one tap: as without"
-    shapes, layers = vocabulary("mixed", 3, 30, (896, 2, 2), 8, TAPS)
-    assert (shapes, layers[1:]) == (plain[0], plain[1][1:])
+    places = {"features": (896, 2, 2)}
+    plain = chain("mixed", 3, 30, places, 8)
+    assert chain("mixed", 3, 30, places, 8, (896,)) == plain, "one tap: as without"
+    made = chain("mixed", 3, 30, places, 8, TAPS)
+    assert (made.shapes, made.layers[1:]) == (plain.shapes, plain.layers[1:])
+    layers = made.specifications
     assert layers[0][:4] == ["pool-4@0:512", "conv3x3-16@512:768", "conv1x1-4@768:896", "bottleneck-16@0:512"]
     wanted = {
         f"{kind}@{end - own}:{end}" for kind in MIXED_FIRST for own, end in zip(TAPS, accumulate(TAPS), strict=True)
     }
     assert set(layers[0]) == wanted, "three rounds have every kind on every tap"
-    assert {one.split("@")[1] for one in vocabulary("paper", 2, 3, (896, 2, 2), 8, TAPS)[1][0]} == {
+    assert {one.split("@")[1] for one in chain("paper", 2, 3, places, 8, TAPS).specifications[0]} == {
         "0:512", "512:768", "768:896"
     }  # fmt: skip
 

@@ -11,10 +11,12 @@ from torch import nn
 
 from data_prep.errors import PathsearchError
 from pathsearch.grid import modules
+from pathsearch.grid.blueprint import Blueprint
 from pathsearch.grid.modules import KINDS, build, initialise, normalise, register
-from pathsearch.grid.vocabulary import MIXED_FIRST, MIXED_LATER, vocabulary
+from pathsearch.grid.vocabulary import MIXED_FIRST, MIXED_LATER, chain
 
 MAP, WIDTH = (6, 4, 3), 10
+PLACES = {"features": MAP}
 ON_MAPS = ["bottleneck", "conv1x1", "conv3x3", "dilated", "osa", "pool", "separable"]
 ON_VECTORS = ["gated", "gelu", "linear", "normalised", "relu", "scale", "skip"]
 
@@ -209,26 +211,28 @@ def test_a_new_kind_needs_nothing_but_its_registration(monkeypatch):
 
 
 def test_mixed_vocabulary():
-    shapes, kinds = vocabulary("mixed", 3, 10, MAP, WIDTH)
-    assert shapes == [MAP, (WIDTH,), (WIDTH,), (WIDTH,)]
+    made = chain("mixed", 3, 10, PLACES, WIDTH)
+    assert made.shapes == [MAP, (WIDTH,), (WIDTH,), (WIDTH,)]
+    assert [layer.reads for layer in made.layers] == [("features",), ("layer1",), ("layer2",)]
+    kinds = made.specifications
     assert kinds == [list(MIXED_FIRST), list(MIXED_LATER), list(MIXED_LATER)]
     assert all(len(set(layer)) == 10 for layer in kinds)  # a choice means something
 
 
 def test_vocabulary_starts_again_when_the_layer_is_longer():
-    _, kinds = vocabulary("mixed", 2, 13, MAP, WIDTH)
+    kinds = chain("mixed", 2, 13, PLACES, WIDTH).specifications
     assert kinds[0] == [*MIXED_FIRST, *MIXED_FIRST[:3]]
     assert kinds[1] == [*MIXED_LATER, *MIXED_LATER[:3]]
 
 
 def test_paper_vocabulary_is_identical_modules():
-    shapes, kinds = vocabulary("paper", 3, 4, MAP, WIDTH)
-    assert shapes == [MAP, (16, 4, 3), (WIDTH,), (WIDTH,)]
-    assert kinds == [["conv3x3-16"] * 4, ["relu"] * 4, ["relu"] * 4]
+    made = chain("paper", 3, 4, PLACES, WIDTH)
+    assert made.shapes == [MAP, (16, 4, 3), (WIDTH,), (WIDTH,)]
+    assert made.specifications == [["conv3x3-16"] * 4, ["relu"] * 4, ["relu"] * 4]
 
 
 def test_paper_vocabulary_of_one_layer_ends_in_a_vector():
-    assert vocabulary("paper", 1, 2, MAP, WIDTH) == ([MAP, (WIDTH,)], [["conv3x3-16"] * 2])
+    assert chain("paper", 1, 2, PLACES, WIDTH) == Blueprint.chain([MAP, (WIDTH,)], [["conv3x3-16"] * 2])
 
 
 def test_mixed_vocabulary_spans_sizes():
@@ -246,4 +250,4 @@ def test_unknown_vocabulary_is_refused():
     with pytest.raises(
         PathsearchError, match="modules: expected one of mixed, paper; got 'papers'; did you mean 'paper'"
     ):
-        vocabulary("papers", 3, 10, MAP, WIDTH)
+        chain("papers", 3, 10, PLACES, WIDTH)

@@ -123,7 +123,7 @@ def test_the_bytes_that_are_hashed_are_run_and_nothing_is_left_beside_them(mine)
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("x = 1", "--plugin mine.py: it registers no module kind, no vocabulary and no target"),
+        ("x = 1", "--plugin mine.py: it registers no module kind, no vocabulary, no blueprint and no target"),
         ("import nowhere_at_all", "--plugin mine.py: ModuleNotFoundError: No module named 'nowhere_at_all'"),
         ("def f(:", "--plugin mine.py: SyntaxError"),
         ("from pathsearch import modules\nmodules.register('gelu')(1)", "module kind 'gelu' is registered twice"),
@@ -247,7 +247,7 @@ def test_a_part_may_draw_its_own_parameters(monkeypatch):
 def test_a_faulty_vocabulary_is_named(monkeypatch, layers, message):
     monkeypatch.setitem(vocabulary.VOCABULARIES, "odd", lambda n_layers: layers)
     with refused(f"vocabulary 'odd': .*{message}"):
-        vocabulary.vocabulary("odd", 3, 4, (8, 2, 2), 8)
+        vocabulary.chain("odd", 3, 4, {"features": (8, 2, 2)}, 8)
 
 
 def test_two_vocabularies_of_one_name_are_refused():

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from small_world import refused
 
 from data_prep.errors import PathsearchError
-from pathsearch.grid.vocabulary import vocabulary
+from pathsearch.grid.vocabulary import chain
 from pathsearch.run.settings import (
     EncoderSettings,
     GridSettings,
@@ -222,7 +222,7 @@ def test_settings_cannot_be_changed(settings):
 def test_every_named_vocabulary_exists():
     for name in ("mixed", "paper"):
         assert GridSettings(modules=name)
-        vocabulary(name, 3, 10, (8, 2, 2), 8)
+        chain(name, 3, 10, {"features": (8, 2, 2)}, 8)
 
 
 # --- threshold rules ----------------------------------------------------------------------------------------

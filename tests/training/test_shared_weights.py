@@ -281,7 +281,7 @@ def test_evaluators_leave_the_global_generators_alone(make_grid, splits):
 
 def test_a_plan_is_made_once_a_generation(make_grid, splits, monkeypatch):
     planned = []
-    monkeypatch.setattr(module.population, "plan", lambda paths: planned.append(len(paths)) or plan(paths))
+    monkeypatch.setattr(module.population, "plan", lambda paths, *of: planned.append(len(paths)) or plan(paths, *of))
     evaluator = shared(make_grid, splits)
     evaluator.train(PATHS, 1)
     evaluator.score(PATHS)
