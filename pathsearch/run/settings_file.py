@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import sys
 from pathlib import Path
@@ -62,6 +63,10 @@ def _flat(file: Path, values: dict[str, Any]) -> list[tuple[str, Any]]:
     for name, value in values.items():
         if name in SECTIONS and not isinstance(value, dict):
             raise PathsearchError(f"{file}: {name}: expected a table, [{name}], got {_quoted(value)}")
+        if "." in name:  # a quoted key, which is not search.population without quotes
+            raise PathsearchError(
+                f"{file}: unknown setting {_short(repr(name))}; write it without quotes, or in the table of its section"
+            )
         found += [(f"{name}.{key}", one) for key, one in value.items()] if name in SECTIONS else [(name, value)]
     return found
 
@@ -90,8 +95,6 @@ def _setting(file: Path, key: str, value: Any) -> tuple[str, Any]:
 def _meant(key: str, value: Any) -> str:
     """The nearest table or setting; a table's name may be misspelt, or a setting stand outside its table."""
     if isinstance(value, dict) and "." not in key:
-        import difflib
-
         near = difflib.get_close_matches(key, SECTIONS, n=1)
         return f"did you mean [{near[0]}]?" if near else f"tables: {', '.join(SECTIONS)}"
     return nearest(key[:SHOWN])
@@ -103,7 +106,7 @@ def _quoted(value: Any) -> str:
         return "a table" if isinstance(value, dict) else "a list"
     if type(value) is int and abs(value) > WIDEST:
         return f"a number of {value.bit_length()} bits"
-    return _short(repr(value))
+    return _short(repr(value) if isinstance(value, str) else str(value).lower())  # true, nan, 1979-05-27
 
 
 def _short(text: str, length: int = SHOWN) -> str:
