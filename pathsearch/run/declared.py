@@ -42,11 +42,9 @@ class Setting:
         if self.ends:
             return f"{self.low} ({self.ends[0]}) to {self.high} ({self.ends[1]})"
         if self.below is not None or self.high is not None:
-            return (
-                f"a share in [{self.low}, {self.high}]"
-                if self.below is None
-                else f"a share in [{self.low}, {self.below})"
-            )
+            noun = "a share" if (self.low, self.high or self.below) == (0, 1) else "a number"
+            end = f"{self.high}]" if self.below is None else f"{self.below})"
+            return f"{noun} in [{self.low}, {end}"
         return self.like or ("" if self.low is None else f"at least {self.low}")
 
 

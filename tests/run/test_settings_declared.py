@@ -154,6 +154,7 @@ def test_a_bound_that_nothing_enforces_is_seen():
         ({"low": 2}, "at least 2"),
         ({"low": 0, "high": 1}, "a share in [0, 1]"),
         ({"low": 0, "below": 1}, "a share in [0, 1)"),
+        ({"low": 2, "high": 9}, "a number in [2, 9]"),
         ({"low": 0, "high": 1, "ends": ("none", "all")}, "0 (none) to 1 (all)"),
         ({"choices": ("a", "b")}, "one of a, b"),
         ({"like": "a or b:N"}, "a or b:N"),
