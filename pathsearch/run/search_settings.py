@@ -20,21 +20,21 @@ class SearchSettings:
     preset: str = setting(
         "generational",
         "generational (tournaments), pathnet (the paper's: pairs compete), or random (no selection, a control).",
-        "with an elite and crossover, it keeps what it found",
+        "paths exchange layers, as pathnet's pairs do not",
         choices=("generational", "pathnet", "random"),
         option="--preset",
     )
     weights: str = setting(
         "shared",
         "shared: one grid trained along all paths; fresh: every path from the same start.",
-        "fresh weights are truer, and slower by far",
+        "fresh weights are truer, but slower",
         choices=("shared", "fresh"),
         option="--weights",
     )
     fitness: str = setting(
         "accuracy",
         "accuracy, balanced_accuracy or auc, on validation images; ties go to the higher likelihood.",
-        "what results are compared by",
+        "the paper's measure",
         choices=("accuracy", "balanced_accuracy", "auc"),
         option="--fitness",
     )
@@ -55,23 +55,30 @@ class SearchSettings:
         low=0,
     )
     hall_of_fame: int = setting(
-        10, "Best paths ever, scored again with each generation.", "old scores of shared weights are stale", low=1
+        10,
+        "Best paths ever, scored again with each generation.",
+        "paths that a later generation lost are still there to choose from",
+        low=1,
     )
     steps: int = setting(50, "Minibatches a generation.", "PathNet's T", low=1)
     rungs: int = setting(
         0,
         "First paths that are rungs of a ladder of single modules, small to large; the others are random.",
-        "without size as an objective they need no such start",
+        "random first paths, as PathNet's",
         low=0,
     )
     warmup: int = setting(
         100, "Minibatches along random paths before the first selection.", "truer first scores", low=0
     )
-    batch_size: int = setting(64, "Images in a minibatch of the search; shared by all paths.", "small steps", low=1)
-    learning_rate: float = setting(2e-3, "Learning rate of the search (AdamW).", "the last training's", low=0)
+    batch_size: int = setting(64, "Images in a minibatch of the search; shared by all paths.", "a usual size", low=1)
+    learning_rate: float = setting(2e-3, "Learning rate of the search (AdamW).", "twice torch's own", low=0)
     weight_decay: float = setting(1e-2, "Weight decay of the search (AdamW, decoupled).", "torch's own", low=0)
     dropout: float = setting(
-        0.1, "Dropout after each layer's sum, in the search.", "mild: the search trains briefly", low=0, below=1
+        0.1,
+        "Dropout after each layer's sum, in the search.",
+        "little: the search trains each path briefly",
+        low=0,
+        below=1,
     )
     recipes: bool = setting(
         False,

@@ -29,13 +29,13 @@ class TrainingSettings:
 
     epochs: int = setting(20, "Epochs of the last training at most.", "the rate reaches zero at the last", low=1)
     patience: int = setting(
-        10, "Epochs without a better calibrated likelihood on validation before it stops.", "half of all", low=1
+        10, "Epochs without a better calibrated likelihood on validation before it stops.", "half of the epochs", low=1
     )
     batch_size: int = setting(
-        128, "Images in a minibatch of the last training.", "twice the search's: one path costs little", low=1
+        128, "Images in a minibatch of the last training.", "twice the search's, since one path costs little", low=1
     )
     learning_rate: float = setting(
-        2e-3, "Learning rate of the last training (AdamW), falling to zero along a cosine.", "the search's", low=0
+        2e-3, "Learning rate of the last training (AdamW), falling to zero along a cosine.", "as in the search", low=0
     )
     weight_decay: float = setting(
         3.0,
@@ -84,7 +84,7 @@ class TrainingSettings:
     )
     images_per_class: int | None = setting(
         None,
-        "Training images of a class that are used, drawn by the seed, and validation images at most; null: all.",
+        "This few training images of a class, drawn by the seed, and at most as many for validation; null: all.",
         "a study of few labels asks for less",
         low=2,  # one image of a class has no spread
     )
