@@ -7,7 +7,7 @@ EXTRAS ?= dev
 READY := $(VENV)/.ready-$(EXTRAS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-quick lint bench results soak clean
+.PHONY: help demo test test-quick lint bench results settings soak clean
 
 help:
 	@sed -n '/^# make/s/^# //p' Makefile
@@ -49,6 +49,10 @@ bench: $(READY)
 # make results   docs/results.md again, from the files in docs/evidence
 results: $(READY)
 	$(BIN)/pathsearch results
+
+# make settings   docs/settings.md again, from the declarations of the settings
+settings: $(READY)
+	$(BIN)/pathsearch settings --page docs/settings.md
 
 # make clean   remove the environment and caches, not data or runs
 clean:

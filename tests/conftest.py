@@ -15,7 +15,8 @@ from pathsearch.encoders.features import Split, Standardiser
 from pathsearch.grid.grid import Grid
 from pathsearch.grid.path import Path
 from pathsearch.run.settings import GridSettings
-from pathsearch.training.fitness import Fitness, Progress
+from pathsearch.targets.target import Fitness
+from pathsearch.training.fitness import Progress
 
 SHAPE = (8, 2, 2)  # of the planted feature maps: channels, height, width
 

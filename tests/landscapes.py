@@ -14,7 +14,7 @@ from pathsearch.grid.recipe import CHOICES, Recipe
 from pathsearch.run.settings import SearchSettings
 from pathsearch.run.streams import derive
 from pathsearch.search.search import SearchState
-from pathsearch.training.fitness import Fitness
+from pathsearch.targets.target import Fitness
 
 SPACE = Space(2, 4, 2)  # 100 paths
 WAYS: dict[str, dict[str, Any]] = {

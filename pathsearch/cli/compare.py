@@ -7,37 +7,25 @@ from typing import Annotated
 
 import typer
 
-from pathsearch.cli.given import FewerOptions, asked
+from pathsearch.cli.given import FewerOptions, asked, takes_settings
 from pathsearch.cli.prepare import DataDir, Json
 from pathsearch.cli.terminal import Terminal
-from pathsearch.cli.use import Plugins
+from pathsearch.run.settings import RunSettings
 
 compare_app = typer.Typer()  # its command stands among the others, see cli.py
 
 
 @compare_app.command(cls=FewerOptions)
+@takes_settings
 def compare(
     context: typer.Context,
     task: Annotated[str, typer.Option(help="Name of a prepared task.")],
     seeds: Annotated[int, typer.Option(help="How many seeds, K; five or more allow a test over seeds.")] = 5,
-    seed: Annotated[int, typer.Option(help="The first of them; the others follow it.")] = 0,
-    encoder: Annotated[str, typer.Option(help="A torchvision trunk, as for evolve.")] = "vgg16",
-    encoder_weights: Annotated[str, typer.Option(help="imagenet, random, or a file, as for evolve.")] = "imagenet",
-    image_size: Annotated[
-        int | None, typer.Option(help="Pixels a side for the encoder; the task's own by default.")
-    ] = None,
-    threshold: Annotated[
-        str, typer.Option(help="Two classes: argmax, balanced, or sensitivity:0.95; fixed on validation.")
-    ] = "argmax",
-    views: Annotated[int, typer.Option(help="Views of each training image.")] = 1,
-    setting: Annotated[
-        list[str] | None, typer.Option("--set", help="Any other setting of evolve, as search.generations=10.")
-    ] = None,
+    seed: Annotated[int, typer.Option(help="The first of them; the others follow it.")] = RunSettings.seed,
     without: Annotated[
         list[str] | None,
         typer.Option(help="A control to leave out, as full_grid, which takes most of the time; may be repeated."),
     ] = None,
-    plugin: Plugins = None,
     data_dir: DataDir = Path("data"),
     runs_dir: Annotated[Path, typer.Option(help="Where runs are kept.")] = Path("runs"),
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto: cuda where there is one.")] = "auto",

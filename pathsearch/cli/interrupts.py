@@ -20,6 +20,7 @@ WHAT_NOW = {
     "prepare": "no half of a task is left; the same command starts again",
     "results": "the page is the old or the new one; the same command writes it again",
     "demo": "the same command starts again",
+    "settings": "the page is the old or the new one; the same command writes it again",
     "doctor": "it changes nothing",
 }
 WORDS = {"SIGINT": "interrupted", "SIGTERM": "terminated", "SIGHUP": "terminal closed"}  # Windows has no SIGHUP

@@ -14,10 +14,11 @@ import typer
 from data_prep import __version__
 from pathsearch.cli.compare import compare_app
 from pathsearch.cli.errors import explain
-from pathsearch.cli.given import asked
+from pathsearch.cli.given import asked, takes_settings
 from pathsearch.cli.interrupts import Interrupts
 from pathsearch.cli.prepare import DataDir, Json, Seed, prepare_app
 from pathsearch.cli.results import results_app
+from pathsearch.cli.settings import settings_app
 from pathsearch.cli.terminal import Terminal, errors
 from pathsearch.cli.use import Plugins, run_plugins, use_app
 
@@ -37,6 +38,7 @@ app.add_typer(prepare_app, name="prepare")
 app.add_typer(use_app)
 app.add_typer(compare_app)
 app.add_typer(results_app)
+app.add_typer(settings_app)
 
 
 def _version(wanted: bool) -> None:
@@ -59,46 +61,16 @@ Device = Annotated[str, typer.Option(help="cpu, cuda, or auto: cuda where there 
 
 
 @app.command()
+@takes_settings
 def evolve(
     context: typer.Context,
     task: Annotated[str, typer.Option(help="Name of a prepared task.")],
-    encoder: Annotated[str, typer.Option(help="A torchvision trunk: vgg16, resnet18, squeezenet1_1 …")] = "vgg16",
-    encoder_weights: Annotated[
-        str, typer.Option(help="imagenet (downloaded once), random, or a .safetensors or .pth file.")
-    ] = "imagenet",
-    image_size: Annotated[
-        int | None, typer.Option(help="Pixels a side for the encoder; the task's own by default.")
-    ] = None,
-    population: Annotated[int, typer.Option(help="Paths in a generation.")] = 64,
-    generations: Annotated[int, typer.Option(help="Generations at most.")] = 30,
-    preset: Annotated[
-        str, typer.Option(help="generational, pathnet (pairs compete), or random (no selection).")
-    ] = "generational",
-    modules: Annotated[
-        str, typer.Option(help="mixed kinds and sizes, paper: identical modules, or a vocabulary of a --plugin.")
-    ] = "mixed",
-    plugin: Plugins = None,
-    weights: Annotated[str, typer.Option(help="shared between paths, or fresh for each.")] = "shared",
-    fitness: Annotated[str, typer.Option(help="accuracy, balanced_accuracy or auc (validation).")] = "accuracy",
-    pareto: Annotated[bool, typer.Option(help="Size as a second objective (NSGA-II).")] = False,
-    threshold: Annotated[
-        str, typer.Option(help="Two classes: argmax, balanced, or sensitivity:0.95; fixed on validation.")
-    ] = "argmax",
-    views: Annotated[int, typer.Option(help="Views of each training image; above 1: flips, scales, turns.")] = 1,
-    target: Annotated[float | None, typer.Option(help="Stop when the best fitness reaches this.")] = None,
-    plateau: Annotated[
-        int, typer.Option(help="Stop after so many generations without gain; --set search.plateau=null: never.")
-    ] = 12,
     grid: Annotated[str | None, typer.Option(help="Start on this finished run's grid; its experts stay fixed.")] = None,
-    setting: Annotated[
-        list[str] | None, typer.Option("--set", help="Any other setting of config.json, as training.epochs=20.")
-    ] = None,
     run_name: Annotated[str | None, typer.Option(help="Directory of the run; TASK-SPLIT-sSEED by default.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run of the same name.")] = False,
     data_dir: DataDir = Path("data"),
     runs_dir: RunsDir = Path("runs"),
-    seed: Seed = 0,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
@@ -121,7 +93,7 @@ def evolve(
 
     check_vocabulary(settings.grid.modules)
     check_rule(settings.training.threshold, len(prepared.classes))
-    run = named_run(runs_dir, run_name or f"{task}-{prepared.split_name}-s{seed}")
+    run = named_run(runs_dir, run_name or f"{task}-{prepared.split_name}-s{settings.seed}")
     where = choose_device(device)
     heritage = Heritage.of(runs_dir, grid)
     trunk = Encoder(settings.encoder, where)

@@ -74,27 +74,29 @@ def evolve(
     kept = Kept(run.checkpoint_dir, owner_of(settings.to_dict(), task.fingerprint, encoder.key, ancestors))
     scorer = evaluator(bench, grid)
     ground = Ground.of(grid, task.name, settings.search.rungs)
-    state = _search(bench, ground, scorer, run, kept)
-    clock.lap("search")
+    with Trainings(bench, heritage.files(), kept, cores if threads == 1 else 1) as trainings:
+        # the baselines wait for nothing that the search finds
+        others = baselines.random_paths(grid, settings.training.random_paths, settings.seed, settings.search.recipes)
+        beside = {
+            "random_path": [(str(path), trainings.whole(path, "random paths")) for path in others],
+            "full_grid": [("full grid", trainings.whole(grid.space.full_path(), "full grid"))],
+            "linear_probe": [("linear probe", trainings.whole(None, "linear probe"))],
+        }
+        trainings.begin()
+        state = _search(bench, ground, scorer, run, kept)
+        clock.lap("search")
 
-    # 4. finalists of different sizes and the baselines, each trained alone from the same initial weights; the smallest
-    # good finalist wins
-    candidates = finalists(bench, ground, scorer, state)
-    grid.load_state_dict(start)
-    others = baselines.random_paths(grid, settings.training.random_paths, settings.seed, settings.search.recipes)
-    trainings = Trainings(bench, heritage.files(), kept, cores if threads == 1 else 1)
-    alone = [trainings.alone(path, f"finalist {path}") for path in candidates]
-    beside = {
-        "random_path": [(str(path), trainings.whole(path, "random paths")) for path in others],
-        "full_grid": [("full grid", trainings.whole(grid.space.full_path(), "full grid"))],
-        "linear_probe": [("linear probe", trainings.whole(None, "linear probe"))],
-    }
-    tell.stage("train", len(trainings.asked) + 1)
-    trainings.carry_out(trainings.asked)
-    choice = choose(bench, grid, candidates, [one.trained() for one in alone])
-    refit = trainings.refit(alone[choice.chosen])
-    trainings.carry_out([refit])
-    best = refit.trained()
+        # 4. finalists of different sizes, each trained alone from the same initial weights as the baselines; the
+        # smallest good one wins
+        candidates = finalists(bench, ground, scorer, state)
+        grid.load_state_dict(start)
+        alone = [trainings.alone(path, f"finalist {path}") for path in candidates]
+        tell.stage("train", len(trainings.asked) + 1)
+        trainings.carry_out()
+        choice = choose(bench, grid, candidates, [one.trained() for one in alone])
+        refit = trainings.refit(alone[choice.chosen])
+        trainings.carry_out()
+        best = refit.trained()
     rivals = {name: [(label, one.trained()) for label, one in several] for name, several in beside.items()}
     clock.lap("train")
 

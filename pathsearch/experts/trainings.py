@@ -12,7 +12,7 @@ from pathsearch.experts.heritage import settle
 from pathsearch.grid.grid import PathNetwork
 from pathsearch.grid.path import Path
 from pathsearch.grid.plugins import load_plugins, named_plugins
-from pathsearch.run.engine import processes_for, run_all
+from pathsearch.run.engine import Crew, processes_for
 from pathsearch.run.teller import Silent
 from pathsearch.training import baselines
 from pathsearch.training.bench import Bench
@@ -68,12 +68,26 @@ class Training:
 
 
 class Trainings:
-    """All of a run's, numbered as they are asked for, carried out together when that pays."""
+    """All of a run's, numbered as they are asked for; what needs no search is trained beside it, where that pays.
+
+    A search on one thread leaves the other cores idle, and the baselines wait for nothing that it finds.
+    """
 
     def __init__(self, bench: Bench, earlier: Sequence[FilePath], kept: Kept, cores: int) -> None:
         """On a bench, from a grid that carries earlier experts; `cores` may be used."""
         self.bench, self.earlier, self.kept, self.cores = bench, tuple(earlier), kept, cores
         self.asked: list[Training] = []
+        self.finished = 0
+        self.meter = Meter(bench.grid(), bench.task)
+        self.crew: Crew[Training] | None = None  # once there is work that is worth it
+        self.begun: list[Training] = []  # in the order in which the crew knows them
+
+    def __enter__(self) -> Trainings:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.crew is not None:
+            self.crew.__exit__()
 
     def alone(self, path: Path, label: str) -> Training:
         """A candidate's, which leaves the validation images to choose by."""
@@ -92,15 +106,42 @@ class Trainings:
         self.asked.append(Training(quiet, self.earlier, self.kept, len(self.asked) + 1, label, path, refits))
         return self.asked[-1]
 
-    def carry_out(self, some: Sequence[Training]) -> None:
-        """Leave a file of each of these; progress counts all that were asked for."""
-        meter = Meter(self.bench.grid(), self.bench.task)
-        sizes = [0 if one.path is None else meter.path(one.path) for one in some]
+    def begin(self) -> None:
+        """Let all that was asked for begin on the cores that a search leaves idle."""
+        if (processes := self._processes(self.asked)) > 1:
+            self._give(self.asked, processes, processes - 1)
+
+    def carry_out(self) -> None:
+        """Leave a file of each that was asked for; progress counts them all."""
+        rest = self.asked[len(self.begun) or self.finished :]
+        if self.crew is not None:
+            self._give(rest, self.crew.most, self.crew.most)
+        elif (processes := self._processes(rest)) > 1:
+            self._give(rest, processes, processes)
+        if self.crew is None:
+            for one in rest:
+                one.trained()
+                self._tell(one)
+            return
+        for number in self.crew.done():
+            self._tell(self.begun[number])
+
+    def _give(self, some: Sequence[Training], most: int, at_once: int) -> None:
+        """The longest first, so that none is left alone at the end."""
+        if self.crew is None:
+            prepare = functools.partial(load_plugins, named_plugins(self.bench.settings.grid.plugins))
+            self.crew = Crew(Training.trained, most, prepare)
+        order = sorted(some, key=self._size, reverse=True)
+        self.begun += order
+        self.crew.give(order, at_once)
+
+    def _tell(self, one: Training) -> None:
+        self.finished += 1
+        self.bench.tell.advance(self.finished, one.label)
+
+    def _size(self, one: Training) -> int:
+        return 0 if one.path is None else self.meter.path(one.path)
+
+    def _processes(self, some: Sequence[Training]) -> int:
         images = self.bench.last.epochs * len(self.bench.training)
-        processes = processes_for(PASSES * images * sum(sizes), self.cores, self.bench.device)
-        # the longest first, so that none is left alone at the end
-        order = sorted(range(len(some)), key=lambda i: -sizes[i]) if processes > 1 else list(range(len(some)))
-        works, told = [some[i] for i in order], len(self.asked) - len(some)
-        prepare = functools.partial(load_plugins, named_plugins(self.bench.settings.grid.plugins))
-        for done, place in enumerate(run_all(Training.trained, works, processes, prepare), told + 1):
-            self.bench.tell.advance(done, works[place].label)
+        return processes_for(PASSES * images * sum(map(self._size, some)), self.cores, self.bench.device)

@@ -43,4 +43,5 @@
 - `results_rows`: Rows of the results page: runs that agree in all but the seed, and their numbers as text.
 - `results_tasks`: Sections of the results page on single tasks: what each row is, what stands beside it, and how it was
   made.
+- `settings_page`: The page of all settings, docs/settings.md, and the same as one object, from their declarations.
 """

@@ -5,31 +5,16 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import PurePath
 from typing import Any
 
-from pathsearch.run.settings import EncoderSettings, GridSettings, SearchSettings, TrainingSettings
+from pathsearch.run.settings import DECLARED, SECTIONS, WITH_OPTIONS
 
-SECTIONS = {
-    "encoder": EncoderSettings,
-    "grid": GridSettings,
-    "search": SearchSettings,
-    "training": TrainingSettings,
-}
-# Settings with an option of their own; all others are given with --set.
-OPTIONS = {
-    "encoder": {"name": "--encoder", "weights": "--encoder-weights", "image_size": "--image-size"},
-    "grid": {"modules": "--modules"},
-    "search": {key: f"--{key}" for key in ("population", "generations", "preset", "weights", "fitness")}
-    | {key: f"--{key}" for key in ("target", "plateau")},
-    "training": {"views": "--views", "threshold": "--threshold"},
-}
-COMPARE_OPTIONS = {  # of `pathsearch compare`, which has fewer
-    "encoder": OPTIONS["encoder"],
-    "training": OPTIONS["training"],
-}
-ALWAYS = {("encoder", "name"), ("encoder", "weights"), ("encoder", "image_size")}  # defaults that depend on the task
+ALWAYS = {
+    "encoder.name",
+    "encoder.weights",
+    "encoder.image_size",
+}  # asked first; the size may be the task's
 
 
 def weights_name(weights: str) -> str:
@@ -39,7 +24,7 @@ def weights_name(weights: str) -> str:
 
 def evolve_command(config: Mapping[str, Any], run_name: str) -> str:
     """`pathsearch evolve …` for the settings of a `config.json`, unusual settings only; files by name."""
-    words = ["pathsearch", "evolve", "--task", config["task"], *_settings(config, OPTIONS)]
+    words = ["pathsearch", "evolve", "--task", config["task"], *_settings(config, "evolve")]
     if config.get("grown_from"):
         words += ["--grid", config["grown_from"]]
     words += ["--seed", str(config["seed"])]
@@ -55,7 +40,7 @@ def compare_command(config: Mapping[str, Any]) -> str:
         words += ["--seed", str(config["seed"])]
     for method in config.get("without", ()):
         words += ["--without", method]
-    return shlex.join([*words, *_settings(config, COMPARE_OPTIONS)])
+    return shlex.join([*words, *_settings(config, "compare")])
 
 
 def joint_command(report: Mapping[str, Any]) -> str:
@@ -67,26 +52,29 @@ def joint_command(report: Mapping[str, Any]) -> str:
     return shlex.join([*words, "--seed", str(report["seed"])])
 
 
-def _settings(config: Mapping[str, Any], options: Mapping[str, Mapping[str, str]]) -> list[str]:
-    """Unusual settings as words, those without an option of their own with `--set`."""
+def _settings(config: Mapping[str, Any], command: str) -> list[str]:
+    """Unusual settings as words, those without an option of their own in this command with `--set`."""
     words = []
-    for section, kind in SECTIONS.items():
-        defaults, own = asdict(kind()), options.get(section, {})
-        for key, value in config.get(section, {}).items():
-            if (section, key) == ("grid", "plugins"):
-                words += [word for one in value for word in ("--plugin", one.partition("=")[0])]
+    for section in SECTIONS:
+        for name, value in config.get(section, {}).items():
+            if (one := DECLARED.get(f"{section}.{name}")) is None:  # of another version
+                words += ["--set", f"{section}.{name}={_plain(value)}"]
                 continue
-            if (section, key) == ("training", "random_paths") and options is COMPARE_OPTIONS:  # has no effect there
+            if one.said.apart:
+                words += [word for part in value for word in (one.said.option, part.partition("=")[0])]
                 continue
-            if value == defaults.get(key) and (section, key) not in ALWAYS:
+            if one.key == "training.random_paths" and command == "compare":  # has no effect there
                 continue
-            text = weights_name(value) if (section, key) == ("encoder", "weights") else value
-            if (section, key) == ("search", "pareto") and options is OPTIONS:
-                words.append("--pareto")
-            elif key in own and value is not None:
-                words += [own[key], _plain(text)]
+            if value == one.default and one.key not in ALWAYS:
+                continue
+            text = weights_name(value) if one.key == "encoder.weights" else value
+            own = one.said.option if section in WITH_OPTIONS[command] else ""
+            if own and one.kind is bool:
+                words.append(own if value else f"--no-{own.removeprefix('--')}")
+            elif own and value is not None:
+                words += [own, _plain(text)]
             else:
-                words += ["--set", f"{section}.{key}={_plain(text)}"]
+                words += ["--set", f"{one.key}={_plain(text)}"]
     return words
 
 

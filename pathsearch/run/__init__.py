@@ -1,6 +1,7 @@
 """Settings, the run directory and its files, named streams of random numbers, threads, progress.
 
 - `ahead`: Work of several threads as one stream, in order, at constant memory.
+- `declared`: How a setting is declared: default, help, reason, bounds and option stand once, beside its name and type.
 - `engine`: Where independent work runs: in this process, or beside each other in as many as there are cores to use.
 - `fields`: Are the fields of a JSON object there, and of their type? One clear line for the first that is not.
 - `growing`: An array on disk that grows row by row, survives kills and damage, and takes its name when it is whole.
@@ -11,13 +12,17 @@
 - `runs`: The run directory: settings before work starts, files whole or not at all, digests of all of them at the end.
 - `same_encoder`: Do several experts stand on one encoder? If not, what differs, in words.
 - `sealed`: Tensors and plain values in one file that says whose they are and holds a digest of itself.
+- `search_settings`: Settings of the search: the genetic algorithm, and how paths are trained and scored while it runs.
 - `setting_checks`: What a settings class refuses: each check names the setting, what it expects and what it got, in one
   line.
 - `settings`: Settings: frozen, checked when made, one reason beside each default; saved resolved before work starts.
+- `settings_file`: Settings files: any of the settings as TOML, read with one line for whatever is wrong, and written as
+  a start.
 - `streams`: One seed, many named random streams; nothing here or elsewhere reads a global generator.
 - `sums`: SHA256SUMS: the digests of a folder's files, as sha256sum -c SHA256SUMS reads them, and the check of them.
 - `teller`: How long work tells what it is doing, without knowing who listens.
 - `tensor_file`: Named tensors in one safetensors file: written whole or not at all, read with one line for whatever is
   wrong.
 - `threads`: How many threads a step of training gets: all cores for large operations, one for small ones.
+- `training_settings`: Settings of the last training of a path, and the rule by which its answers are decided.
 """

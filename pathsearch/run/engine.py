@@ -6,14 +6,17 @@ does not show in what it left. A process that begins costs seconds, so little wo
 
 from __future__ import annotations
 
+import functools
 import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any, TypeVar
+from queue import SimpleQueue
+from typing import Any, Generic, TypeVar
 
 import torch
 
@@ -57,42 +60,101 @@ def run_all(
             carry_out(work)
             yield place
         return
-    before = set(multiprocessing.active_children())
-    context = multiprocessing.get_context("forkserver" if os.name == "posix" else "spawn")
-    pool = ProcessPoolExecutor(min(processes, len(works)), context, _begin)
-    try:
-        places = {pool.submit(_carry_out, carry_out, prepare, work): place for place, work in enumerate(works)}
-        for done in as_completed(places):
-            done.result()
-            yield places[done]
-        pool.shutdown()
-    except BrokenProcessPool:
-        raise PathsearchError(
-            "a process that trained beside others died, perhaps for want of memory (or a script of yours calls this "
-            'outside `if __name__ == "__main__"`); give the same command with '
-            f"--resume and {GIVEN[0]}=1 before it, so that one at a time is trained"
-        ) from None
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-        for child in set(multiprocessing.active_children()) - before:
+    with Crew(carry_out, processes, prepare) as crew:
+        crew.give(works, processes)
+        yield from crew.done()
+
+
+class Crew(Generic[Work]):
+    """Processes that work beside this one, from the moment that they are given work; see `run_all`."""
+
+    def __init__(self, carry_out: Callable[[Work], Any], most: int, prepare: Callable[[], Any] | None = None) -> None:
+        """At most so many processes, none of which begins before there is work for it."""
+        self.carry_out, self.most, self.at_once = carry_out, most, 0
+        self.waiting: deque[tuple[int, Work]] = deque()
+        self.busy = self.given = self.told = 0
+        self.results: SimpleQueue[tuple[int, BaseException | None]] = SimpleQueue()
+        self.lock = threading.RLock()  # work may end while it is handed over
+        self.before = set(multiprocessing.active_children())
+        context = multiprocessing.get_context("forkserver" if os.name == "posix" else "spawn")
+        self.pool = ProcessPoolExecutor(most, context, _begin, (prepare,))
+
+    def __enter__(self) -> Crew[Work]:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """What has not begun is left undone, what has begun is ended."""
+        with self.lock:
+            self.waiting.clear()
+        self.pool.shutdown(wait=not self.busy, cancel_futures=True)
+        for child in set(multiprocessing.active_children()) - self.before:
             child.terminate()
 
+    def give(self, works: Iterable[Work], at_once: int) -> None:
+        """More work, before what still waits; from now on so many processes are at it."""
+        with self.lock:
+            numbered = [(self.given + i, work) for i, work in enumerate(works)]
+            self.given += len(numbered)
+            self.waiting.extendleft(reversed(numbered))
+            self.at_once = at_once
+        self._go_on()
 
-def _begin() -> None:
+    def done(self) -> Iterator[int]:
+        """The number of every work that was given and not yet told of, as soon as it is done."""
+        while self.told < self.given:
+            number, error = self.results.get()
+            if isinstance(error, BrokenProcessPool):
+                raise PathsearchError(
+                    "a process that trained beside others died, perhaps for want of memory (or a script of yours calls "
+                    'this outside `if __name__ == "__main__"`); give the same command with '
+                    f"--resume and {GIVEN[0]}=1 before it, so that one at a time is trained"
+                ) from None
+            if error is not None:
+                raise error
+            self.told += 1
+            yield number
+
+    def _go_on(self) -> None:
+        """Let as many work as may."""
+        with self.lock:
+            while self.waiting and self.busy < self.at_once:
+                number, work = self.waiting.popleft()
+                self.busy += 1
+                try:
+                    future = self.pool.submit(_carry_out, self.carry_out, work)
+                except RuntimeError as error:  # broken, or shut down
+                    self.results.put((number, error))
+                else:
+                    future.add_done_callback(functools.partial(self._ended, number))
+
+    def _ended(self, number: int, future: Future[None]) -> None:
+        error = CancelledError() if future.cancelled() else future.exception()
+        with self.lock:
+            self.busy -= 1
+        self.results.put((number, error))
+        if not isinstance(error, BrokenProcessPool):  # whose locks a submission now would wait for
+            self._go_on()
+
+
+def _begin(prepare: Callable[[], Any] | None) -> None:
     """In a process that works for another: one thread, deaf to Ctrl-C, which its parent hears, and gone with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_follow, daemon=True).start()
     torch.set_num_threads(1)
+    try:
+        if prepare is not None:
+            prepare()
+    except Exception as error:  # here it would only be seen that the process died
+        _unprepared.append(error)
 
 
-def _carry_out(carry_out: Callable[[Work], Any], prepare: Callable[[], Any] | None, work: Work) -> None:
-    if prepare is not None and not _prepared:
-        prepare()
-        _prepared.append(True)
+def _carry_out(carry_out: Callable[[Work], Any], work: Work) -> None:
+    if _unprepared:
+        raise _unprepared[0]
     carry_out(work)
 
 
-_prepared: list[bool] = []  # whether this process is
+_unprepared: list[Exception] = []  # why this process cannot work
 
 
 def _follow() -> None:

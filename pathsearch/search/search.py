@@ -28,7 +28,8 @@ from pathsearch.grid.path import Path, Space, crossover, mutate
 from pathsearch.measures.fronts import Frame, front
 from pathsearch.run.settings import SearchSettings
 from pathsearch.run.streams import python_stream
-from pathsearch.training.fitness import Evaluator, Fitness, NonFiniteFitness
+from pathsearch.targets.target import Fitness, NonFiniteFitness
+from pathsearch.training.fitness import Evaluator
 
 creator.create("BestFirst", base.Fitness, weights=(1.0, 1.0))  # score, then likelihood
 creator.create("SizeAware", base.Fitness, weights=(1.0, -1.0))  # score against parameters (NSGA-II)

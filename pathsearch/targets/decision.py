@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.metrics import roc_curve
 
 from data_prep.errors import PathsearchError
-from pathsearch.run.settings import parse_threshold
+from pathsearch.run.training_settings import parse_threshold
 
 
 def fix_threshold(rule: str, labels: np.ndarray, probabilities: np.ndarray) -> float | None:

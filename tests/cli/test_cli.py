@@ -17,7 +17,6 @@ from typer.testing import CliRunner
 
 from pathsearch import __version__ as pathsearch_version
 from pathsearch.cli import main as cli
-from pathsearch.cli.given import SETTINGS
 from pathsearch.run.runs import Run
 
 COMMANDS = ["evolve", "joint-eval", "plot", "demo", "doctor", "prepare"]
@@ -52,31 +51,6 @@ def test_every_command_explains_itself(command):
     for parameter in described.params:
         if parameter.name not in ("help", "run", "runs"):
             assert getattr(parameter, "help", "x"), f"{command}: {parameter.name} has no help"
-
-
-def test_every_option_of_a_setting_is_known():
-    """An option whose setting is unknown would be silently overruled by `--set`."""
-    keys = {
-        f"{part}.{key}" for part, own in settings("blobs").to_dict().items() if isinstance(own, dict) for key in own
-    }
-    assert set(SETTINGS.values()) <= keys
-    others = {
-        "task",
-        "seed",
-        "seeds",
-        "without",
-        "grid",
-        "plugin",
-        "setting",
-        "run_name",
-        "resume",
-        "overwrite",
-        "as_json",
-        "help",
-    }
-    for command in ("evolve", "compare"):
-        options = {one.name for one in typer.main.get_command(cli.app).commands[command].params}  # type: ignore[attr-defined]
-        assert options - others - {"data_dir", "runs_dir", "device"} <= set(SETTINGS)
 
 
 def test_a_misspelt_task_does_not_wait_for_torch(tmp_path):

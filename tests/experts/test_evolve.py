@@ -118,7 +118,7 @@ def test_finalists_are_trained_alone_from_the_initial_weights(run):
     chosen, prepared = run.settings(), task(run.name)
     found = encode(prepared, encoder(), data_dir() / "features")
     grid = Grid(encoder().feature_shape, chosen.grid, chosen.seed)
-    grid.add_head(prepared.name, len(prepared.classes))
+    grid.add_head(prepared.name, "linear", (len(prepared.classes),))
     for row in run.report()["finalists"]:
         trained = train_path(
             bench((found.train(), found.validation()), last=chosen.training, task=prepared.name),

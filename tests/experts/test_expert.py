@@ -130,7 +130,7 @@ def test_probabilities_are_the_softmax_of_the_standardised_path():
         expected = network(expert.standardise(maps())).double().softmax(1).numpy()
     found = expert.probabilities(maps())
     assert found.dtype == np.float64
-    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
     np.testing.assert_allclose(found.sum(1), 1)
 
 

@@ -33,8 +33,8 @@ def alone() -> Run:
 def test_two_processes_train_what_one_does(beside, tmp_path):
     run, _ = evolve(tmp_path / "blobs", settings("blobs"))
     assert outcome(run) == outcome(finished("blobs"))
-    assert len(beside) == 2, "all but the refit together, then the refit"
-    assert beside[0] > beside[1] > 0
+    assert len(beside) == 1, "of the baselines, before the search"
+    assert beside[0] > 0
 
 
 def test_on_a_grown_grid_too(beside):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
 from dataclasses import replace
@@ -15,6 +16,7 @@ from pathsearch.cli import main as cli
 from pathsearch.encoders.encoder import Encoder
 from pathsearch.reports.again import compare_command, evolve_command, joint_command
 from pathsearch.run.runs import Run, read_json
+from pathsearch.run.settings import DECLARED, WITH_OPTIONS, RunSettings
 from pathsearch.search.comparison import Comparison
 
 
@@ -79,6 +81,26 @@ def test_the_command_of_a_comparison_gives_the_same_settings(task, changes, monk
     monkeypatch.setattr(Comparison, "of", of)
     run_until_far_enough(command, tmp_path, monkeypatch, capsys)
     assert caught == [chosen, 3, ["ladder", "nearest"]]
+
+
+@pytest.mark.parametrize("command", ["evolve", "compare"])
+@pytest.mark.parametrize("key", [key for key, one in DECLARED.items() if one.section and not one.said.apart])
+def test_a_setting_is_told_by_its_option_or_by_set(command, key):
+    one = DECLARED[key]
+    unusual = {bool: not one.default, int: 77, float: 0.125, str: "other"}[one.kind]
+    config = {**RunSettings("t", "s").to_dict(), "seeds": 5}
+    usual = evolve_command(config, "t-s-s0") if command == "evolve" else compare_command(config)
+    config[one.section][one.name] = unusual
+    told = evolve_command(config, "t-s-s0") if command == "evolve" else compare_command(config)
+    more = sorted(set(shlex.split(told)) - set(shlex.split(usual)))
+    text = unusual if isinstance(unusual, str) else json.dumps(unusual)
+    if one.said.option and one.section in WITH_OPTIONS[command]:
+        shown = {one.said.option} if one.kind is bool else {one.said.option, text}
+        assert set(more) == shown - set(shlex.split(usual))
+    elif (key, command) == ("training.random_paths", "compare"):  # which has no effect there
+        assert more == []
+    else:
+        assert [one for one in more if one != "--set"] == [f"{key}={text}"]
 
 
 def test_only_what_compare_knows_has_an_option_of_its_own():

@@ -21,9 +21,9 @@ from pathsearch.run.settings import (
     RunSettings,
     SearchSettings,
     TrainingSettings,
-    parse_threshold,
     with_settings,
 )
+from pathsearch.run.training_settings import parse_threshold
 
 PARTS = {"encoder": EncoderSettings, "grid": GridSettings, "search": SearchSettings, "training": TrainingSettings}
 

@@ -12,8 +12,8 @@ from small_world import data_dir, encoder, refused, settings, task
 from pathsearch.encoders.features import Features, encode
 from pathsearch.grid.path import Path, Space
 from pathsearch.run.streams import derive
+from pathsearch.targets.target import Fitness
 from pathsearch.training import baselines
-from pathsearch.training.fitness import Fitness
 from tests.benchmarks import bench_fidelity as bench
 from tests.benchmarks.bench_fidelity import Study, draw_sample, kept_apart, variants_of
 from tests.benchmarks.fidelity_table import DEFAULT, agreement, compare_with_default, row, show

@@ -16,8 +16,8 @@ from pathsearch.run.settings import RunSettings
 from pathsearch.search.finalists import finalists
 from pathsearch.search.search import Ground, SearchState
 from pathsearch.targets.classes import ClassTarget
+from pathsearch.targets.target import Fitness
 from pathsearch.training.bench import Bench
-from pathsearch.training.fitness import Fitness
 
 # --- finalists on a planted evaluator -----------------------------------------------------------------------
 

@@ -28,6 +28,7 @@ from pathsearch.search import choice, drawing, nearest, rivals
 from pathsearch.search.arena import Budget, epoch, until_spent
 from pathsearch.search.comparison import Comparison
 from pathsearch.search.rivals import METHODS
+from pathsearch.targets.classes import probabilities
 from pathsearch.training.baselines import linear_probe, train_path
 from pathsearch.training.bench import Bench
 
@@ -95,7 +96,7 @@ def test_a_loaded_part_answers_validation_as_it_was_trained(compared, method):
     here = world_bench(of)
     entry = rivals.enter(here.at(1), method)
     found = rivals.answers(here.at(1), entry, here.validation)
-    np.testing.assert_allclose(found, entry.said["log_p"].double().exp().numpy(), atol=1e-6)
+    np.testing.assert_allclose(probabilities(found), probabilities(entry.said), atol=1e-6)
 
 
 def line(values: list[float], labels: list[int], name: str = "train") -> Split:
@@ -112,14 +113,14 @@ def test_neighbours_by_hand():
     alone = whole.without_refit()
     # k = 1: one vote and one image more of each class: (1 + 1) / 3 against 1 / 3
     expected = [[2 / 3, 1 / 3], [1 / 3, 2 / 3], [1 / 3, 2 / 3]]
-    np.testing.assert_allclose(nearest.answers(alone, asked, 1), expected)
+    np.testing.assert_allclose(probabilities(nearest.answers(alone, asked, 1)), expected)
     # k = 5: of the five nearest to 6.4 (2, 10, 1, 11, 12) three are of class 1: (2 + 1) / 7, (3 + 1) / 7
-    np.testing.assert_allclose(nearest.answers(alone, asked, 5)[1], [3 / 7, 4 / 7])
-    facts, log_p = nearest.choose(whole)
+    np.testing.assert_allclose(probabilities(nearest.answers(alone, asked, 5))[1], [3 / 7, 4 / 7])
+    facts, said = nearest.choose(whole)
     assert facts["k"] == 5, "1, 3 and 5 are all right: the most neighbours"
     assert facts["parameters"] == 9, "with validation images, one number each"
-    assert log_p.shape == (3, 2)
-    assert nearest.answers(whole, line([], []), 3).shape == (0, 2), "a task may have no test images"
+    assert probabilities(said).shape == (3, 2)
+    assert probabilities(nearest.answers(whole, line([], []), 3)).shape == (0, 2), "a task may have no test images"
 
 
 def test_rank_agreement_by_hand():
@@ -170,7 +171,7 @@ def test_beaten_networks_are_let_go_and_come_again_if_they_are_chosen(monkeypatc
     entry = rivals.enter(here, method, budget)
     assert entry.facts["chosen"] == at
     said = rivals.answers(here, entry, here.validation)
-    same = np.allclose(said, entry.said["log_p"].double().exp().numpy(), atol=1e-6)
+    same = np.allclose(probabilities(said), probabilities(entry.said), atol=1e-6)
     assert same or refit, "without a refit the fixed network is the one that was chosen"
 
 
@@ -222,7 +223,7 @@ def test_restarts_follow_their_recipes(method, monkeypatch):
     second = lambda *given: [float(i == 1) for i, _ in enumerate(original(*given))]  # noqa: E731
     monkeypatch.setattr(drawing, "scores_of", second)
     monkeypatch.setattr(choice, "scores_of", second)
-    monkeypatch.setattr(choice, "errors_of", lambda _, log_p: ([0.0] * len(log_p), [0.0] * len(log_p)))
+    monkeypatch.setattr(choice, "errors_of", lambda _, said: ([0.0] * len(said), [0.0] * len(said)))
     of = chosen(weights="fresh", recipes=True, steps=1, epochs=2)
     here = world_bench(of)
     entry = rivals.enter(here, method, Budget(0, 3 * 2 * epoch(here)))

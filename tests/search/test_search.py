@@ -27,7 +27,7 @@ from pathsearch.grid.path import Path, Space
 from pathsearch.run.streams import derive
 from pathsearch.search import search as search_module
 from pathsearch.search.search import Ground, Individual, SearchState, _deap_draws_from, search
-from pathsearch.training.fitness import Fitness, NonFiniteFitness
+from pathsearch.targets.target import Fitness, NonFiniteFitness
 
 # --- every state on the way ---------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from data_prep.errors import PathsearchError
 from pathsearch.grid.path import Path, Space
 from pathsearch.run.settings import SearchSettings
 from pathsearch.search.search import Ground, SearchState, search
-from pathsearch.training.fitness import Fitness
+from pathsearch.targets.target import Fitness
 
 # --- stopping -----------------------------------------------------------------------------------------------
 

@@ -121,6 +121,15 @@ def settings() -> bytes:
     return repr(with_settings(replace(plain), lines, set())).encode("utf-8", errors="backslashreplace")
 
 
+def settings_file() -> bytes:
+    """A settings file as `--config` takes it."""
+    from pathsearch.run.settings import RunSettings, with_settings
+    from pathsearch.run.settings_file import read_settings
+
+    made = with_settings(RunSettings("blobs", "random"), [], file=read_settings(Path("sources/settings.toml")))
+    return repr(made).encode("utf-8", errors="backslashreplace")
+
+
 def prepare(kind: str, source: str, *more: str) -> Command:
     where_to = ("--name", "new", "--data-dir", "out", "--image-size", "32")
     arguments = ("prepare", kind, "--source", f"sources/{source}", *where_to, *more, "--json")
@@ -198,6 +207,7 @@ SOURCES = [
     ),
     brought("source: X-ray", "sources/x-rays/train/NORMAL/*.jpeg", X_RAYS),
     brought("settings", "sources/settings.txt", Function(settings)),
+    brought("settings file", "sources/settings.toml", Function(settings_file)),
     *(form(f"listed: WFDB {end}", f"sources/listed/s01{end}", LISTED) for end in (".hea", ".dat", ".atr")),
     form("listed: SHA256SUMS", "sources/listed/SHA256SUMS", LISTED),
 ]

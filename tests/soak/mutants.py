@@ -19,7 +19,16 @@ from text_mutations import LINES, TABLE
 from wfdb_mutations import ATR
 
 STRUCTURE: dict[str, Sequence[Mutation]] = {
-    **{".json": JSON, ".csv": TABLE, ".tsv": TABLE, ".txt": LINES, ".md": LINES, ".html": LINES, ".svg": LINES},
+    **{
+        ".json": JSON,
+        ".csv": TABLE,
+        ".tsv": TABLE,
+        ".txt": LINES,
+        ".toml": LINES,
+        ".md": LINES,
+        ".html": LINES,
+        ".svg": LINES,
+    },
     **{".sha256": LINES, ".rows": LINES, ".hea": LINES, "SHA256SUMS": LINES, ".safetensors": TENSORS},
     **{".npy": NPY, ".part": NPY, ".npz": NPZ, ".pth": PTH, ".png": PNG, ".jpeg": JPEG, ".dcm": DICOM, ".atr": ATR},
 }

@@ -15,6 +15,8 @@ from interrupted import Moment, command
 from PIL import Image
 from small_world import draw_blob, draw_stripes, scratch, start
 
+from pathsearch.run.settings_file import settings_text
+
 N = 48  # images of a prepared task
 SIZE = 48  # pixels
 ENCODER = ["--encoder", "squeezenet1_1", "--encoder-weights", "random", "--set", "encoder.map_size=2"]
@@ -113,6 +115,7 @@ def _sources(folder: Path) -> None:
     (folder / "listed" / "SHA256SUMS").write_text("".join(lines))
     _x_rays(folder / "x-rays")
     (folder / "settings.txt").write_text("".join(f"{one.removeprefix('--set=')}\n" for one in SETTINGS))
+    (folder / "settings.toml").write_text(settings_text())
 
 
 def _dicom(folder: Path) -> None:

@@ -13,8 +13,8 @@ from evaluators import PATHS, SETTINGS, equal, fresh, shared, snapshot
 
 from pathsearch.grid.copies import Copies
 from pathsearch.grid.path import Path
+from pathsearch.targets.target import NonFiniteFitness
 from pathsearch.training import fresh as module
-from pathsearch.training.fitness import NonFiniteFitness
 from pathsearch.training.fresh import FreshWeights
 
 
