@@ -1,0 +1,198 @@
+"""Every target keeps the promises; a toy of one file is searched for, trained and reported like classes."""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from small_world import evolve, refused, scratch, settings
+from torch import Tensor
+
+from data_prep.manifest import Task, save_task
+from pathsearch.experts.expert import Expert
+from pathsearch.grid import plugins
+from pathsearch.grid.plugins import load_plugins
+from pathsearch.targets import ClassTarget, Target, make_target
+from pathsearch.targets.target import TARGETS, register, target_of
+
+from target_contract import B, PROMISES, broken, check_target  # isort: skip
+
+COUNT = Path(__file__).with_name("count.py")
+
+
+@pytest.fixture
+def count(monkeypatch) -> Target:
+    """The toy, known for one test."""
+    monkeypatch.setitem(TARGETS, "count", None)  # is taken out again afterwards
+    del TARGETS["count"]
+    for name in ("_loaded", "_named", "_origins"):
+        monkeypatch.setattr(plugins, name, dict(getattr(plugins, name)))
+    load_plugins([COUNT])
+    return make_target("count", list("01234"))
+
+
+@pytest.mark.parametrize("k", [2, 5])
+def test_classes_keep_every_promise(k):
+    check_target(ClassTarget([f"class {i}" for i in range(k)]), torch.arange(B) % k)
+
+
+def test_the_toy_keeps_every_promise(count):
+    check_target(count, (torch.arange(B) % 5).float())
+
+
+# --- promises that are broken are seen ------------------------------------------------------------------------------
+
+
+class _Summed(ClassTarget):
+    """Losses of all paths in one."""
+
+    def loss(self, truth, balance=None, smoothing=0.0):
+        plain = super().loss(truth, balance, smoothing)
+        return lambda outputs, truth: plain(outputs, truth).mean().expand(len(outputs))
+
+
+class _Shuffled(ClassTarget):
+    """What it says depends on the batch that an image is in."""
+
+    def said(self, outputs: Tensor, truth: Tensor):
+        return {"log_p": (outputs - outputs.mean(0)).log_softmax(-1)}
+
+
+class _Proud(ClassTarget):
+    def error_of(self, measure, score, truth):
+        return 0.0
+
+
+class _Turned(ClassTarget):
+    """Higher is worse."""
+
+    def stopping(self, said, truth):
+        return -super().stopping(said, truth)
+
+
+class _Wide(ClassTarget):
+    def each_quality(self, outputs, truth):
+        return 2 * super().each_quality(outputs, truth)
+
+
+class _Flat(ClassTarget):
+    def head(self, shape):
+        return "linear", (len(self.names) + 1,)
+
+    def each_loss(self, outputs, truth):
+        return super().each_loss(outputs[..., :-1], truth)[:, :1]
+
+
+@pytest.mark.parametrize(
+    ("faulty", "promise"),
+    [
+        (_Summed, "loss_is_one_value_a_path_and_none_is_anothers"),
+        (_Shuffled, "says_a_row_an_image"),
+        (_Proud, "errors_are_errors"),
+        (_Turned, "prefers_the_better_answer"),
+        (_Wide, "quality_lies_between_0_and_1"),
+        (_Flat, "loss_is_one_value_a_path_and_none_is_anothers"),
+    ],
+)
+def test_a_broken_promise_is_seen(faulty, promise):
+    assert promise in list(broken(faulty(list("abc")), torch.arange(B) % 3))
+
+
+def test_every_promise_is_one_by_name():
+    assert len({promise.__name__ for promise in PROMISES}) == len(PROMISES)
+
+
+# --- the registry ---------------------------------------------------------------------------------------------------
+
+
+def test_a_target_is_known_by_its_name(count):
+    assert type(count).kind == "count"
+    assert count.measure("accuracy") == "closeness", "who asks for no measure gets the first"
+    with refused("^fitness: expected one of closeness; got 'auc'$"):
+        count.measure("auc")
+    with refused("^target: expected one of class, count; got 'cuont'; did you mean 'count'\\?$"):
+        make_target("cuont")
+    with pytest.raises(ValueError, match="registered twice"):
+        register("class")(ClassTarget)
+    with refused("^threshold balanced: expected a task of two classes, got count; use argmax$"):
+        count.check_rule("balanced")
+    with refused("^target count: expected neither balance nor label_smoothing"):
+        count.loss(torch.zeros(2), 1.0)
+
+
+# --- it evolves -----------------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def blobs() -> Task:
+    """Images of 0 to 4 bright blobs in noise."""
+    folder, rng, rows = scratch() / "counted" / "counted", np.random.default_rng(0), []
+    (folder / "images").mkdir(parents=True)
+    y, x = np.mgrid[:48, :48]
+    for number in range(200):
+        image = rng.normal(20, 6, (48, 48))
+        for _ in range(number % 5):
+            at_y, at_x = rng.integers(6, 42, 2)
+            image = np.maximum(image, 220 * np.exp(-((y - at_y) ** 2 + (x - at_x) ** 2) / 12))
+        file = f"images/{number}.png"
+        Image.fromarray(np.clip(image, 0, 255).astype(np.uint8)).save(folder / file)
+        rows.append((file, str(number % 5), ("train", "train", "train", "val", "test")[number // 5 % 5], ""))
+    return save_task(
+        folder,
+        name="counted",
+        classes=list("01234"),
+        table=pd.DataFrame(rows, columns=["file", "label", "split", "group"]),
+        split={"name": "official", "words": "every fifth image tests"},
+        source="drawn",
+        licence="none",
+        options={"image_size": 48},
+        notes=[],
+        target="count",
+    )
+
+
+@pytest.mark.parametrize("weights", ["shared", "fresh"])
+def test_the_toy_evolves(count, tmp_path, weights):
+    assert type(target_of(blobs())) is type(count)
+    chosen = settings("blobs", weights=weights, epochs=8, patience=8)
+    chosen = chosen.__class__.from_dict({**chosen.to_dict(), "task": "counted", "split": "official"})
+    run, report = evolve(tmp_path / "run", chosen, of=blobs())
+    assert report["measure"] == "closeness"
+    rows = [report, *(report["baselines"][name] for name in ("linear_probe", "full_grid"))]
+    for row in rows:
+        for split in ("validation", "test"):
+            found = row[split]["count"]
+            assert found["n"] == row[split]["n"] == 40
+            low, high = found["ci95"]["closeness"]
+            assert 0 < low <= found["closeness"] <= high < 1
+    for name in report["baselines"]:
+        for tested in report["paired"][name].get("each", [report["paired"][name]]):
+            assert tested["measure"] == "closeness"
+            assert 0 < tested["p"] <= 1
+    assert "mcnemar" not in report
+    log = run.log_file.read_text().splitlines()
+    assert len(log) == 4
+    # the mean of all images, which needs none, is 1.2 off: a path that has learned something is nearer
+    middle = float(np.mean([1 / (1 + abs(k - 2)) for k in range(5)]))
+    assert report["validation"]["count"]["closeness"] > middle - 0.05
+    expert = Expert.load(run.expert_file)
+    assert expert.facts.target == "count"
+    assert expert.facts.plugins[0].startswith("count.py=")
+    assert json.loads(json.dumps(report["finalists"]))
+    assert math.isfinite(report["finalists"][0]["score"])
+
+
+def test_an_expert_of_a_target_that_is_not_loaded_is_refused(count, tmp_path, monkeypatch):
+    chosen = settings("blobs", epochs=1, generations=1)
+    chosen = chosen.__class__.from_dict({**chosen.to_dict(), "task": "counted", "split": "official"})
+    run, _ = evolve(tmp_path / "run", chosen, of=blobs())
+    monkeypatch.setattr(plugins, "_loaded", {})
+    with refused("expected the plug-in count.py"):
+        Expert.load(run.expert_file)
