@@ -45,7 +45,8 @@ def compare(
     settings = asked(context, prepared)
     refuse_idle_in_comparison(settings)
     # what is slow to import comes after what a typing error could spoil
-    from pathsearch.encoders.encoder import Encoder, choose_device
+    from pathsearch.encoders.encoder import choose_device
+    from pathsearch.encoders.pixels import make_encoder
     from pathsearch.grid.vocabulary import check_vocabulary
     from pathsearch.reports import figures
     from pathsearch.reports.report_page import write_page
@@ -57,7 +58,7 @@ def compare(
     check_vocabulary(settings.grid.modules)
     check_rule(settings.training.threshold, len(prepared.classes))
     where = choose_device(device)
-    trunk = Encoder(settings.encoder, where)
+    trunk = make_encoder(settings.encoder, where)
     trunk.refuse_idle_map_size()
     comparison = Comparison.of(runs_dir, settings, seeds, trunk, without or ())
     with terminal.progress():

@@ -81,7 +81,8 @@ def evolve(
     prepared = load_task(data_dir, task)
     settings = asked(context, prepared)
     # what is slow to import comes after what a typing error could spoil
-    from pathsearch.encoders.encoder import Encoder, choose_device
+    from pathsearch.encoders.encoder import choose_device
+    from pathsearch.encoders.pixels import make_encoder
     from pathsearch.experts.evolve import evolve as evolve_task
     from pathsearch.experts.heritage import Heritage
     from pathsearch.grid.vocabulary import check_vocabulary
@@ -96,7 +97,7 @@ def evolve(
     run = named_run(runs_dir, run_name or f"{task}-{prepared.split_name}-s{settings.seed}")
     where = choose_device(device)
     heritage = Heritage.of(runs_dir, grid)
-    trunk = Encoder(settings.encoder, where)
+    trunk = make_encoder(settings.encoder, where)
     trunk.refuse_idle_map_size()
     heritage.check(task, trunk, settings.grid)
     earlier = [ancestor.run for ancestor in heritage.ancestors]

@@ -9,6 +9,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -44,7 +45,10 @@ class Encoder:
         weights_sha256: digest of all parameters and buffers, so that equal names cannot hide other weights.
         taps: channels of each map that modules may read, the trunk's last map first; they add up to C.
         feature_shape: (C, H, W) of one image's features: the maps of all taps, one after another along the channels.
+        dtype: of the features.
     """
+
+    dtype: Any = np.float16
 
     def __init__(self, settings: EncoderSettings, device: torch.device | str = "cpu") -> None:
         self.settings = settings
@@ -61,6 +65,11 @@ class Encoder:
         self._ends = frozenset(ends)
         self.taps = tuple(ends.values())
         self.feature_shape: tuple[int, int, int] = tuple(self(blank).shape[1:])  # type: ignore[assignment]
+
+    @property
+    def places(self) -> dict[str, tuple[int, ...]]:
+        """Shape of each place that a blueprint may read."""
+        return {"features": self.feature_shape}
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -227,7 +236,7 @@ def _architecture(name: str) -> Any:
     known = models.list_models(module=models)
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else "see torchvision.models for the names"
+        hint = f"did you mean {near[0]!r}?" if near else "see torchvision.models for the names, or give pixels"
         raise PathsearchError(f"encoder: expected a torchvision classification model, got {name!r}; {hint}")
     if not name.startswith(FAMILIES):
         raise PathsearchError(

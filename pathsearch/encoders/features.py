@@ -21,6 +21,7 @@ from data_prep.image_digests import check_images, whole_digest
 from data_prep.manifest import Task
 from data_prep.whole_files import file_sha256, write_json, write_text
 from pathsearch.encoders.encoder import Encoder
+from pathsearch.encoders.pooled import pooled
 from pathsearch.encoders.views import augmentation, load_image, stacked
 from pathsearch.run.ahead import ahead
 from pathsearch.run.growing import growing
@@ -38,8 +39,8 @@ AHEAD = 2  # batches that are being decoded, or are decoded and wait
 class Standardiser:
     """Mean and spread of every feature over a task's training images; part of its expert."""
 
-    mean: Tensor  # (C, H, W)
-    std: Tensor  # (C, H, W), floored so that a dead feature is not blown up
+    mean: Tensor  # (C, H, W); of pixels (3, 1, 1)
+    std: Tensor  # the same, floored so that a dead feature is not blown up
 
     def __call__(self, maps: Tensor) -> Tensor:
         """Return (B, C, H, W) float32 features of mean 0 and spread 1 over the training images."""
@@ -47,15 +48,21 @@ class Standardiser:
 
     @classmethod
     def fit(cls, maps: np.ndarray, rows: np.ndarray, taps: Sequence[int] = ()) -> Standardiser:
-        """Fit on `maps[rows]`, in chunks; a spread under a twentieth of its tap's mean spread counts as that."""
+        """Fit on `maps[rows]`, in chunks; a spread under a twentieth of its tap's mean spread counts as that.
+
+        Pixels, which are uint8, have a mean and a spread for each channel, not for each position.
+        """
+        pixels = maps.dtype == np.uint8
         total = np.zeros(maps.shape[1:])
         squares = np.zeros(maps.shape[1:])
-        for chunk in np.array_split(rows, math.ceil(len(rows) / 1024)):
+        for chunk in np.array_split(rows, math.ceil(len(rows) / (64 if pixels else 1024))):
             block = maps[chunk].astype(np.float64)
             total += block.sum(0)
             squares += (block**2).sum(0)
-        mean = total / len(rows)
-        std = np.sqrt(np.maximum(squares / len(rows) - mean**2, 0))
+        mean, square = total / len(rows), squares / len(rows)
+        if pixels:
+            mean, square = mean.mean((1, 2), keepdims=True), square.mean((1, 2), keepdims=True)
+        std = np.sqrt(np.maximum(square - mean**2, 0))
         parts = np.split(std, np.cumsum(taps)[:-1]) if len(taps) > 1 else [std]  # maps of different scale
         std = np.concatenate([np.maximum(part, max(0.05 * part.mean(), 1e-6)) for part in parts])
         return cls(torch.tensor(mean).float(), torch.tensor(std).float())
@@ -68,7 +75,7 @@ class Split:
     Attributes:
         name: train, val or test.
         truth: (n, …) what the task's target asks of each image.
-        views: arrays (rows, C, H, W) float16, the unchanged images first.
+        views: arrays (rows, C, H, W), float16 or of pixels uint8, the unchanged images first.
         rows: for each view, (n,) where this split's images stand in it; -1 for one that has no such view and
             shows its unchanged one instead.
         standardise: fitted on the training images.
@@ -106,7 +113,7 @@ class Split:
         return self.standardise(torch.from_numpy(maps))
 
     def raw(self, positions: Tensor) -> Tensor:
-        """Raw features (B, C, H, W) float16 of the unchanged images `positions`."""
+        """Raw features (B, C, H, W), as they are kept, of the unchanged images `positions`."""
         return torch.from_numpy(self.views[0][self.rows[0][positions.numpy()]])
 
     def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -133,9 +140,9 @@ class Split:
         return replace(self, truth=self.truth[torch.from_numpy(positions)], rows=rows, groups=groups)
 
     def pooled(self) -> Tensor:
-        """(n, C) float32 mean over positions of the raw maps of the unchanged images: the router's input."""
+        """(n, C) float32, what the router sees of the unchanged images: see `pooled`."""
         parts = np.array_split(self.rows[0], max(1, math.ceil(len(self) / 1024)))
-        return torch.cat([torch.from_numpy(self.views[0][part]).float().mean((2, 3)) for part in parts])
+        return torch.cat([pooled(torch.from_numpy(self.views[0][part])) for part in parts])
 
 
 class _Mapped(NamedTuple):
@@ -292,7 +299,7 @@ def _encode_view(file: Path, images: list[Path], view: int, encoder: Encoder, mi
     def load(part: range) -> Tensor:
         return stacked([load_image(images[row], image_size, view, row, mirror) for row in part])
 
-    with growing(file, (len(images), *encoder.feature_shape)) as array:
+    with growing(file, (len(images), *encoder.feature_shape), encoder.dtype) as array:
         if array.rows:
             yield array.rows
         rows = range(array.rows, len(images))

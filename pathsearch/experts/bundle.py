@@ -16,8 +16,8 @@ from data_prep import __version__
 from data_prep.errors import PathsearchError
 from data_prep.manifest import load_task
 from data_prep.whole_files import file_sha256, folder_appears_whole, write_json, write_text
-from pathsearch.encoders.encoder import Encoder
 from pathsearch.encoders.features import verify
+from pathsearch.encoders.pixels import PIXELS, make_encoder
 from pathsearch.experts.expert import Expert
 from pathsearch.experts.export import export
 from pathsearch.experts.model import Model, check_unchanged
@@ -77,7 +77,8 @@ def write(
         entries = {task: _put(run, task, folder) for task, run in zip(model.experts, runs, strict=True)}
         settings = model.encoder.settings
         from_file = settings.weights not in ("random", "imagenet")
-        if with_encoder or from_file:
+        inside = (with_encoder or from_file) and settings.name != PIXELS
+        if inside:
             save_tensors(folder / TRUNK, model.encoder.state())
         if onnx:
             export(model, folder / ONNX)
@@ -87,7 +88,7 @@ def write(
             "format": FORMAT,
             "pathsearch": __version__,
             "encoder": {**model.encoder.identity, "key": model.encoder.key},
-            "encoder_weights": TRUNK if with_encoder or from_file else settings.weights,
+            "encoder_weights": TRUNK if inside else settings.weights,
             "random_seed": settings.random_seed,
             "preparation": {**asdict(preparation), "in_words": preparation.in_words()},
             "tasks": entries,
@@ -147,7 +148,7 @@ def load(folder: Path, device: torch.device) -> Predictor:
             raise KeyError(f"digest of {min(missing).name}")
     except (KeyError, TypeError, AttributeError) as error:
         raise PathsearchError(f"bundle {folder}: {INDEX} lacks or garbles {error}; {AGAIN}") from None
-    encoder = Encoder(settings, device)
+    encoder = make_encoder(settings, device)
     if encoder.weights_sha256 != about["weights_sha256"] or encoder.key != about["key"]:
         advice = AGAIN if source == TRUNK else "make it again with `pathsearch bundle … --with-encoder`"
         raise PathsearchError(

@@ -128,7 +128,7 @@ class Expert(nn.Module):
         check_plugins(known.plugins, f"expert {file}")
         try:
             standardise = Standardiser(tensors.pop("standardise.mean"), tensors.pop("standardise.std"))
-            if not standardise.mean.shape == standardise.std.shape == torch.Size(known.shapes[0]):
+            if not _standardises(standardise, known.shapes[0]):
                 raise KeyError("standardise is of another shape")
             network = _rebuild(known)
             network.load_state_dict(tensors)
@@ -138,6 +138,12 @@ class Expert(nn.Module):
             why = (str(error).splitlines() or [type(error).__name__])[-1].strip()
             raise PathsearchError(f"expert {file}: weights do not fit its path ({why}); restore the file") from None
         return cls(known, network, standardise)
+
+
+def _standardises(standardise: Standardiser, shape: list[int]) -> bool:
+    """Whether it has a mean and spread of each value, or, of pixels, of each channel."""
+    allowed = (torch.Size(shape), torch.Size([shape[0], 1, 1])) if len(shape) == 3 else (torch.Size(shape),)
+    return standardise.mean.shape == standardise.std.shape and standardise.mean.shape in allowed
 
 
 def _rebuild(facts: ExpertFacts) -> PathNetwork:

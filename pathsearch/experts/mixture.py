@@ -9,8 +9,9 @@ import numpy as np
 import torch
 
 from pathsearch.encoders.features import Split
+from pathsearch.encoders.pooled import pooled
 from pathsearch.experts.expert import Expert
-from pathsearch.experts.router import Router, pooled
+from pathsearch.experts.router import Router
 from pathsearch.measures.metrics import UNKNOWN
 from pathsearch.run.teller import Teller
 
@@ -87,9 +88,9 @@ def answer(
     stream = torch.tensor([(t, i) for t, n in enumerate(names) for i in range(sizes[n])])
     stream = stream[torch.randperm(len(stream), generator=torch.Generator().manual_seed(seed))]
     tell.stage("answer", len(stream))
-    done = 0
+    done, like = 0, tests[names[0]].raw(torch.arange(1))
     for chunk in stream.split(CHUNK):
-        maps = torch.empty(len(chunk), *tests[names[0]].views[0].shape[1:], dtype=torch.float16)
+        maps = torch.empty(len(chunk), *like.shape[1:], dtype=like.dtype)
         for t, n in enumerate(names):
             maps[chunk[:, 0] == t] = tests[n].raw(chunk[chunk[:, 0] == t, 1])
         # 2. the router sees features only

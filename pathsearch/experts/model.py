@@ -11,8 +11,10 @@ from torch import Tensor
 from data_prep.errors import PathsearchError
 from data_prep.manifest import Task
 from pathsearch.encoders.encoder import Encoder
+from pathsearch.encoders.pixels import make_encoder
+from pathsearch.encoders.pooled import pooled
 from pathsearch.experts.expert import Expert
-from pathsearch.experts.router import FALSE_REJECTION, Router, Territory, check_rate, pooled
+from pathsearch.experts.router import FALSE_REJECTION, Router, Territory, check_rate
 from pathsearch.run.runs import Run
 from pathsearch.run.same_encoder import described
 
@@ -59,7 +61,7 @@ class Model:
         check_rate(false_rejection)
         experts = _load_experts(runs)
         territories = {task: _territory(run, false_rejection) for task, run in zip(experts, runs, strict=True)}
-        return cls(Encoder(runs[0].settings().encoder, device), experts, Router(territories))
+        return cls(make_encoder(runs[0].settings().encoder, device), experts, Router(territories))
 
     def answer(self, images: Tensor, sources: Sequence[str | int]) -> list[Answer]:
         """Route each image to its task's expert.

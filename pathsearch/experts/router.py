@@ -172,8 +172,3 @@ class Router:
         nearest = torch.where(inside | ~inside.any(1, keepdim=True), densities, -torch.inf).argmax(1)
         chosen = ratios.gather(1, nearest[:, None])[:, 0]
         return torch.where(chosen > 1, UNKNOWN, nearest), chosen
-
-
-def pooled(maps: Tensor) -> Tensor:
-    """(B, C) mean over positions: the router's view of feature maps (B, C, H, W)."""
-    return maps.float().mean((2, 3))

@@ -22,7 +22,7 @@ BLOCK = 1 << 22  # bytes read at once
 
 
 @contextmanager
-def growing(file: Path, shape: Sequence[int]) -> Iterator[GrowingArray]:
+def growing(file: Path, shape: Sequence[int], dtype: Any = np.float16) -> Iterator[GrowingArray]:
     """Yield the array that `file` will be, with the rows that an earlier, interrupted call left.
 
     It grows as `.part`. If all its rows are there when the block ends, its digest is written as `.sha256` and it takes
@@ -30,7 +30,8 @@ def growing(file: Path, shape: Sequence[int]) -> Iterator[GrowingArray]:
 
     Args:
         file: a `.npy`.
-        shape: (n, …) of float16.
+        shape: (n, …).
+        dtype: of its numbers.
 
     Raises:
         CannotWrite: the disk has no room; names the file and the bytes.
@@ -38,7 +39,7 @@ def growing(file: Path, shape: Sequence[int]) -> Iterator[GrowingArray]:
     part, note = file.with_suffix(".part"), file.with_suffix(".rows")
     try:
         with part.open("r+b" if part.exists() else "w+b") as stream:
-            array = GrowingArray(stream, note, shape)
+            array = GrowingArray(stream, note, shape, dtype)
             yield array
             whole = array.rows == array.shape[0]
             if whole:
@@ -51,7 +52,7 @@ def growing(file: Path, shape: Sequence[int]) -> Iterator[GrowingArray]:
     except OSError as error:
         if error.errno not in NO_ROOM:
             raise
-        wanted, free = len(_head(shape)) + _bytes(shape), shutil.disk_usage(file.parent).free
+        wanted, free = len(_head(shape, dtype)) + _bytes(shape, dtype), shutil.disk_usage(file.parent).free
         raise CannotWrite(
             f"features {part}: expected a disk with room for {wanted:,} bytes, got {free:,} bytes free; "
             "make room and start again (what is encoded is kept), or choose another --data-dir"
@@ -59,7 +60,7 @@ def growing(file: Path, shape: Sequence[int]) -> Iterator[GrowingArray]:
 
 
 class GrowingArray:
-    """Rows of float16 in a file beside a note of how far it can be trusted.
+    """Rows of numbers in a file beside a note of how far it can be trusted.
 
     The note is a list of checkpoints: so many rows, and the SHA-256 of all bytes up to there. What the bytes do not
     bear out, whatever happened to file or note, is not gone on with.
@@ -70,17 +71,17 @@ class GrowingArray:
         sha: digest of the bytes up to there.
     """
 
-    def __init__(self, stream: BinaryIO, note: Path, shape: Sequence[int]) -> None:
-        self.stream, self.note, self.shape = stream, note, tuple(shape)
-        self.head = _head(shape)
+    def __init__(self, stream: BinaryIO, note: Path, shape: Sequence[int], dtype: Any = np.float16) -> None:
+        self.stream, self.note, self.shape, self.dtype = stream, note, tuple(shape), np.dtype(dtype)
+        self.head = _head(shape, dtype)
         self.rows, self.sha = 0, hashlib.sha256(self.head)
         self.checkpoints: list[dict[str, Any]] = []
         self._recover()
         self._reserve()
 
     def append(self, rows: np.ndarray) -> None:
-        """Write the next (b, …) float16 rows; they survive a kill from the next `save` on."""
-        data = np.ascontiguousarray(rows, dtype=np.float16).tobytes()
+        """Write the next (b, …) rows; they survive a kill from the next `save` on."""
+        data = np.ascontiguousarray(rows, dtype=self.dtype).tobytes()
         self.stream.write(data)
         self.sha.update(data)
         self.rows += len(rows)
@@ -104,13 +105,13 @@ class GrowingArray:
                 self.checkpoints.append(checkpoint)
         self.stream.seek(0)
         self.stream.write(self.head)
-        self.stream.seek(len(self.head) + self.rows * _bytes(self.shape[1:]))
+        self.stream.seek(len(self.head) + self.rows * _bytes(self.shape[1:], self.dtype))
 
     def _sha_at(self, rows: int) -> Any:
         """Digest of the bytes up to `rows`, read on from the rows that are known; None if there are no such rows."""
         if not self.rows < rows <= self.shape[0]:
             return None
-        sha, left = self.sha.copy(), (rows - self.rows) * _bytes(self.shape[1:])
+        sha, left = self.sha.copy(), (rows - self.rows) * _bytes(self.shape[1:], self.dtype)
         while left and (block := self.stream.read(min(BLOCK, left))):
             sha.update(block)
             left -= len(block)
@@ -118,7 +119,7 @@ class GrowingArray:
 
     def _reserve(self) -> None:
         """Take the disk's room for all rows now: a full disk shows before hours of work, and as an error."""
-        size, place = len(self.head) + _bytes(self.shape), self.stream.tell()
+        size, place = len(self.head) + _bytes(self.shape, self.dtype), self.stream.tell()
         self.stream.truncate(size)  # without what a damaged file has beyond its end
         if hasattr(os, "posix_fallocate"):
             try:
@@ -144,13 +145,14 @@ def _checkpoints(note: Path) -> list[dict[str, Any]]:
     return good
 
 
-def _head(shape: Sequence[int]) -> bytes:
-    """What a `.npy` file of float16 begins with."""
+def _head(shape: Sequence[int], dtype: Any) -> bytes:
+    """What a `.npy` file begins with."""
     stream = io.BytesIO()
-    np.lib.format.write_array_header_1_0(stream, {"descr": "<f2", "fortran_order": False, "shape": tuple(shape)})
+    about = {"descr": np.dtype(dtype).newbyteorder("<").str, "fortran_order": False, "shape": tuple(shape)}
+    np.lib.format.write_array_header_1_0(stream, about)
     return stream.getvalue()
 
 
-def _bytes(shape: Sequence[int]) -> int:
-    """Bytes of the numbers of an array of float16."""
-    return 2 * math.prod(shape)
+def _bytes(shape: Sequence[int], dtype: Any) -> int:
+    """Bytes of the numbers of an array."""
+    return int(np.dtype(dtype).itemsize) * math.prod(shape)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 
@@ -29,6 +29,7 @@ class Bench:
         taps: channels of each of the encoder's maps, where modules may read several.
         device: of grids and networks; features stay on the CPU.
         tell: progress.
+        places: what a blueprint may read, by name; the features, if none are named.
     """
 
     settings: RunSettings
@@ -39,12 +40,13 @@ class Bench:
     taps: tuple[int, ...] = ()
     device: torch.device = torch.device("cpu")  # noqa: RUF009 (immutable)
     tell: Teller = Silent()  # noqa: RUF009 (it has no state)
+    places: dict[str, Shape] = field(default_factory=dict)
 
     @classmethod
     def of(cls, settings: RunSettings, encoder: Encoder, features: Features, place: Place) -> Bench:
         """Of a task's encoded images."""
         about = (target_of(features.task), encoder.feature_shape, features.train(), features.validation())
-        return cls(settings, *about, encoder.taps, place.device, place.tell)
+        return cls(settings, *about, encoder.taps, place.device, place.tell, encoder.places)
 
     @property
     def task(self) -> str:
@@ -73,7 +75,7 @@ class Bench:
 
     def grid(self) -> Grid:
         """A grid at its initial weights, with the task's head."""
-        grid = Grid(self.shape, self.settings.grid, self.seed, self.taps)
+        grid = Grid(self.places or self.shape, self.settings.grid, self.seed, self.taps)
         grid.add_head(self.task, *self.target.head(grid.head_shape))
         return grid.to(self.device)
 

@@ -25,11 +25,12 @@ from PIL import Image
 
 from pathsearch.encoders.encoder import Encoder
 from pathsearch.encoders.features import Standardiser, batch_size
+from pathsearch.encoders.pooled import pooled
 from pathsearch.experts.expert import Expert, ExpertFacts
 from pathsearch.experts.model import Model
 from pathsearch.experts.pictures import Preparation, image_files
 from pathsearch.experts.predict import Predictor
-from pathsearch.experts.router import Router, Territory, pooled
+from pathsearch.experts.router import Router, Territory
 from pathsearch.grid.grid import Grid
 from pathsearch.run.settings import EncoderSettings, GridSettings
 from tests.benchmarks.table import device, publish

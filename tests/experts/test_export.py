@@ -17,12 +17,13 @@ from small_world import CPU, ENCODER, SIZE, data_dir, finished, noise, refused, 
 
 from pathsearch.encoders.encoder import Encoder
 from pathsearch.encoders.features import Standardiser
+from pathsearch.encoders.pooled import pooled
 from pathsearch.encoders.views import load_images
 from pathsearch.experts import bundle
 from pathsearch.experts.expert import Expert, ExpertFacts
 from pathsearch.experts.export import export
 from pathsearch.experts.model import Model
-from pathsearch.experts.router import Router, Territory, pooled
+from pathsearch.experts.router import Router, Territory
 from pathsearch.grid.grid import Grid
 from pathsearch.run.teller import Silent
 

@@ -31,7 +31,7 @@ MUTANTS = int(os.environ.get("PATHSEARCH_MUTANTS", "60"))  # of each form
 class Stub:
     """Quick stand-in for an encoder: an image's features are its pixels, averaged. Stops after some batches."""
 
-    key, taps, feature_shape = "stub", (3,), (3, 4, 4)
+    key, taps, feature_shape, dtype = "stub", (3,), (3, 4, 4), np.float16
     settings = EncoderSettings("squeezenet1_1", "random", SIZE)
 
     def __init__(self, stop_after: int = -1) -> None:
