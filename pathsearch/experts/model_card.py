@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from data_prep.manifest import Task
+from pathsearch.encoders.pixels import PIXELS
 from pathsearch.experts.joint import newest
 from pathsearch.experts.markdown import escaped, inline_code
 from pathsearch.experts.model import Model
@@ -65,6 +66,9 @@ def _data(task: Task, report: dict[str, Any]) -> str:
 
 def _encoder(model: Model, preparation: Preparation) -> str:
     about = model.encoder.identity
+    if about["name"] == PIXELS:
+        read = f"{about['preprocessing']}, {about['image_size']} px"
+        return f"None: experts read pixels, {read}.\n\nNew images: {preparation.in_words()}."
     maps = f"maps of the last {len(about['taps'])} stages" if "taps" in about else "maps"
     return (
         f"{escaped(about['name'])}, {escaped(about['weights'])}, {about['image_size']} px, {maps} averaged to at most "

@@ -23,7 +23,10 @@ class EncoderSettings:
     """Which frozen trunk turns images into feature maps; equal settings mean equal features."""
 
     name: str = setting(
-        "vgg16", "A torchvision trunk: vgg16, resnet18, squeezenet1_1 and others.", "the paper's", option="--encoder"
+        "vgg16",
+        "A torchvision trunk such as vgg16 or resnet18, or pixels.",
+        "the paper's",
+        option="--encoder",
     )
     weights: str = setting(
         "imagenet",
