@@ -52,7 +52,7 @@ def build(specification: str, in_shape: Shape, out_shape: Shape, generator: torc
         raise PathsearchError(f"module kind: expected a registered name, got {name!r}; {hint}")
     with torch.device("meta"):  # shapes only: a constructor's own initialisation would read the global generator
         module = KINDS[name](in_shape, out_shape, int(size or 0))
-        if name in BUILT_IN:
+        if name in BUILT_IN and len(out_shape) == 3 and not isinstance(module, _OnMap):  # which knows its maps
             _try(name, module, in_shape, out_shape)
     module.to_empty(device="cpu")
     initialise(module, generator)
@@ -226,6 +226,10 @@ def one_shot_aggregation(in_shape: Shape, out_shape: Shape, size: int) -> nn.Mod
 @register("pool")
 def pool(in_shape: Shape, out_shape: Shape, size: int) -> nn.Module:
     """Mean over positions, then a linear map, through `size` dimensions if a size is given."""
+    if len(in_shape) != 3:
+        raise PathsearchError(
+            f"module kind pool: expected in_shape (channels, height, width), got {in_shape}; let its layer read maps"
+        )
     body: list[nn.Module] = [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
     if size:
         body.append(nn.Linear(in_shape[0], size, bias=False))

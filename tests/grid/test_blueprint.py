@@ -138,7 +138,7 @@ def test_places_and_heads_that_cannot_be():
         ("pool", ("fine",), (4, 8, 8), "module kind 'pool': "),
         ("conv3x3-4", ("fine",), (5, 8, 8), "module on a map: expected out_shape (4, 8, 8), got (5, 8, 8)"),
         ("conv3x3-4", ("v",), (4,), "module on a map: expected in_shape (channels, height, width), got (7,)"),
-        ("pool", ("v",), (4,), "module kind 'pool': fails on an input of shape (2, 7)"),
+        ("pool", ("v",), (4,), "module kind pool: expected in_shape (channels, height, width), got (7,)"),
         ("skip", ("fine", "coarse"), (3, 8, 8), "module kind skip: expected equal shapes, got (8, 8, 8)"),
         ("skip", ("v",), (7, 1, 1), "module kind 'skip': expected an output of shape (2, 7, 1, 1)"),
     ],
