@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,25 @@ PUBLISHED_TEST = ("official", "ds1-ds2")  # splits whose test set others have nu
 Sets = list[list[int]]  # rows of identical images, two or more each
 
 
+class Copies(TypedDict):
+    """Images that are equal pixel for pixel, and what became of them."""
+
+    images: int
+    sets: int
+    sets_across_splits: int
+    sets_with_two_labels: int
+    moved_to_train: int
+    removed: int
+
+
+class Leakage(TypedDict):
+    """What was found of images in two splits, as `task.json` says it."""
+
+    duplicates: str
+    identical: Copies
+    look_alikes: dict[str, str | int] | None  # the rule, and images by pair of splits; None: not looked for
+
+
 @dataclass(frozen=True, eq=False)
 class Apart:
     """A table after its copies were dealt with.
@@ -35,7 +54,7 @@ class Apart:
 
     table: pd.DataFrame
     removed: list[str]
-    facts: dict[str, Any]
+    facts: Leakage
     notes: list[str]
 
 
@@ -78,7 +97,7 @@ def keep_apart(
         removed = table["file"][~keep].tolist()
         result, prints = result[keep].reset_index(drop=True), _taken(prints, keep)
     both = [rows for rows in sets if table["label"].iloc[rows].nunique() > 1]
-    facts = {
+    facts: Leakage = {
         "duplicates": duplicates,
         "identical": {
             "images": sum(map(len, sets)),
@@ -154,7 +173,7 @@ def _refusal(torn: Sets, table: pd.DataFrame, where: str) -> str:
     )
 
 
-def _notes(facts: Mapping[str, Any], result: pd.DataFrame, torn: Sets, both: Sets, table: pd.DataFrame) -> list[str]:
+def _notes(facts: Leakage, result: pd.DataFrame, torn: Sets, both: Sets, table: pd.DataFrame) -> list[str]:
     identical, alike = facts["identical"], facts["look_alikes"]
     notes = []
     if identical["sets"]:
