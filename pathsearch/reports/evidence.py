@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypedDict, TypeVar, cast
+from typing import TYPE_CHECKING, Generic, Literal, TypedDict, TypeVar, cast
 
 from data_prep.errors import PathsearchError
 from data_prep.manifest import SplitInfo
@@ -18,6 +18,7 @@ from pathsearch.run.runs import read_json
 from pathsearch.run.settings import RunSettings
 from pathsearch.run.sums import DUE
 from pathsearch.search.comparison_report import ComparisonReport
+from pathsearch.search.config_file import Config
 
 if TYPE_CHECKING:
     from typing_extensions import NotRequired  # in `typing` from Python 3.11 on
@@ -112,7 +113,7 @@ class Evidence(Generic[Report]):
     name: str
     kind: Kind
     report: Report
-    config: dict[str, Any]
+    config: Config
     env: Environment | None
     prepared: Prepared | None
 
@@ -168,7 +169,7 @@ def read_one(folder: Path, name: str) -> Evidence[object]:
     for method, row in report["methods"].items() if kind == "comparison" else ():
         check_fields(row, METHOD, file, f"methods.{method}.")
     env, prepared = (read_json(one) if one.is_file() else None for one in (folder / "env.json", folder / "task.json"))
-    settings = {} if kind == "joint" else _settings(folder / "config.json")
+    settings: Config = {} if kind == "joint" else _settings(folder / "config.json")
     there = cast("Environment | None", env), cast("Prepared | None", prepared)
     return Evidence[object](folder, name, kind, report, settings, *there)
 
@@ -201,7 +202,7 @@ def _kind(report: Mapping[str, object], file: Path) -> Kind:
     )
 
 
-def _settings(file: Path) -> dict[str, Any]:
+def _settings(file: Path) -> Config:
     """The settings in full; `seeds` and `without` of a comparison beside them."""
     values = read_json(file)
     own = {key: value for key, value in values.items() if key not in (*COMPARISON, DUE)}
@@ -212,4 +213,4 @@ def _settings(file: Path) -> dict[str, Any]:
         settings = RunSettings.from_dict(own).to_dict()
     except (PathsearchError, TypeError, AttributeError) as error:
         raise PathsearchError(f"{file}: {str(error).removeprefix('config.json: ')}") from None
-    return {**settings, **{key: values[key] for key in COMPARISON if key in values}}
+    return cast("Config", {**settings, **{key: values[key] for key in COMPARISON if key in values}})

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypedDict
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyBboxPatch, Patch
 
+from pathsearch.experts.run_report import PathCard
 from pathsearch.reports.figure_style import (
     BLACK,
     BLUE,
@@ -25,6 +26,16 @@ from pathsearch.reports.figure_style import (
     tidy,
 )
 
+
+class Look(TypedDict, total=False):
+    """How a box is drawn."""
+
+    facecolor: str
+    edgecolor: str
+    hatch: str
+    linestyle: Literal["-"] | tuple[float, tuple[float, ...]]
+
+
 # All in inches.
 ROW = 0.27  # from one module to the next
 BOX = 0.21  # height of a module's box
@@ -32,11 +43,11 @@ END = 0.75  # width of the encoder's and of the head's box
 GAP = 1.26, 0.42  # between columns: all of them together, and at most
 EDGE = 0.05
 
-PLAIN: dict[str, Any] = {"facecolor": "#F4F4F4", "edgecolor": "#CFCFCF"}
-ACTIVE: dict[str, Any] = {"facecolor": "#CFE3F2", "edgecolor": BLUE}
-FROZEN: dict[str, Any] = {"hatch": "/////", "edgecolor": ORANGE}
-FREE: dict[str, Any] = {"linestyle": (0, (2, 1.5))}
-END_BOX: dict[str, Any] = {"facecolor": "white", "edgecolor": BLACK}
+PLAIN: Look = {"facecolor": "#F4F4F4", "edgecolor": "#CFCFCF"}
+ACTIVE: Look = {"facecolor": "#CFE3F2", "edgecolor": BLUE}
+FROZEN: Look = {"hatch": "/////", "edgecolor": ORANGE}
+FREE: Look = {"linestyle": (0, (2, 1.5))}
+END_BOX: Look = {"facecolor": "white", "edgecolor": BLACK}
 
 
 def path_on_grid(path_file: Path) -> Figure:
@@ -49,7 +60,7 @@ def path_on_grid(path_file: Path) -> Figure:
     Raises:
         KeyError, ValueError: entries are missing or do not fit one another; called within `blaming`.
     """
-    card = read_json(path_file)
+    card = read_json(path_file, PathCard)
     modules: list[list[str]] = card["modules"]
     active: list[list[int]] = card["layers"]
     frozen: list[list[int]] = card.get("frozen") or [[] for _ in modules]
@@ -66,7 +77,7 @@ def path_on_grid(path_file: Path) -> Figure:
         axes.text(left + wide / 2, -0.12, f"Layer {layer + 1}", ha="center", va="center", fontsize=SMALL)
         for module, kind in enumerate(kinds):
             y = height * (module + 0.5) / len(kinds)
-            look = {
+            look: Look = {
                 **(ACTIVE if module in active[layer] else PLAIN),
                 **(FROZEN if module in frozen[layer] else {}),
                 **(FREE if module in free[layer] else {}),

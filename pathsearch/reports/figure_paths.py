@@ -12,7 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle
 
-from pathsearch.reports.figure_grid import BOX, EDGE, END, END_BOX, PLAIN, box, check_grid, fitting, lattice, line
+from pathsearch.experts.joint_report import JointReport
+from pathsearch.experts.run_report import PathCard
+from pathsearch.reports.figure_grid import BOX, EDGE, END, END_BOX, PLAIN, Look, box, check_grid, fitting, lattice, line
 from pathsearch.reports.figure_style import (
     BLACK,
     BLUE,
@@ -52,8 +54,8 @@ def paths_on_grid(path_file: Path) -> Figure | None:
     Returns:
         The figure; None where the grid carries one task only.
     """
-    card = read_json(path_file)
-    paths: dict[str, list[list[int]]] = card.get("paths") or {}
+    card = read_json(path_file, PathCard)
+    paths = card.get("paths") or {}
     if len(paths) < 2:
         return None
     modules: list[list[str]] = card["modules"]
@@ -73,7 +75,7 @@ def paths_on_grid(path_file: Path) -> Figure | None:
         users = {i: [task for task, path in paths.items() if i in path[layer]] for i in range(len(kinds))}
         for module, kind in enumerate(kinds):
             y = height * (module + 0.5) / len(kinds)
-            look = PLAIN
+            look: Look = PLAIN
             if users[module]:
                 colour, dashes = looks[users[module][0]]
                 weightless = card["module_parameters"][layer][module] == 0
@@ -90,7 +92,7 @@ def paths_on_grid(path_file: Path) -> Figure | None:
             axes.add_patch(Circle(source[task], 0.035, facecolor=looks[task][0], edgecolor="white", linewidth=0.4))
     for task in paths:
         _thread(axes, source[task], (PAGE - EDGE - END, lane[task]), looks[task])
-        head = {**END_BOX, "edgecolor": looks[task][0], "linestyle": looks[task][1]}
+        head: Look = {**END_BOX, "edgecolor": looks[task][0], "linestyle": looks[task][1]}
         box(axes, PAGE - EDGE - END, lane[task], END, tidy(task, 12), 6.5, tall=0.26, **head)
     handles = [Line2D([], [], color=c, linestyle=s, linewidth=1.4, label=task) for task, (c, s) in looks.items()]
     figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 6))
@@ -107,7 +109,7 @@ def _thread(axes: Axes, start: tuple[float, float], end: tuple[float, float], lo
 
 def reuse(report_file: Path) -> Figure | None:
     """Parameters and modules of each task by the task that trained them; None where nothing is shared."""
-    table = read_json(report_file).get("reuse")
+    table = read_json(report_file, JointReport).get("reuse")
     if not table:
         return None
     parameters, modules = np.array(table["parameters"]), np.array(table["modules"], dtype=object)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from pathsearch.experts.run_report import RunReport
@@ -15,6 +14,7 @@ from pathsearch.reports.album import About
 from pathsearch.reports.page_source import Source
 from pathsearch.reports.page_statistics import statistics
 from pathsearch.reports.page_tables import Table, interval_in_percent, intervals_in_words, number, percent
+from pathsearch.search.config_file import Config
 
 
 def run_page(source: Source[RunReport]) -> dict[str, Any]:
@@ -205,8 +205,8 @@ def _circumstances(report: RunReport) -> Table | None:
     return tables.facts(values, "What the numbers stand on, from report.json.")
 
 
-def _settings(config: Mapping[str, Any]) -> Table | None:
-    shown = {**config}
+def _settings(config: Config) -> Table | None:
+    shown: Config = {**config}
     if "encoder" in shown:
         shown["encoder"] = {**shown["encoder"], "weights": weights_name(str(shown["encoder"].get("weights")))}
     return tables.facts(shown, "Every setting as resolved, from config.json.", ("Setting", "Value"))

@@ -7,13 +7,14 @@ import csv
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar, cast
+from typing import Generic, TypeVar, cast
 
 from pathsearch.experts.run_report import Mistakes, PathCard
 from pathsearch.reports.album import About, Album
 from pathsearch.reports.alt_texts import WORDS, Texts
 from pathsearch.run.environment import Environment
 from pathsearch.run.runs import read_json
+from pathsearch.search.config_file import Config
 
 WIDE = 400  # points: such a figure scrolls on a phone instead of shrinking until nobody can read it
 ZOOM = 1.2  # printed figures have letters of 7 points; a screen wants a little more
@@ -31,6 +32,7 @@ class Picture:
 
 
 Report = TypeVar("Report")
+Form = TypeVar("Form")
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Source(Generic[Report]):
     folder: Path
     report: Report
     album: Album | None
-    config: dict[str, Any]
+    config: Config
     env: Environment | None
     path: PathCard
     log: list[dict[str, str]]
@@ -49,10 +51,10 @@ class Source(Generic[Report]):
     @classmethod
     def read(cls, folder: Path, report: Report, album: Album | None) -> Source[Report]:
         """Read what stands beside a report."""
-        config, env, path = (_object(folder / f"{name}.json") for name in ("config", "env", "path"))
+        config: Config = _object(folder / "config.json", Config) or {}
+        env, path = _object(folder / "env.json", Environment), _object(folder / "path.json", PathCard)
         log, training = (_rows(folder / f"{name}.csv") for name in ("log", "training"))
-        made = cast("Environment", env) if env else None
-        return cls(folder, report, album, config, made, cast("PathCard", path), log, training)
+        return cls(folder, report, album, config, env, path or {}, log, training)
 
     def figure(self, name: str) -> Picture | None:
         """A figure of the folder with its finding in words; None where it is not there."""
@@ -113,8 +115,9 @@ class Source(Generic[Report]):
         return found
 
 
-def _object(file: Path) -> dict[str, Any]:
-    return read_json(file) if file.is_file() else {}
+def _object(file: Path, form: type[Form]) -> Form | None:
+    """What a file holds, whose fields are those of `form`; None where it is not there."""
+    return cast("Form", read_json(file)) if file.is_file() else None
 
 
 def _rows(file: Path) -> list[dict[str, str]]:

@@ -10,6 +10,7 @@ from pathsearch.measures.paired import Paired
 from pathsearch.measures.rates import ClassRates
 from pathsearch.measures.statistics import Corrected, Equivalence, McNemar, RankAgreement, Spread
 from pathsearch.run.same_encoder import Identity
+from pathsearch.search.config_file import Config
 
 if TYPE_CHECKING:
     from typing_extensions import NotRequired  # in `typing` from Python 3.11 on
@@ -153,23 +154,11 @@ class RankFidelity(TypedDict):
     each: list[Fidelity]
 
 
-class SearchOfThen(TypedDict, total=False):
-    """Settings of the search that are read of earlier reports."""
-
-    fitness: MeasureName
-
-
-class SettingsOfThen(TypedDict, total=False):
-    """The settings in a report."""
-
-    search: SearchOfThen
-
-
 class BudgetReport(TypedDict):
     """What each method was given."""
 
     in_words: str
-    settings: NotRequired[SettingsOfThen]
+    settings: NotRequired[Config]
 
 
 class ComparisonReport(TypedDict):
