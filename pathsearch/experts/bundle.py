@@ -7,7 +7,7 @@ import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, TypedDict, cast
+from typing import TYPE_CHECKING, NamedTuple, TypedDict, cast
 
 import torch
 
@@ -78,14 +78,23 @@ class Index(TypedDict):
     sha256: NotRequired[str]  # of all other fields
 
 
+class Extras(NamedTuple):
+    """What a bundle may hold beside experts and router."""
+
+    encoder: bool = False  # its weights; those that came from a file always are, for nobody else could get them
+    onnx: bool = False  # `model.onnx`
+
+
+NONE = Extras()
+
+
 def write(
     runs: Sequence[Run],
     data_dir: Path,
     out: Path,
     tell: Teller,
+    extras: Extras = NONE,
     *,
-    with_encoder: bool = False,
-    onnx: bool = False,
     overwrite: bool = False,
 ) -> Index:
     """Write a bundle of finished runs, whole or not at all, and return its index.
@@ -95,9 +104,7 @@ def write(
         data_dir: where their prepared tasks lie, for the model card.
         out: the folder to make.
         tell: progress.
-        with_encoder: put the encoder's weights inside; those that came from a file always are, for nobody else
-            could get them.
-        onnx: write `model.onnx` too.
+        extras: what else is put inside.
         overwrite: replace a bundle that is at `out`.
 
     Raises:
@@ -118,17 +125,17 @@ def write(
         entries = {task: _put(run, task, folder) for task, run in zip(model.experts, runs, strict=True)}
         settings = model.encoder.settings
         from_file = settings.weights not in ("random", "imagenet")
-        if with_encoder or from_file:
+        if extras.encoder or from_file:
             save_tensors(folder / TRUNK, model.encoder.state())
-        if onnx:
+        if extras.onnx:
             export(model, folder / ONNX)
-        write_text(folder / CARD, card(model, runs, tasks, preparation, onnx=onnx))
+        write_text(folder / CARD, card(model, runs, tasks, preparation, onnx=extras.onnx))
         files = sorted(file for file in folder.rglob("*") if file.is_file())
         index: Index = {
             "format": FORMAT,
             "pathsearch": __version__,
             "encoder": cast("Identity", {**model.encoder.identity, "key": model.encoder.key}),
-            "encoder_weights": TRUNK if with_encoder or from_file else settings.weights,
+            "encoder_weights": TRUNK if extras.encoder or from_file else settings.weights,
             "random_seed": settings.random_seed,
             "preparation": {
                 "sizes": preparation.sizes,
