@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
@@ -15,6 +15,7 @@ from scipy.sparse.csgraph import connected_components
 from data_prep.errors import BadData, PathsearchError
 from data_prep.fingerprints import RULE, Fingerprint
 from data_prep.look_alikes import n_alike
+from data_prep.splits import SplitFacts
 from data_prep.table_words import SPLITS
 
 ACTIONS = ("refuse", "move", "report")
@@ -67,7 +68,7 @@ def check_action(duplicates: str) -> None:
 def keep_apart(
     table: pd.DataFrame,
     prints: Sequence[Fingerprint],
-    split: Mapping[str, Any],
+    split: SplitFacts,
     duplicates: str,
     where: str,
     look_alikes: bool = True,
@@ -124,7 +125,7 @@ def _torn(sets: Sets, table: pd.DataFrame) -> Sets:
     return [rows for rows in sets if len(set(split[rows])) > 1]
 
 
-def _moved(table: pd.DataFrame, sets: Sets, torn: Sets, split: Mapping[str, Any]) -> tuple[pd.DataFrame, Any, int]:
+def _moved(table: pd.DataFrame, sets: Sets, torn: Sets, split: SplitFacts) -> tuple[pd.DataFrame, Any, int]:
     """The table with its new splits, which rows to keep, and how many moved."""
     before = table["split"].to_numpy()
     keep = np.ones(len(table), dtype=bool)

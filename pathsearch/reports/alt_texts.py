@@ -229,7 +229,9 @@ WORDS: dict[str, tuple[str | Callable[[Texts], str], Callable[[Texts], str]]] = 
 }
 
 
-def _confusion(rows: Sequence[str], columns: Sequence[str], part: Mapping[str, Any], counts: str = "confusion") -> str:
+def _confusion(
+    rows: Sequence[str], columns: Sequence[str], part: Mapping[str, object], counts: str = "confusion"
+) -> str:
     """Every row of a small table; of a large one the classes found least; of a very large one its confusions."""
     table = table_of(part, len(rows), len(columns), counts)
     if len(rows) > MOST:
