@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -15,11 +15,31 @@ from scipy.sparse.csgraph import connected_components
 from data_prep.errors import BadData, PathsearchError
 from data_prep.fingerprints import RULE, Fingerprint
 from data_prep.look_alikes import n_alike
+from data_prep.splits import SplitFacts
 from data_prep.table_words import SPLITS
 
 ACTIONS = ("refuse", "move", "report")
 PUBLISHED_TEST = ("official", "ds1-ds2")  # splits whose test set others have numbers on: it is left as it is
 Sets = list[list[int]]  # rows of identical images, two or more each
+
+
+class Copies(TypedDict):
+    """Images that are equal pixel for pixel, and what became of them."""
+
+    images: int
+    sets: int
+    sets_across_splits: int
+    sets_with_two_labels: int
+    moved_to_train: int
+    removed: int
+
+
+class Leakage(TypedDict):
+    """What was found of images in two splits, as `task.json` says it."""
+
+    duplicates: str
+    identical: Copies
+    look_alikes: dict[str, str | int] | None  # the rule, and images by pair of splits; None: not looked for
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +55,7 @@ class Apart:
 
     table: pd.DataFrame
     removed: list[str]
-    facts: dict[str, Any]
+    facts: Leakage
     notes: list[str]
 
 
@@ -48,7 +68,7 @@ def check_action(duplicates: str) -> None:
 def keep_apart(
     table: pd.DataFrame,
     prints: Sequence[Fingerprint],
-    split: Mapping[str, Any],
+    split: SplitFacts,
     duplicates: str,
     where: str,
     look_alikes: bool = True,
@@ -78,7 +98,7 @@ def keep_apart(
         removed = table["file"][~keep].tolist()
         result, prints = result[keep].reset_index(drop=True), _taken(prints, keep)
     both = [rows for rows in sets if table["label"].iloc[rows].nunique() > 1]
-    facts = {
+    facts: Leakage = {
         "duplicates": duplicates,
         "identical": {
             "images": sum(map(len, sets)),
@@ -105,7 +125,7 @@ def _torn(sets: Sets, table: pd.DataFrame) -> Sets:
     return [rows for rows in sets if len(set(split[rows])) > 1]
 
 
-def _moved(table: pd.DataFrame, sets: Sets, torn: Sets, split: Mapping[str, Any]) -> tuple[pd.DataFrame, Any, int]:
+def _moved(table: pd.DataFrame, sets: Sets, torn: Sets, split: SplitFacts) -> tuple[pd.DataFrame, Any, int]:
     """The table with its new splits, which rows to keep, and how many moved."""
     before = table["split"].to_numpy()
     keep = np.ones(len(table), dtype=bool)
@@ -154,7 +174,7 @@ def _refusal(torn: Sets, table: pd.DataFrame, where: str) -> str:
     )
 
 
-def _notes(facts: Mapping[str, Any], result: pd.DataFrame, torn: Sets, both: Sets, table: pd.DataFrame) -> list[str]:
+def _notes(facts: Leakage, result: pd.DataFrame, torn: Sets, both: Sets, table: pd.DataFrame) -> list[str]:
     identical, alike = facts["identical"], facts["look_alikes"]
     notes = []
     if identical["sets"]:

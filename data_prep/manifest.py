@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -20,13 +20,55 @@ from data_prep.table_words import COLUMNS, SPLITS
 from data_prep.task_form import check_form, with_digest
 from data_prep.whole_files import file_sha256, write_json, write_text
 
-__all__ = ["COLUMNS", "SPLITS", "Task", "check_table", "load_task", "prepared_tasks", "save_task"]
+if TYPE_CHECKING:
+    from typing_extensions import NotRequired  # in `typing` from Python 3.11 on
+
+__all__ = [
+    "COLUMNS",
+    "SPLITS",
+    "SplitInfo",
+    "Task",
+    "TaskInfo",
+    "check_table",
+    "load_task",
+    "prepared_tasks",
+    "save_task",
+]
 
 # Where a missing task comes from, by the name it has unless the user chose another.
 PREPARE_COMMANDS = {
     "ecg": "pathsearch prepare ecg --source physionet",
     "pneumonia": "pathsearch prepare pneumonia --source FOLDER",
 }
+
+
+class SplitInfo(TypedDict):
+    """How the split was made; no more than name and words where a user made it."""
+
+    name: str
+    words: str
+    seed: NotRequired[int]
+    fractions: NotRequired[dict[str, float] | None]
+    groups_apart: NotRequired[bool]
+
+
+class TaskInfo(TypedDict):
+    """The fields of `task.json`; tasks of earlier versions lack some."""
+
+    name: str
+    classes: list[str]
+    counts: dict[str, dict[str, int]]  # images, by split and class
+    imbalance: NotRequired[float]
+    source: str
+    licence: str
+    split: SplitInfo
+    image_size: NotRequired[int | None]
+    options: dict[str, object]  # how the images were prepared
+    notes: list[str]
+    leakage: NotRequired[dict[str, object] | None]
+    manifest_sha256: str
+    images_sha256: str
+    sha256: NotRequired[str]  # of all others
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +89,7 @@ class Task:
     classes: tuple[str, ...]
     task_dir: Path
     table: pd.DataFrame
-    info: dict[str, Any]
+    info: TaskInfo
     digest: str
 
     @property
@@ -239,7 +281,7 @@ def _read_task(task_dir: Path, name: str) -> Task:
     return Task(name=name, classes=classes, task_dir=task_dir, table=table, info=info, digest=digest)
 
 
-def _read_info(file: Path, name: str) -> dict[str, Any]:
+def _read_info(file: Path, name: str) -> TaskInfo:
     try:
         info = json.loads(file.read_text(encoding="utf-8"))
         check_form(info)

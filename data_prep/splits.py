@@ -12,7 +12,7 @@ MIT-BIH patients with A, L or R beats further off than the draw here: 0.54 again
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
@@ -20,7 +20,18 @@ from data_prep.errors import BadData, PathsearchError
 from data_prep.group_draw import draw_groups, draw_rows
 from data_prep.table_words import SPLITS
 
-Split = tuple[np.ndarray, dict[str, Any]]
+
+class SplitFacts(TypedDict):
+    """How a split was made, as `task.json` says it."""
+
+    name: str
+    words: str
+    seed: int
+    fractions: dict[str, float] | None  # None: those of the source
+    groups_apart: bool
+
+
+Split = tuple[np.ndarray, SplitFacts]
 
 FRACTIONS = (0.6, 0.2, 0.2)  # the paper holds out 20 % for validation and 20 % for test
 VAL_FRACTION = 0.2  # of train + val, where an official validation set is too small
@@ -145,7 +156,7 @@ def ds1_ds2_split(labels: Sequence[str], groups: Sequence[str], records: Sequenc
 
 def _facts(
     name: str, words: str, seed: int, fractions: Sequence[float] | None, groups_apart: bool = True
-) -> dict[str, Any]:
+) -> SplitFacts:
     asked = dict(zip(SPLITS, map(float, fractions), strict=False)) if fractions is not None else None
     return {"name": name, "words": words, "seed": int(seed), "fractions": asked, "groups_apart": groups_apart}
 

@@ -17,8 +17,9 @@ from pathsearch.run.teller import Silent
 TASKS = ("stripes", "blobs")
 
 
-def write(out: Path, names=TASKS, runs=None, **options):
-    return bundle.write(runs or [finished(name) for name in names], data_dir(), out, Silent(), **options)
+def write(out: Path, names=TASKS, runs=None, with_encoder=False, overwrite=False):
+    chosen, extras = runs or [finished(name) for name in names], bundle.Extras(encoder=with_encoder)
+    return bundle.write(chosen, data_dir(), out, Silent(), extras, overwrite=overwrite)
 
 
 @functools.cache

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import torch
 
@@ -15,6 +16,7 @@ from pathsearch.encoders.encoder import Encoder
 from pathsearch.experts import joint
 from pathsearch.experts.evolve import evolve
 from pathsearch.experts.heritage import Heritage
+from pathsearch.experts.joint_report import JointReport
 from pathsearch.reports import figures
 from pathsearch.reports.report_page import write_page
 from pathsearch.run.place import Place
@@ -26,7 +28,13 @@ SEARCH = SearchSettings(population=32, generations=12, steps=25, warmup=50)  # s
 TRAINING = TrainingSettings(epochs=15, finalists=3, random_paths=2)
 
 
-def run_demo(out: Path, seed: int, device: torch.device, terminal: Terminal) -> dict[str, Any]:
+class DemoReport(JointReport):
+    """A joint report, and where it lies."""
+
+    folder: str
+
+
+def run_demo(out: Path, seed: int, device: torch.device, terminal: Terminal) -> DemoReport:
     """Generate, prepare, evolve two tasks and evaluate them jointly under `out`; return the joint report."""
     data_dir, runs_dir = out / "data", out / "runs"
     terminal.say("Generated data: the numbers below show that everything works, and nothing about medicine.")
@@ -36,10 +44,13 @@ def run_demo(out: Path, seed: int, device: torch.device, terminal: Terminal) -> 
         terminal.advance(1, "ECG records")
         write_synthetic_xrays(out / "raw" / "chest_xray", seed=seed)
         terminal.stage("prepare", 0)
-        options: dict[str, Any] = {"image_size": IMAGE_SIZE, "seed": seed, "overwrite": True}
+        prepared = [
+            partial(prepare_ecg, out / "raw" / "mitdb"),
+            partial(prepare_pneumonia, out / "raw" / "chest_xray"),
+        ]
         tasks = [
-            prepare_ecg(out / "raw" / "mitdb", data_dir, progress=terminal.count, **options),
-            prepare_pneumonia(out / "raw" / "chest_xray", data_dir, progress=terminal.count, **options),
+            prepare(data_dir, image_size=IMAGE_SIZE, seed=seed, overwrite=True, progress=terminal.count)
+            for prepare in prepared
         ]
     encoder = Encoder(EncoderSettings(weights="random", image_size=IMAGE_SIZE), device)
     place = Place(data_dir / "features", device, terminal)
@@ -65,4 +76,4 @@ def run_demo(out: Path, seed: int, device: torch.device, terminal: Terminal) -> 
     terminal.figures(drawn)
     for page in pages:
         terminal.say(f"page    {page}")
-    return {**joint_report, "folder": str(folder)}
+    return cast("DemoReport", {**joint_report, "folder": str(folder)})

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from pathsearch.experts.joint_report import JointReport
+    from pathsearch.experts.run_report import RunReport
+    from pathsearch.measures.rates import ClassRates, MeanRates
+    from pathsearch.measures.statistics import Spread
+    from pathsearch.search.comparison_report import ComparisonReport
 
 IMBALANCED = 3  # times as many images: above, a path can score well and miss most of the smallest class
 LISTED = 20  # classes that are counted each in one line
@@ -105,7 +112,7 @@ class Terminal:
         """Print one line for a person."""
         self.results.print(line, markup=False)
 
-    def emit(self, value: dict[str, Any]) -> None:
+    def emit(self, value: Mapping[str, object]) -> None:
         """Print the result as one JSON object on standard output, if `--json` asked for it."""
         if self.as_json:
             print(json.dumps(value, allow_nan=False))
@@ -116,8 +123,11 @@ class Terminal:
             if file.suffix == ".png":
                 self.say(f"figure  {file}  (and .svg)")
 
-    def run_table(self, report: dict[str, Any]) -> None:
-        """One run's result beside its baselines, and what it stands on."""
+    def run_table(self, found: Mapping[str, Any]) -> None:
+        """One run's result, from its report, beside its baselines, and what it stands on."""
+        from pathsearch.measures.rates import interval_of, spread_of  # imports scipy
+
+        report = cast("RunReport", found)
         about = report["encoder"]
         trunk = f"{about['name']}, {about['weights']}, {about['image_size']} px"
         table = Table(
@@ -128,17 +138,17 @@ class Terminal:
             table.add_column(name, justify=side)  # type: ignore[arg-type]
         for name in ("test accuracy (95 %)", "balanced", "AUC"):
             table.add_column(name, justify="right")
-        rows = [("evolved path", report["parameters"]["expert"], report["validation"], report["test"])]
+        rows: list[tuple[str, float, ClassRates | MeanRates, ClassRates | MeanRates]] = [
+            ("evolved path", report["parameters"]["expert"], report["validation"], report["test"])
+        ]
         words = {"linear_probe": "linear probe", "random_path": "random paths (mean)", "full_grid": "full grid"}
         for key, row in report["baselines"].items():
-            if row["test"]["n"]:
+            if row["test"]["n"] and row["parameters"] is not None:
                 rows.append((words[key], row["parameters"], row["validation"], row["test"]))
         for name, parameters, validation, test in rows:
-            spread = ""
-            if "ci95" in test:
-                spread = " ({:.4f}, {:.4f})".format(*test["ci95"]["accuracy"])
-            elif test.get("accuracy_sd") is not None:
-                spread = f" ± {test['accuracy_sd']:.4f}"
+            interval, deviation = interval_of(test, "accuracy"), spread_of(test, "accuracy")
+            spread = "" if interval is None else " ({:.4f}, {:.4f})".format(*interval)
+            spread += "" if deviation is None else f" ± {deviation:.4f}"
             table.add_row(
                 name,
                 f"{parameters:,.0f}",
@@ -150,11 +160,12 @@ class Terminal:
         self.results.print(table)
         for line in report["verdict"]:
             self.say(line)
-        for owner, counts in report.get("reuse", {}).items():
+        for owner, counts in (report.get("reuse") or {}).items():
             self.say(f"reused of {owner}: {counts['modules']} modules, {counts['parameters']:,} parameters")
 
-    def joint_table(self, report: dict[str, Any]) -> None:
-        """Routed beside oracle-routed, task by task and overall."""
+    def joint_table(self, found: Mapping[str, Any]) -> None:
+        """A joint evaluation's report: routed beside oracle-routed, task by task and overall."""
+        report = cast("JointReport", found)
         about, routing = report["encoder"], report["routing"]
         table = Table(
             title=escape(f"Joint test: {about['name']}, {about['weights']}, {about['image_size']} px"),
@@ -166,7 +177,7 @@ class Terminal:
             table.add_row(
                 name,
                 f"{row['routed']['n']:,}",
-                rate(row["routed"]["accuracy"]) + " ({:.4f}, {:.4f})".format(*row["routed"]["ci95"]["accuracy"]),
+                with_interval(row["routed"]),
                 rate(row["routed"]["recall"]),
                 rate(row["oracle"]["accuracy"]),
                 f"{row['routed']['unknown']:,}",
@@ -175,7 +186,7 @@ class Terminal:
         table.add_row(
             "overall",
             f"{overall['n']:,}",
-            rate(overall["accuracy"]) + " ({:.4f}, {:.4f})".format(*overall["ci95"]["accuracy"]),
+            with_interval(overall),
             rate(overall["recall"]),
             rate(overall["oracle_accuracy"]),
             f"{routing['unknown']:,}",
@@ -188,10 +199,11 @@ class Terminal:
             "of validation images)."
         )
 
-    def comparison_table(self, report: dict[str, Any]) -> None:
+    def comparison_table(self, found: Mapping[str, Any]) -> None:
         """Every method's mean and spread over seeds, and how it stands to the evolved path, by what was maximised."""
         from pathsearch.search.verdict import on_measure  # imports torch
 
+        report = cast("ComparisonReport", found)
         about, seeds = report["encoder"], len(report["seeds"])
         table = Table(
             title=escape(
@@ -247,6 +259,12 @@ def rate(value: float | None) -> str:
     return "–" if value is None else f"{value:.4f}"
 
 
-def spread(values: dict[str, Any]) -> str:
+def with_interval(rates: ClassRates) -> str:
+    """An accuracy with its 95 % interval."""
+    interval = rates["ci95"]["accuracy"]
+    return rate(rates["accuracy"]) + ("" if interval is None else " ({:.4f}, {:.4f})".format(*interval))
+
+
+def spread(values: Spread) -> str:
     """A mean with its standard deviation over seeds, where there is one."""
     return rate(values["mean"]) + (f" ±{values['sd']:.4f}" if values["sd"] is not None else "")

@@ -61,9 +61,7 @@ def bundle(
     for line in unsealed(chosen):
         terminal.say(line)
     with terminal.progress():
-        index = bundles.write(
-            chosen, data_dir, out, terminal, with_encoder=with_encoder, onnx=onnx, overwrite=overwrite
-        )
+        index = bundles.write(chosen, data_dir, out, terminal, bundles.Extras(with_encoder, onnx), overwrite=overwrite)
     for task, entry in index["tasks"].items():
         terminal.say(f"task {task}: {', '.join(entry['classes'])} (run {entry['run']})")
     inside = index["encoder_weights"] == bundles.TRUNK

@@ -10,6 +10,7 @@
 - `export`: The whole model as one ONNX graph: encoder, router, experts and thresholds, for any runtime without torch.
 - `heritage`: Earlier experts on a grid: put them in their places, fix them there, and prove that nothing moved.
 - `joint`: The joint evaluation: all tasks' test images mixed, routed without their labels, answered by the experts.
+- `joint_report`: The report of a joint evaluation: which fields it has, and what stands in them.
 - `markdown`: Markdown: tables, links and commands, from plain text that may hold anything.
 - `mixture`: The mixed stream: images of all tasks without their labels, each routed and answered, and sorted back by
   task.
@@ -23,6 +24,7 @@
 - `reuse`: Who uses whose modules on one grid: parameters of a task's own, and those reused from earlier tasks.
 - `router`: The router: encoder features to a task, or unknown. Closed form, so adding a task needs no other task's
   images.
+- `run_report`: The report of a run and its path.json: which fields they have, and what stands in them.
 - `run_verdict`: What a run's report says of the evolved path beside each baseline: one of three answers, by the paired
   test.
 - `trainings`: The last trainings of a run. None needs another's outcome, so they run side by side; each leaves its

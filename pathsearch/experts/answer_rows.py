@@ -7,7 +7,7 @@ import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from data_prep.errors import PathsearchError
 from pathsearch.experts.model import Answer
@@ -16,6 +16,8 @@ from pathsearch.experts.predict import Failure
 FORMATS = ("csv", "jsonl")
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # what makes a spreadsheet run a text
 COLUMNS = ("file", "task", "class", "probability", "distance", "unknown", "error")
+
+Cell = str | float | bool | dict[str, float] | None  # what stands in a row
 
 
 class Rows:
@@ -50,22 +52,22 @@ def check_format(kind: str) -> None:
         raise PathsearchError(f"--format: expected {' or '.join(FORMATS)}, got {kind!r}")
 
 
-def _line(cells: Sequence[Any]) -> str:
+def _line(cells: Sequence[Cell]) -> str:
     """A line of CSV that ends in a line feed; the library quotes a carriage return only if its lines end in one."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\r\n").writerow(cells)
     return text.getvalue()[:-2] + "\n"
 
 
-def _cell(value: Any) -> Any:
+def _cell(value: Cell) -> Cell:
     if isinstance(value, str) and value.startswith(FORMULA):
         return "'" + value
     return str(value).lower() if isinstance(value, bool) else value
 
 
-def _row(answer: Answer | Failure) -> dict[str, Any]:
+def _row(answer: Answer | Failure) -> dict[str, Cell]:
     if isinstance(answer, Failure):
-        empty = dict.fromkeys(COLUMNS[1:-1])
+        empty: dict[str, Cell] = dict.fromkeys(COLUMNS[1:-1])
         return {"file": str(answer.source), **empty, "error": answer.error}
     return {
         "file": str(answer.source),

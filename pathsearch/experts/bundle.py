@@ -6,9 +6,8 @@ import hashlib
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, NamedTuple, TypedDict, cast
 
 import torch
 
@@ -25,11 +24,16 @@ from pathsearch.experts.model_card import card
 from pathsearch.experts.pictures import Preparation
 from pathsearch.experts.predict import Predictor
 from pathsearch.experts.router import Router, Territory
+from pathsearch.experts.run_report import Threshold, report_of
 from pathsearch.grid.plugins import check_plugins
 from pathsearch.run.runs import Run
+from pathsearch.run.same_encoder import Identity
 from pathsearch.run.settings import EncoderSettings
 from pathsearch.run.teller import Teller
 from pathsearch.run.tensor_file import save_tensors
+
+if TYPE_CHECKING:
+    from typing_extensions import NotRequired  # in `typing` from Python 3.11 on
 
 FORMAT = 1
 INDEX, CARD, TRUNK, ONNX = "bundle.json", "MODEL_CARD.md", "encoder.safetensors", "model.onnx"
@@ -37,16 +41,62 @@ OWN = "sha256"  # the field of the index with the digest of its others
 AGAIN = "copy the bundle again, or make it again with `pathsearch bundle`"
 
 
+class Prepared(TypedDict):
+    """How new images are prepared."""
+
+    sizes: list[int] | tuple[int, ...]
+    grey: bool
+    in_words: str
+
+
+class TaskEntry(TypedDict):
+    """One task of a bundle."""
+
+    classes: list[str]
+    expert: str  # file
+    router: str  # file
+    run: str
+    split: str
+    split_in_words: str
+    seed: int
+    path: str
+    threshold: Threshold
+
+
+class Index(TypedDict):
+    """What is in a bundle; bundles of earlier versions have no plug-ins and no digest of this."""
+
+    format: int
+    pathsearch: str
+    encoder: Identity
+    encoder_weights: str
+    random_seed: int
+    preparation: Prepared
+    tasks: dict[str, TaskEntry]
+    plugins: NotRequired[list[str]]
+    files: dict[str, str]  # SHA-256
+    sha256: NotRequired[str]  # of all other fields
+
+
+class Extras(NamedTuple):
+    """What a bundle may hold beside experts and router."""
+
+    encoder: bool = False  # its weights; those that came from a file always are, for nobody else could get them
+    onnx: bool = False  # `model.onnx`
+
+
+NONE = Extras()
+
+
 def write(
     runs: Sequence[Run],
     data_dir: Path,
     out: Path,
     tell: Teller,
+    extras: Extras = NONE,
     *,
-    with_encoder: bool = False,
-    onnx: bool = False,
     overwrite: bool = False,
-) -> dict[str, Any]:
+) -> Index:
     """Write a bundle of finished runs, whole or not at all, and return its index.
 
     Args:
@@ -54,9 +104,7 @@ def write(
         data_dir: where their prepared tasks lie, for the model card.
         out: the folder to make.
         tell: progress.
-        with_encoder: put the encoder's weights inside; those that came from a file always are, for nobody else
-            could get them.
-        onnx: write `model.onnx` too.
+        extras: what else is put inside.
         overwrite: replace a bundle that is at `out`.
 
     Raises:
@@ -77,20 +125,24 @@ def write(
         entries = {task: _put(run, task, folder) for task, run in zip(model.experts, runs, strict=True)}
         settings = model.encoder.settings
         from_file = settings.weights not in ("random", "imagenet")
-        inside = (with_encoder or from_file) and settings.name != PIXELS
+        inside = (extras.encoder or from_file) and settings.name != PIXELS
         if inside:
             save_tensors(folder / TRUNK, model.encoder.state())
-        if onnx:
+        if extras.onnx:
             export(model, folder / ONNX)
-        write_text(folder / CARD, card(model, runs, tasks, preparation, onnx=onnx))
+        write_text(folder / CARD, card(model, runs, tasks, preparation, onnx=extras.onnx))
         files = sorted(file for file in folder.rglob("*") if file.is_file())
-        index = {
+        index: Index = {
             "format": FORMAT,
             "pathsearch": __version__,
-            "encoder": {**model.encoder.identity, "key": model.encoder.key},
+            "encoder": cast("Identity", {**model.encoder.identity, "key": model.encoder.key}),
             "encoder_weights": TRUNK if inside else settings.weights,
             "random_seed": settings.random_seed,
-            "preparation": {**asdict(preparation), "in_words": preparation.in_words()},
+            "preparation": {
+                "sizes": preparation.sizes,
+                "grey": preparation.grey,
+                "in_words": preparation.in_words(),
+            },
             "tasks": entries,
             "plugins": sorted({one for expert in model.experts.values() for one in expert.facts.plugins}),
             "files": {file.relative_to(folder).as_posix(): file_sha256(file) for file in files},
@@ -99,15 +151,24 @@ def write(
     return index
 
 
-def _put(run: Run, task: str, folder: Path) -> dict[str, Any]:
+def _put(run: Run, task: str, folder: Path) -> TaskEntry:
     """Copy a run's expert and router into the bundle and describe them."""
-    entry = {"expert": f"experts/{task}.safetensors", "router": f"routers/{task}.safetensors"}
-    for source, name in ((run.expert_file, entry["expert"]), (run.router_file, entry["router"])):
+    expert, router = f"experts/{task}.safetensors", f"routers/{task}.safetensors"
+    for source, name in ((run.expert_file, expert), (run.router_file, router)):
         (folder / name).parent.mkdir(exist_ok=True)
         shutil.copyfile(source, folder / name)
-    report = run.report()
-    facts = ("split", "split_in_words", "seed", "path", "threshold")
-    return {"classes": report["test"]["classes"], **entry, "run": run.name, **{name: report[name] for name in facts}}
+    report = report_of(run)
+    return {
+        "classes": report["test"]["classes"],
+        "expert": expert,
+        "router": router,
+        "run": run.name,
+        "split": report["split"],
+        "split_in_words": report["split_in_words"],
+        "seed": report["seed"],
+        "path": report["path"],
+        "threshold": report["threshold"],
+    }
 
 
 def load(folder: Path, device: torch.device) -> Predictor:
@@ -135,7 +196,7 @@ def load(folder: Path, device: torch.device) -> Predictor:
             about["map_size"],
             index["random_seed"],
             about.get("precision", "float32"),
-            len(about.get("taps", ["the last"])),
+            len(about["taps"]) if "taps" in about else 1,
         )
         preparation = Preparation(tuple(index["preparation"]["sizes"]), index["preparation"]["grey"])
         entries = {
@@ -169,7 +230,7 @@ def load(folder: Path, device: torch.device) -> Predictor:
     return Predictor(Model(encoder, experts, router), preparation)
 
 
-def _index(folder: Path) -> dict[str, Any]:
+def _index(folder: Path) -> Index:
     file = _inside(folder, INDEX)
     try:
         index = json.loads(file.read_text(encoding="utf-8"))
@@ -185,14 +246,14 @@ def _index(folder: Path) -> dict[str, Any]:
             f"bundle {folder}: expected format {FORMAT}, got {found!r}; use the pathsearch that made it "
             f"({index.get('pathsearch')}), or bundle again with this one"
         )
-    if OWN in index and index[OWN] != _own_digest(index):  # bundles of earlier versions have none
+    if OWN in index and index["sha256"] != _own_digest(index):  # bundles of earlier versions have none
         raise PathsearchError(
             f"bundle {folder}: {INDEX} differs from its own digest: it was damaged or changed; {AGAIN}"
         )
     return index
 
 
-def _own_digest(index: dict[str, Any]) -> str:
+def _own_digest(index: Index) -> str:
     """SHA-256 of an index: of everything in it but the digest itself."""
     rest = {key: value for key, value in index.items() if key != OWN}
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import torch
@@ -11,16 +11,26 @@ from torch import Tensor
 
 from pathsearch.experts.router import Territory
 from pathsearch.measures.clusters import clusters
-from pathsearch.measures.intervals import rate_interval
+from pathsearch.measures.intervals import Interval, rate_interval
 
 RATES = (0.005, 0.01, 0.02, 0.05, 0.1)
+
+
+class Rejection(TypedDict):
+    """Shares of a task's test images beyond its own threshold, by promised rate."""
+
+    n_validation: int
+    n_test: int
+    promised: list[float]
+    observed: list[float]
+    ci95: list[Interval]
 
 
 def calibration(
     territories: Mapping[str, Territory],
     tests: Mapping[str, Tensor],
     groups: Mapping[str, np.ndarray | None] | None = None,
-) -> dict[str, Any]:
+) -> dict[str, Rejection | None]:
     """Share of each task's test images beyond its own threshold, at several promised rates.
 
     Args:
@@ -36,7 +46,7 @@ def calibration(
     return {task: _of_task(territory, tests[task], (groups or {}).get(task)) for task, territory in territories.items()}
 
 
-def _of_task(territory: Territory, test: Tensor, groups: np.ndarray | None) -> dict[str, Any] | None:
+def _of_task(territory: Territory, test: Tensor, groups: np.ndarray | None) -> Rejection | None:
     if not len(territory.validation) or not len(test):
         return None
     distances = territory.distance(test)
@@ -48,5 +58,5 @@ def _of_task(territory: Territory, test: Tensor, groups: np.ndarray | None) -> d
         "n_test": len(test),
         "promised": list(RATES),
         "observed": beyond.mean(0).tolist(),
-        "ci95": [rate_interval(own, numbers) for own in beyond.T],
+        "ci95": [pair for own in beyond.T if (pair := rate_interval(own, numbers)) is not None],
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 
@@ -27,6 +27,16 @@ class Ancestor:
     run: Run
     expert: Expert
     sha256: str
+
+
+class EarlierExpert(TypedDict):
+    """The proof that an expert on the grid is what it was."""
+
+    task: str
+    run: str
+    file_sha256_before: str
+    file_sha256_after: str
+    logits_identical: bool
 
 
 @dataclass(frozen=True)
@@ -90,13 +100,13 @@ class Heritage:
         return [sorted({i for path in self.paths().values() for i in path.layers[n]}) for n in range(len(grid.layers))]
 
     @torch.no_grad()
-    def verify(self, grid: Grid, split: Split) -> list[dict[str, Any]]:
+    def verify(self, grid: Grid, split: Split) -> list[EarlierExpert]:
         """Compare every earlier expert, bit for bit, with what it was: its file, and its logits from the grid.
 
         Raises:
             PathsearchError: one of them has changed.
         """
-        rows = []
+        rows: list[EarlierExpert] = []
         maps = split.raw(torch.arange(min(64, len(split))))
         for ancestor in self.ancestors:
             facts = ancestor.expert.facts

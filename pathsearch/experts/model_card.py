@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import cast
 
 from data_prep.manifest import Task
 from pathsearch.encoders.pixels import PIXELS
 from pathsearch.experts.joint import newest
+from pathsearch.experts.joint_report import JointReport
 from pathsearch.experts.markdown import escaped, inline_code
 from pathsearch.experts.model import Model
 from pathsearch.experts.pictures import Preparation
 from pathsearch.experts.router import FALSE_REJECTION
+from pathsearch.experts.run_report import RunReport, report_of
 from pathsearch.experts.run_verdict import run_verdict
+from pathsearch.measures.rates import ClassRates, MeanRates, RateName, interval_of, spread_of
 from pathsearch.run.runs import Run
 
 BASELINES = {"linear_probe": "linear probe", "random_path": "random paths (mean)", "full_grid": "full grid"}
-RATES = ("accuracy", "balanced_accuracy", "auc")
+RATES: tuple[RateName, ...] = ("accuracy", "balanced_accuracy", "auc")
 
 
 def card(model: Model, runs: Sequence[Run], tasks: Sequence[Task], preparation: Preparation, *, onnx: bool) -> str:
     """The card as text; every number comes from the runs' reports."""
-    reports = [run.report() for run in runs]
+    reports = [report_of(run) for run in runs]
     parts = [
         f"# Model card: {', '.join(model.router.tasks)}",
         "A pathsearch bundle: one frozen encoder, a router, and one expert a task (a small evolved path of modules). "
@@ -30,14 +33,14 @@ def card(model: Model, runs: Sequence[Run], tasks: Sequence[Task], preparation: 
         "## What it answers\n\n" + _answers(model, reports),
         "## Data\n\n" + "\n\n".join(_data(*each) for each in zip(tasks, reports, strict=True)),
         "## Encoder and preprocessing\n\n" + _encoder(model, preparation),
-        "## Numbers\n\n" + _numbers(reports, newest(runs, model)),
+        "## Numbers\n\n" + _numbers(reports, cast("JointReport | None", newest(runs, model))),
         "## Limits\n\n" + _limits(reports, tasks),
         "## Use\n\n" + _use(model, onnx),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _answers(model: Model, reports: Sequence[dict[str, Any]]) -> str:
+def _answers(model: Model, reports: Sequence[RunReport]) -> str:
     rows = ["| task | classes | decision | parameters of the expert |", "| --- | --- | --- | --- |"]
     for task, report in zip(model.router.tasks, reports, strict=True):
         facts = model.experts[task].facts
@@ -52,7 +55,7 @@ def _answers(model: Model, reports: Sequence[dict[str, Any]]) -> str:
     return "\n".join(rows)
 
 
-def _data(task: Task, report: dict[str, Any]) -> str:
+def _data(task: Task, report: RunReport) -> str:
     counts = {split: sum(row.values()) for split, row in task.info["counts"].items()}
     images = ", ".join(f"{split} {n:,}" for split, n in counts.items())
     lines = [
@@ -77,7 +80,7 @@ def _encoder(model: Model, preparation: Preparation) -> str:
     )
 
 
-def _numbers(reports: Sequence[dict[str, Any]], joint: dict[str, Any] | None) -> str:
+def _numbers(reports: Sequence[RunReport], joint: JointReport | None) -> str:
     parts = ["On test images, which each run read once, at its end, with everything fixed; in brackets 95 % intervals."]
     for report in reports:
         rows = [
@@ -106,7 +109,7 @@ def _numbers(reports: Sequence[dict[str, Any]], joint: dict[str, Any] | None) ->
     return "\n\n".join(parts)
 
 
-def _limits(reports: Sequence[dict[str, Any]], tasks: Sequence[Task]) -> str:
+def _limits(reports: Sequence[RunReport], tasks: Sequence[Task]) -> str:
     lines = [
         "For research. Not a medical device; no answer of it may decide on a person's care.",
         "The numbers hold for images like the test images, made in the same way. Other devices, hospitals, ages or "
@@ -158,12 +161,11 @@ def _use(model: Model, onnx: bool) -> str:
     )
 
 
-def _rate(row: dict[str, Any], name: str) -> str:
+def _rate(row: ClassRates | MeanRates, name: RateName) -> str:
     value = row.get(name)
     if value is None:
         return "–"
-    interval = (row.get("ci95") or {}).get(name)
-    spread = row.get(f"{name}_sd")
+    interval, spread = interval_of(row, name), spread_of(row, name)
     if interval is not None:
         return f"{value:.4f} ({interval[0]:.4f}, {interval[1]:.4f})"
     return f"{value:.4f}" + ("" if spread is None else f" ± {spread:.4f}")

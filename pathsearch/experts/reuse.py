@@ -3,11 +3,65 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
+from pathsearch.experts.heritage import EarlierExpert
 from pathsearch.grid.path import Path
 
+if TYPE_CHECKING:
+    from typing_extensions import NotRequired  # in `typing` from Python 3.11 on
+
 Place = tuple[int, int]  # layer, module
+
+
+class Reused(TypedDict):
+    """Modules with weights, and their parameters."""
+
+    modules: int
+    parameters: int
+
+
+class OwnParameters(TypedDict):
+    """An expert's parameters that were trained for it, and those of earlier experts."""
+
+    own: int
+    own_modules: int
+    shared: int
+
+
+class Parameters(TypedDict):
+    """An expert's parameters in a run's report; those of earlier versions do not say whose they are."""
+
+    expert: int
+    full_grid: int
+    share: float  # of the full grid's
+    own: NotRequired[int]
+    own_modules: NotRequired[int]
+    shared: NotRequired[int]
+
+
+class ReusingRun(TypedDict):
+    """What is read of a run's report here."""
+
+    parameters: Parameters
+    reuse: NotRequired[dict[str, Reused]]
+    earlier_experts: list[EarlierExpert]
+
+
+class ReuseOfRun(TypedDict):
+    """What a run's report says of it."""
+
+    parameters: OwnParameters
+    reuse: dict[str, Reused]
+
+
+class ReuseMatrix(TypedDict):
+    """Rows the users, columns the owners; None where an older report does not say."""
+
+    tasks: list[str]
+    owners: list[str]
+    parameters: list[list[int]]
+    modules: list[list[int | None]]
 
 
 def owners(paths: Mapping[str, Path], sizes: Sequence[Sequence[int]]) -> dict[Place, str]:
@@ -25,10 +79,10 @@ def owners(paths: Mapping[str, Path], sizes: Sequence[Sequence[int]]) -> dict[Pl
     return found
 
 
-def reused(paths: Mapping[str, Path], sizes: Sequence[Sequence[int]], task: str) -> dict[str, dict[str, int]]:
+def reused(paths: Mapping[str, Path], sizes: Sequence[Sequence[int]], task: str) -> dict[str, Reused]:
     """Modules and their parameters on the path of `task`, by the task that trained them, itself included."""
     owner = owners(paths, sizes)
-    counts = {name: {"modules": 0, "parameters": 0} for name in paths}
+    counts: dict[str, Reused] = {name: {"modules": 0, "parameters": 0} for name in paths}
     for place in places(paths[task]):
         if place in owner:
             counts[owner[place]]["modules"] += 1
@@ -41,7 +95,7 @@ def places(path: Path) -> list[Place]:
     return [(n, i) for n, layer in enumerate(path.layers) for i in layer]
 
 
-def of_run(paths: Mapping[str, Path], sizes: Sequence[Sequence[int]], task: str, total: int) -> dict[str, Any]:
+def of_run(paths: Mapping[str, Path], sizes: Sequence[Sequence[int]], task: str, total: int) -> ReuseOfRun:
     """The entries of a run's report: `parameters`, its own and shared with earlier tasks, and `reuse` by task.
 
     Args:
@@ -54,15 +108,15 @@ def of_run(paths: Mapping[str, Path], sizes: Sequence[Sequence[int]], task: str,
     own_modules = counts[task]["modules"]
     earlier = {name: row for name, row in counts.items() if name != task}
     shared = sum(row["parameters"] for row in earlier.values())
-    own = {"own": total - shared, "own_modules": own_modules, "shared": shared}
+    own: OwnParameters = {"own": total - shared, "own_modules": own_modules, "shared": shared}
     return {"parameters": own, "reuse": earlier}
 
 
-def matrix(reports: Mapping[str, Mapping[str, Any]], digests: Mapping[str, str]) -> dict[str, Any] | None:
+def matrix(found: Mapping[str, Mapping[str, Any]], digests: Mapping[str, str]) -> ReuseMatrix | None:
     """Who uses whose modules, over the runs of a joint evaluation; None where no run stands on another's grid.
 
     Args:
-        reports: of the runs, by task.
+        found: reports of the runs, by task.
         digests: SHA-256 of each run's expert file: a run reuses the modules of that expert, not of another one that
             the same task has elsewhere.
 
@@ -71,22 +125,26 @@ def matrix(reports: Mapping[str, Mapping[str, Any]], digests: Mapping[str, str])
         and `modules`, rows the users and columns the owners. The diagonal holds a task's own, its head included in
         the parameters; its modules are None where an older report does not say.
     """
+    reports = cast("Mapping[str, ReusingRun]", found)
     tasks = list(reports)
     if not any(report.get("reuse") for report in reports.values()):
         return None
-    tables: dict[str, list[list[Any]]] = {
-        kind: [[0] * (len(tasks) + 1) for _ in tasks] for kind in ("parameters", "modules")
-    }
+    parameters = [[0] * (len(tasks) + 1) for _ in tasks]
+    modules: list[list[int | None]] = [[0] * (len(tasks) + 1) for _ in tasks]
     for row, report in enumerate(reports.values()):
         carried = {one["task"]: one["file_sha256_after"] for one in report["earlier_experts"]}
-        tables["parameters"][row][row] = report["parameters"].get("own", report["parameters"]["expert"])
-        tables["modules"][row][row] = report["parameters"].get("own_modules")  # None: an older report
-        for owner, counts in report.get("reuse", {}).items():
+        parameters[row][row] = report["parameters"].get("own", report["parameters"]["expert"])
+        modules[row][row] = report["parameters"].get("own_modules")  # None: an older report
+        for owner, counts in (report.get("reuse") or {}).items():
             here = owner in tasks and carried.get(owner) == digests[owner]
             column = tasks.index(owner) if here else len(tasks)
-            for kind, table in tables.items():
-                table[row][column] += counts[kind]
-    strangers = any(row[-1] for table in tables.values() for row in table)
-    if not strangers:
-        tables = {kind: [row[:-1] for row in table] for kind, table in tables.items()}
-    return {"tasks": tasks, "owners": [*tasks, "others"] if strangers else tasks, **tables}
+            parameters[row][column] += counts["parameters"]
+            modules[row][column] = (modules[row][column] or 0) + counts["modules"]
+    strangers = any(row[-1] for row in parameters) or any(row[-1] for row in modules)
+    width = len(tasks) + strangers
+    return {
+        "tasks": tasks,
+        "owners": [*tasks, "others"] if strangers else tasks,
+        "parameters": [row[:width] for row in parameters],
+        "modules": [row[:width] for row in modules],
+    }

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
-from pathsearch.measures.measure import NAMES
-from pathsearch.measures.standing import BETTER, UNDECIDED, WORSE, evidence, how_many, standing, told, too_few
+from pathsearch.experts.run_report import RunReport, mcnemar_each, paired_each
+from pathsearch.measures.measure import NAMES, MeasureName
+from pathsearch.measures.rates import interval_of
+from pathsearch.measures.standing import BETTER, UNDECIDED, WORSE, Tested, evidence, how_many, standing, told, too_few
 from pathsearch.measures.statistics import SURE
 
 WORDS = {"linear_probe": "the linear probe", "random_path": "random paths", "full_grid": "the full grid"}
 PATH = "the evolved path"
 
 
-def run_verdict(report: Mapping[str, Any], measure: str | None = None) -> list[str]:
+def run_verdict(found: Mapping[str, Any], measure: MeasureName | None = None) -> list[str]:
     """One sentence a baseline, by the measure that the search maximised.
 
     Args:
-        report: of a run, of this version or an earlier one; earlier ones have McNemar's test of accuracy at most.
+        found: the report of a run, of this version or an earlier one; earlier ones have McNemar's test of accuracy at
+            most.
         measure: what the search maximised, for a report that does not say so.
     """
+    report = cast("RunReport", found)
     wanted = report.get("measure") or measure or "accuracy"
     lines = []
     for name, baseline in report["baselines"].items():
@@ -29,7 +33,9 @@ def run_verdict(report: Mapping[str, Any], measure: str | None = None) -> list[s
         own, other = report["test"][by], baseline["test"].get(by)
         if own is None or other is None:
             continue
-        numbers = f"{own:.4f}{_interval(report, by)} against {other:.4f}"
+        pair = interval_of(report["test"], by)
+        interval = f" (95 % {pair[0]:.4f} to {pair[1]:.4f})" if pair else ""
+        numbers = f"{own:.4f}{interval} against {other:.4f}"
         words = WORDS.get(name, name)
         if not rows:
             clause = told(PATH, words, own - other, None)
@@ -38,57 +44,52 @@ def run_verdict(report: Mapping[str, Any], measure: str | None = None) -> list[s
             lines.append(_of_several(rows, words, f"{NAMES[by]} {numbers} on average"))
         else:
             (row,) = rows
-            clause = told(PATH, words, row["difference"], row["p"])
+            clause = told(PATH, words, row["difference"] or 0, row["p"])
             lines.append(f"On test, {clause}: {NAMES[by]} {numbers}; {evidence(row)}{_counts(report, name, row)}.")
     return [*lines, *_note(report, wanted)]
 
 
-def answer(report: Mapping[str, Any], name: str, measure: str | None = None) -> str:
+def answer(report: RunReport, name: str, measure: MeasureName | None = None) -> str:
     """The answer of a run's report on one baseline; of several networks, the one that all of them give."""
     rows, _ = _tested(report, name, report.get("measure") or measure or "accuracy")
-    answers = {standing(row["difference"], row["p"]) for row in rows}
+    answers = {standing(row["difference"] or 0, row["p"]) for row in rows}
     return answers.pop() if len(answers) == 1 else UNDECIDED
 
 
-def _tested(report: Mapping[str, Any], name: str, wanted: str) -> tuple[list[dict[str, Any]], str]:
+def _tested(report: RunReport, name: str, wanted: MeasureName) -> tuple[Sequence[Tested], MeasureName]:
     """The paired rows of a baseline, and their measure; none where the report has no test."""
-    row = (report.get("paired") or {}).get(name)
-    if row is not None:
-        return [one for one in row.get("each", [row]) if one["p"] is not None], wanted
-    row = (report.get("mcnemar") or {}).get(name)
-    if row is None:
+    paired = (report.get("paired") or {}).get(name)
+    if paired is not None:
+        return [one for one in paired_each(paired) if one["p"] is not None], wanted
+    mcnemar = (report.get("mcnemar") or {}).get(name)
+    if mcnemar is None:
         return [], wanted
     test = "McNemar's exact test"
     return [
-        {"difference": (one["b"] - one["c"]) / one["n"], "p": one["p"], "test": test}
-        for one in row.get("each", [row])
+        {"groups": None, "difference": (one["b"] - one["c"]) / one["n"], "p": one["p"], "test": test}
+        for one in mcnemar_each(mcnemar)
         if one["n"]
     ], "accuracy"
 
 
-def _of_several(rows: list[dict[str, Any]], words: str, numbers: str) -> str:
-    n = how_many([standing(row["difference"], row["p"]) for row in rows])
-    tests = " and ".join(sorted({row["test"] for row in rows}))
+def _of_several(rows: Sequence[Tested], words: str, numbers: str) -> str:
+    n = how_many([standing(row["difference"] or 0, row["p"]) for row in rows])
+    tests = " and ".join(sorted({str(row["test"]) for row in rows}))
     return (
         f"On test, {PATH} is better than {n[BETTER]} of {len(rows)} {words} and worse than {n[WORSE]}; no difference "
         f"is shown from {n[UNDECIDED]}: {numbers}; {tests} of each, p < {SURE:g}{too_few(rows)}."
     )
 
 
-def _interval(report: Mapping[str, Any], rate: str) -> str:
-    pair = (report["test"].get("ci95") or {}).get(rate)
-    return f" (95 % {pair[0]:.4f} to {pair[1]:.4f})" if pair else ""
-
-
-def _counts(report: Mapping[str, Any], name: str, row: Mapping[str, Any]) -> str:
+def _counts(report: RunReport, name: str, row: Tested) -> str:
     """The images on which the two differ, where these are what was tested."""
-    found = (report.get("mcnemar") or {}).get(name) or {}
-    if not row["test"].startswith("McNemar") or "b" not in found:
+    found = (report.get("mcnemar") or {}).get(name)
+    if not str(row["test"]).startswith("McNemar") or not found or "b" not in found:
         return ""
     return f" ({found['b']:,} images only the path has right, {found['c']:,} only the other)"
 
 
-def _note(report: Mapping[str, Any], wanted: str) -> list[str]:
+def _note(report: RunReport, wanted: MeasureName) -> list[str]:
     """What an earlier report cannot say."""
     if "paired" in report or wanted == "accuracy" or not report.get("mcnemar"):
         return []

@@ -1,4 +1,4 @@
-"""Blueprints, module kinds, vocabularies, paths with their recipes, the grid, and many paths in one pass.
+"""Module kinds, vocabularies, paths with their recipes, the grid, and many paths in one pass.
 
 - `blueprint`: A blueprint: the layers of a grid and what each reads. An immutable value that checks itself.
 - `copies`: Many paths with weights of their own in one pass: what the fresh mode trains.

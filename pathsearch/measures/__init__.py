@@ -11,6 +11,7 @@
 - `metrics`: From labels and probabilities to rates, confidence intervals and a confusion table.
 - `one_error`: One standard error of a measure, and the rule that the smallest within one of the best is taken.
 - `paired`: Two networks on the same images: is one better by the measure that was maximised, and how sure is that?
+- `rates`: The rates of a set of answers as a report has them, and how they are read back.
 - `reliability`: Do probabilities mean what they say? One temperature fitted on validation, and what it changes.
 - `standing`: Better, worse, or no difference shown: the three answers that a paired test allows.
 - `statistics`: Tests that a comparison rests on: two methods on the same images, over seeds, and classes between

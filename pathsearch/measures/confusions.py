@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 
 from pathsearch.measures.clusters import Ints
 
 MANY = 100  # classes: above it most cells are 0, and a report of all of them would be hundreds of megabytes
+
+
+class Counts(TypedDict, total=False):
+    """The fields of a table; `cells` of many classes only."""
+
+    confusion: list[list[int]]
+    cells: list[list[int]]  # row, column, count
 
 
 class Confusion(NamedTuple):
@@ -21,7 +28,7 @@ class Confusion(NamedTuple):
     share: float  # of the images of the class
 
 
-def fields(table: Ints) -> dict[str, Any]:
+def fields(table: Ints) -> Counts:
     """A table as fields of a report: `confusion`, all counts; of many classes `cells`, and `confusion` stays empty.
 
     Args:
@@ -36,7 +43,7 @@ def fields(table: Ints) -> dict[str, Any]:
     return {"confusion": [], "cells": np.stack([rows, columns, table[rows, columns]], 1).tolist()}
 
 
-def table_of(part: Mapping[str, Any], n_rows: int, n_columns: int, counts: str = "confusion") -> Ints:
+def table_of(part: Mapping[str, object], n_rows: int, n_columns: int, counts: str = "confusion") -> Ints:
     """The int[R, C] counts of a part of a report, whichever fields it has.
 
     Raises:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,22 @@ WORDS = {
     "the same rate, Wilson's interval with one trial a group. A group that stands in training too is drawn like any "
     "other: the interval is then about other images of such groups, not about new groups",
 }
+
+
+Interval = list[float]  # low and high, of 95 %
+
+
+class Method(TypedDict):
+    """How intervals were made."""
+
+    method: str  # a key of `WORDS`
+    groups: int | None  # None: by image
+
+
+class MethodInWords(Method):
+    """The same for a reader."""
+
+    in_words: str
 
 
 def wilson(successes: int, n: int) -> tuple[float, float]:
@@ -241,7 +257,7 @@ def _wilson(rate: float, n: int) -> tuple[float, float]:
     return (0.0 if rate == 0 else float(low)), (1.0 if rate == 1 else float(high))
 
 
-def method(numbers: Ints | None) -> dict[str, Any]:
+def method(numbers: Ints | None) -> Method:
     """How the intervals of a split were made, for its report; `WORDS` says more of it."""
     if numbers is None:
         return {"method": BY_IMAGE, "groups": None}

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from data_prep.errors import PathsearchError
 from pathsearch.measures.auc import area
 from pathsearch.measures.clusters import Floats, Ints
+
+MeasureName = Literal["accuracy", "balanced_accuracy", "auc"]
 
 NAMES = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "auc": "AUC"}
 

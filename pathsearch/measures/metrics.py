@@ -12,7 +12,8 @@ from sklearn.metrics import confusion_matrix, log_loss
 from data_prep.errors import PathsearchError
 from pathsearch.measures import confusions
 from pathsearch.measures.clusters import Floats, Ints, clusters
-from pathsearch.measures.intervals import GroupDraws, auc_by_image, method, recall_by_image, wilson
+from pathsearch.measures.intervals import GroupDraws, Interval, auc_by_image, method, recall_by_image, wilson
+from pathsearch.measures.rates import ClassRates, RateIntervals
 
 UNKNOWN = -1  # a prediction that is no class: not answered, counted as wrong
 
@@ -72,9 +73,9 @@ def evaluate(
     present = totals > 0
     recalls = {name: int(h) / int(t) if t else None for name, h, t in zip(classes, hits, totals, strict=True)}
     recall = float(np.mean(hits[present] / totals[present])) if n else None
-    auc, ci95 = _intervals(y, p, answers, numbers, seed)
+    auc, ci95 = _intervals(y, p, answers, numbers, classes, seed)
     unknown = np.bincount(y[~told], minlength=k)
-    return {
+    rates: ClassRates = {
         "n": n,
         "accuracy": int(hits.sum()) / n if n else None,
         "balanced_accuracy": recall,
@@ -85,26 +86,24 @@ def evaluate(
         **confusions.fields(table if told.all() else np.column_stack([table, unknown])),
         "classes": list(classes),
         "columns": [*classes] if told.all() else [*classes, "unknown"],
-        "ci95": {**ci95, "recall_per_class": dict(zip(classes, ci95["recall_per_class"], strict=True))},
+        "ci95": ci95,
         "intervals": method(numbers),
     }
+    return dict(rates)
 
 
 def _intervals(
-    y: Ints, p: Floats, answers: Ints, numbers: Ints | None, seed: int
-) -> tuple[float | None, dict[str, Any]]:
+    y: Ints, p: Floats, answers: Ints, numbers: Ints | None, classes: Sequence[str], seed: int
+) -> tuple[float | None, RateIntervals]:
     """The AUC, and the interval of every rate; `y` int64[n] sorted."""
     n, k = p.shape
     right, told = answers == y, answers != UNKNOWN
     if not n:
-        return None, {
-            **dict.fromkeys(("accuracy", "balanced_accuracy", "recall", "auc")),
-            "recall_per_class": [None] * k,
-        }
+        return None, _told(None, None, None, dict.fromkeys(classes))
     if numbers is not None:
         draws = GroupDraws(y, right, k, numbers, seed)
         accuracy, recalls = draws.accuracy(), draws.recalls()
-        recall: list[float] | None = draws.recall()
+        recall: Interval | None = draws.recall()
         auc, auc_ci = draws.auc(y[told], p[told], numbers[told])
     else:
         totals, hits = np.bincount(y, minlength=k), np.bincount(y[right], minlength=k)
@@ -112,8 +111,19 @@ def _intervals(
         recalls = [list(wilson(int(h), int(t))) if t else None for h, t in zip(hits, totals, strict=True)]
         recall = recall_by_image(hits[present], totals[present], seed)
         auc, auc_ci = auc_by_image(y[told], p[told], seed)
-    rates = {"accuracy": accuracy, "balanced_accuracy": recall, "recall": recall, "auc": auc_ci}
-    return auc, {**rates, "recall_per_class": recalls}
+    return auc, _told(accuracy, recall, auc_ci, dict(zip(classes, recalls, strict=True)))
+
+
+def _told(
+    accuracy: Interval | None, recall: Interval | None, auc: Interval | None, recalls: dict[str, Interval | None]
+) -> RateIntervals:
+    return {
+        "accuracy": accuracy,
+        "balanced_accuracy": recall,
+        "recall": recall,
+        "auc": auc,
+        "recall_per_class": recalls,
+    }
 
 
 def _checked(

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
 from pathsearch.measures.clusters import Floats, Ints, clusters, sums
 from pathsearch.measures.measure import Measured, measured
-from pathsearch.measures.standing import standing
+from pathsearch.measures.standing import Tested, standing
 from pathsearch.measures.statistics import mcnemar
 
 EXACT = 14  # differences: up to it, all 2^14 signs are tried
 MANY = 1000  # above it, the sum of random signs is normal
 FLIPS = 10_000
 TINY = 1e-12  # sums of the same differences in another order agree within it
+
+
+class Paired(Tested):
+    """One network against another by a measure."""
+
+    measure: str
+    n: int
+    own: float | None
+    other: float | None
+    answer: str  # better, worse, or no difference shown
 
 
 def paired(
@@ -26,7 +34,7 @@ def paired(
     other: tuple[Floats, Ints],
     groups: ArrayLike | None = None,
     seed: int = 0,
-) -> dict[str, Any]:
+) -> Paired:
     """The first network against the second.
 
     Args:
@@ -63,7 +71,7 @@ def compared(
     numbers: Ints | None,
     exact: float | None = None,
     seed: int = 0,
-) -> dict[str, Any]:
+) -> Paired:
     """The first of two measured networks against the second, as `paired` says it.
 
     Args:
@@ -75,12 +83,13 @@ def compared(
         seed: of random signs.
     """
     by = "image" if numbers is None else "group"
-    row: dict[str, Any] = {"measure": name, "n": n}
-    row["groups"] = None if numbers is None else int(numbers.max()) + 1
+    n_groups = None if numbers is None else int(numbers.max()) + 1
     first, second = both
     if first is None or second is None:
         return {
-            **row,
+            "measure": name,
+            "n": n,
+            "groups": n_groups,
             "own": None,
             "other": None,
             "difference": None,
@@ -89,12 +98,21 @@ def compared(
             "answer": standing(0, None),
         }
     gap = first.value - second.value
-    row |= {"own": first.value, "other": second.value, "difference": gap}
     if exact is not None:
-        row |= {"test": "McNemar's exact test", "p": exact}
+        test, p = "McNemar's exact test", exact
     else:
-        row |= {"test": f"sign flips by {by}", "p": sign_flips(sums(first.shares - second.shares, numbers), seed)}
-    return {**row, "answer": standing(gap, row["p"])}
+        test, p = f"sign flips by {by}", sign_flips(sums(first.shares - second.shares, numbers), seed)
+    return {
+        "measure": name,
+        "n": n,
+        "groups": n_groups,
+        "own": first.value,
+        "other": second.value,
+        "difference": gap,
+        "test": test,
+        "p": p,
+        "answer": standing(gap, p),
+    }
 
 
 def sign_flips(differences: Floats, seed: int = 0) -> float:

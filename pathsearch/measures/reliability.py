@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,42 @@ HOW = (
 )
 
 
-def calibration(validation: tuple[Ints, Floats], test: tuple[Ints, Floats]) -> dict[str, Any]:
+class Bins(TypedDict):
+    """The bins of a reliability figure; None for the means of an empty one."""
+
+    count: list[int]
+    confidence: list[float | None]
+    accuracy: list[float | None]
+
+
+class Assessed(TypedDict):
+    """How far probabilities are from what they say: less is better."""
+
+    ece: float
+    brier: float
+    nll: float  # nats an image
+    bins: Bins
+
+
+class BeforeAfter(TypedDict):
+    """The probabilities of a split as they are, and after temperature scaling."""
+
+    n: int
+    before: Assessed
+    after: Assessed
+
+
+class Calibration(TypedDict):
+    """What `calibration` says; None for a split without images."""
+
+    temperature: float
+    fitted: bool
+    how: str
+    validation: BeforeAfter | None
+    test: BeforeAfter | None
+
+
+def calibration(validation: tuple[Ints, Floats], test: tuple[Ints, Floats]) -> Calibration:
     """Calibration of one expert before and after temperature scaling, ready for JSON.
 
     Args:
@@ -41,18 +76,20 @@ def calibration(validation: tuple[Ints, Floats], test: tuple[Ints, Floats]) -> d
     """
     labels, p = validation
     temperature = fit_temperature(p, labels)
-    result: dict[str, Any] = {
+    return {
         "temperature": temperature,
         "fitted": _has_mistake(p, labels),
         "how": HOW,
+        "validation": _beside(*validation, temperature),
+        "test": _beside(*test, temperature),
     }
-    for name, (y, probabilities) in (("validation", validation), ("test", test)):
-        if not len(y):
-            result[name] = None
-            continue
-        after = at_temperature(probabilities, temperature)
-        result[name] = {"n": len(y), "before": assess(probabilities, y), "after": assess(after, y)}
-    return result
+
+
+def _beside(y: Ints, probabilities: Floats, temperature: float) -> BeforeAfter | None:
+    if not len(y):
+        return None
+    after = at_temperature(probabilities, temperature)
+    return {"n": len(y), "before": assess(probabilities, y), "after": assess(after, y)}
 
 
 def fit_temperature(probabilities: Floats, labels: Ints) -> float:
@@ -85,7 +122,7 @@ def at_temperature(probabilities: Floats, temperature: float) -> Floats:
     return np.asarray(np.exp(log_softmax(_log(probabilities) / temperature, axis=1)), np.float64)
 
 
-def assess(probabilities: Floats, labels: Ints) -> dict[str, Any]:
+def assess(probabilities: Floats, labels: Ints) -> Assessed:
     """`ece`, `brier`, `nll` and the `bins` of the reliability figure of (n, K) probabilities.
 
     Returns:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TypedDict
 
 from pathsearch.measures.statistics import SURE
 
 BETTER, UNDECIDED, WORSE = "better", "no difference shown", "worse"
+
+
+class Tested(TypedDict):
+    """A difference (own less other) and the test of it; earlier reports may lack some of it."""
+
+    groups: int | None  # of images that were tested; None: by image
+    difference: float | None
+    test: str | None
+    p: float | None  # two-sided
 
 
 def standing(difference: float, p: float | None) -> str:
@@ -38,16 +47,17 @@ def how_many(answers: list[str]) -> dict[str, int]:
     return {answer: answers.count(answer) for answer in (BETTER, UNDECIDED, WORSE)}
 
 
-def evidence(row: dict[str, Any]) -> str:
+def evidence(row: Tested) -> str:
     """The test of one row in words: `p = 0.12, McNemar's exact test`; of few groups, what p they allow at all."""
-    if row.get("p") is None:
+    p = row.get("p")
+    if p is None:
         return "not tested"
     groups = row.get("groups")
     of = f" of {groups}" if groups else ""
-    return f"{p_in_words(row['p'])}, {row['test']}{of}{too_few([row])}"
+    return f"{p_in_words(p)}, {row['test']}{of}{too_few([row])}"
 
 
-def too_few(rows: Sequence[Mapping[str, Any]]) -> str:
+def too_few(rows: Sequence[Tested]) -> str:
     """`; of 5 groups p is 0.062 at the least` where the tests of some rows can show nothing; else nothing."""
     groups = max((row.get("groups") or 0 for row in rows), default=0)
     least = 2.0 ** (1 - groups)  # all signs alike

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,7 +16,66 @@ SURE = 0.05  # p below which a difference is called one
 SMALL_COUNT = 5  # images: below, in a cell, the chi-square approximation is poor (Cochran 1954)
 
 
-def mcnemar(own: ArrayLike, other: ArrayLike) -> dict[str, Any]:
+class McNemar(TypedDict):
+    """McNemar's test of two methods on the same images."""
+
+    n: int
+    b: int  # images that only the first has right
+    c: int  # only the second
+    p: float
+
+
+class PriorShift(TypedDict):
+    """Shares of the classes by split, and tests of their equality."""
+
+    shares: dict[str, dict[str, float] | None]
+    p: dict[str, float | None]
+    in_words: list[str]
+
+
+class Spread(TypedDict):
+    """Over seeds."""
+
+    mean: float | None
+    sd: float | None
+    each: list[float | None]
+
+
+class OverSeeds(TypedDict):
+    """Difference of two methods over the same seeds, and its tests."""
+
+    seeds: int
+    difference: float
+    sd: float | None
+    ci95: list[float] | None
+    p: float | None
+    wilcoxon_p: float | None
+
+
+class Corrected(OverSeeds):
+    """One of several such differences."""
+
+    p_holm: float | None
+
+
+class Equivalence(TypedDict):
+    """Whether a difference is within a margin."""
+
+    margin: float
+    difference: float
+    ci90: list[float] | None
+    p: float | None
+
+
+class RankAgreement(TypedDict):
+    """Kendall's tau between two orders of n paths."""
+
+    n: int
+    tau: float | None
+    p: float | None
+
+
+def mcnemar(own: ArrayLike, other: ArrayLike) -> McNemar:
     """McNemar's exact test of two methods on the same images.
 
     Args:
@@ -43,7 +102,7 @@ def mcnemar(own: ArrayLike, other: ArrayLike) -> dict[str, Any]:
     return {"n": len(first), "b": b, "c": c, "p": p}
 
 
-def prior_shift(labels: Mapping[str, ArrayLike], classes: Sequence[str]) -> dict[str, Any]:
+def prior_shift(labels: Mapping[str, ArrayLike], classes: Sequence[str]) -> PriorShift:
     """Whether the classes have the same shares in validation as in training and test.
 
     Args:
@@ -85,7 +144,7 @@ def prior_shift(labels: Mapping[str, ArrayLike], classes: Sequence[str]) -> dict
     return {"shares": shares, "p": p, "in_words": words}
 
 
-def spread(values: Sequence[float | None]) -> dict[str, Any]:
+def spread(values: Sequence[float | None]) -> Spread:
     """Mean and standard deviation over seeds of what is known; None where nothing is, or one seed has no spread."""
     known = [value for value in values if value is not None]
     return {
@@ -95,7 +154,7 @@ def spread(values: Sequence[float | None]) -> dict[str, Any]:
     }
 
 
-def over_seeds(own: Sequence[float], other: Sequence[float]) -> dict[str, Any]:
+def over_seeds(own: Sequence[float], other: Sequence[float]) -> OverSeeds:
     """Difference of two methods' rates over the same seeds, with a paired t-test where there are five or more.
 
     Args:
@@ -110,17 +169,23 @@ def over_seeds(own: Sequence[float], other: Sequence[float]) -> dict[str, Any]:
     The seeds share their images: this speaks of the luck of searching and training, McNemar's test of the images.
     """
     gaps = np.asarray(own, np.float64) - np.asarray(other, np.float64)
-    found: dict[str, Any] = {"seeds": len(gaps), "difference": float(gaps.mean())}
-    found |= {"sd": float(gaps.std(ddof=1)) if len(gaps) > 1 else None, "ci95": None, "p": None, "wilcoxon_p": None}
+    found: OverSeeds = {
+        "seeds": len(gaps),
+        "difference": float(gaps.mean()),
+        "sd": float(gaps.std(ddof=1)) if len(gaps) > 1 else None,
+        "ci95": None,
+        "p": None,
+        "wilcoxon_p": None,
+    }
     if len(gaps) < FEWEST_SEEDS or np.ptp(gaps) < 1e-12:
         return found
     test = stats.ttest_1samp(gaps, 0.0)
     low, high = test.confidence_interval(0.95)
-    found |= {"ci95": [float(low), float(high)], "p": float(test.pvalue)}
-    return {**found, "wilcoxon_p": float(stats.wilcoxon(np.round(gaps, 12)).pvalue)}
+    ranked = stats.wilcoxon(np.round(gaps, 12)).pvalue
+    return {**found, "ci95": [float(low), float(high)], "p": float(test.pvalue), "wilcoxon_p": float(ranked)}
 
 
-def equivalence(own: Sequence[float], other: Sequence[float], margin: float) -> dict[str, Any]:
+def equivalence(own: Sequence[float], other: Sequence[float], margin: float) -> Equivalence:
     """Whether two methods' rates over the same seeds are less than a margin apart: two one-sided paired t-tests.
 
     Args:
@@ -136,7 +201,7 @@ def equivalence(own: Sequence[float], other: Sequence[float], margin: float) -> 
     Source: Schuirmann 1987. A large p is no proof of a difference, only too little to exclude one.
     """
     gaps = np.asarray(own, np.float64) - np.asarray(other, np.float64)
-    found: dict[str, Any] = {"margin": margin, "difference": float(gaps.mean()), "ci90": None, "p": None}
+    found: Equivalence = {"margin": margin, "difference": float(gaps.mean()), "ci90": None, "p": None}
     if len(gaps) < FEWEST_SEEDS or np.ptp(gaps) < 1e-12:
         return found
     above, below = (
@@ -146,7 +211,7 @@ def equivalence(own: Sequence[float], other: Sequence[float], margin: float) -> 
     return {**found, "ci90": [float(low), float(high)], "p": float(max(above.pvalue, below.pvalue))}
 
 
-def rank_agreement(early: Sequence[Sequence[float]], late: Sequence[float]) -> dict[str, Any]:
+def rank_agreement(early: Sequence[Sequence[float]], late: Sequence[float]) -> RankAgreement:
     """Whether an early score puts paths in the order of their last one.
 
     Args:
@@ -173,6 +238,13 @@ def holm(p: Sequence[float]) -> list[float]:
     adjusted = np.empty(len(p))
     adjusted[order] = np.minimum(raised, 1)
     return [float(value) for value in adjusted]
+
+
+def corrected(rows: Mapping[str, OverSeeds]) -> dict[str, Corrected]:
+    """The rows, each with its `p_holm` from the `p` of all of them; None for rows without a test."""
+    tested = {name: row["p"] for name, row in rows.items() if row["p"] is not None}
+    raised = dict(zip(tested, holm(list(tested.values())), strict=True))
+    return {name: {**row, "p_holm": raised.get(name)} for name, row in rows.items()}
 
 
 def correct(rows: Mapping[str, dict[str, Any]]) -> None:

@@ -7,13 +7,13 @@ import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, cast
 
 import numpy as np
 from PIL import Image
 
 from data_prep.errors import PathsearchError
-from data_prep.manifest import Task, load_task
+from data_prep.manifest import SplitInfo, Task, load_task
 from data_prep.whole_files import write_text
 from pathsearch.experts.pictures import shown
 
@@ -23,7 +23,43 @@ EXAMPLES = 24  # of a task, shared by its classes
 A_CLASS = 4  # examples at most
 
 
-def keep_album(folder: Path, report: Mapping[str, Any], data_dir: Path | None) -> dict[str, Any] | None:
+class Example(TypedDict):
+    """A small picture of an image."""
+
+    file: str
+    picture: str  # data URI
+
+
+class About(TypedDict):
+    """A task in words, from its `task.json`."""
+
+    classes: list[str]
+    counts: dict[str, dict[str, int]]  # images, by split and class
+    imbalance: float | None
+    source: str
+    licence: str
+    split: SplitInfo
+    image_size: int | None
+    notes: list[str]
+    leakage: dict[str, object] | None
+    grouped: bool  # whether groups of images are known
+
+
+class Described(TypedDict):
+    """A task with training images of each class."""
+
+    about: About
+    examples: dict[str, list[Example]]
+
+
+class Album(TypedDict):
+    """What `pictures.json` holds."""
+
+    tasks: dict[str, Described]
+    mistakes: dict[str, dict[str, str]]  # data URIs by task and file
+
+
+def keep_album(folder: Path, report: Mapping[str, Any], data_dir: Path | None) -> Album | None:
     """Write `pictures.json` beside a report where the data is at hand; what is there otherwise.
 
     Args:
@@ -38,14 +74,14 @@ def keep_album(folder: Path, report: Mapping[str, Any], data_dir: Path | None) -
     file = folder / FILE
     tasks = _at_hand(report, data_dir)
     if tasks:
-        album = {"tasks": {t.name: _describe(t) for t in tasks.values()}, "mistakes": _mistakes(report, tasks)}
+        album: Album = {"tasks": {t.name: _describe(t) for t in tasks.values()}, "mistakes": _mistakes(report, tasks)}
         write_text(file, json.dumps(album, allow_nan=False) + "\n")
         return album
     if not file.is_file():
         return None
     try:
-        album = json.loads(file.read_text(encoding="utf-8"))
-        return {"tasks": dict(album["tasks"]), "mistakes": dict(album["mistakes"])}
+        kept = json.loads(file.read_text(encoding="utf-8"))
+        return cast("Album", {"tasks": dict(kept["tasks"]), "mistakes": dict(kept["mistakes"])})
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise PathsearchError(
             f"{file}: expected small pictures of a task, got {type(error).__name__}: {error}; delete it to go without"
@@ -65,22 +101,30 @@ def _at_hand(report: Mapping[str, Any], data_dir: Path | None) -> dict[str, Task
     return tasks if all(tasks[name].fingerprint == prints[name] for name in prints) else {}
 
 
-def _describe(task: Task) -> dict[str, Any]:
-    keys = ("classes", "counts", "imbalance", "source", "licence", "split", "image_size", "notes", "leakage")
-    grouped = bool((task.table["group"] != "").any())
-    return {
-        "about": {**{key: task.info.get(key) for key in keys}, "grouped": grouped},
-        "examples": _examples(task),
+def _describe(task: Task) -> Described:
+    info = task.info
+    about: About = {
+        "classes": info["classes"],
+        "counts": info["counts"],
+        "imbalance": info.get("imbalance"),
+        "source": info["source"],
+        "licence": info["licence"],
+        "split": info["split"],
+        "image_size": info.get("image_size"),
+        "notes": info["notes"],
+        "leakage": info.get("leakage"),
+        "grouped": bool((task.table["group"] != "").any()),
     }
+    return {"about": about, "examples": _examples(task)}
 
 
-def _examples(task: Task) -> dict[str, list[dict[str, str]]]:
+def _examples(task: Task) -> dict[str, list[Example]]:
     """Training images of each class, evenly spread over the manifest: chosen by no result."""
     labels = task.labels("train")
     files = np.array(task.files(), dtype=object)[task.rows("train")]
     names = task.table["file"].to_numpy()[task.rows("train")]
     n = max(1, min(A_CLASS, EXAMPLES // len(task.classes)))
-    found: dict[str, list[dict[str, str]]] = {}
+    found: dict[str, list[Example]] = {}
     for k, name in enumerate(task.classes):
         own = np.flatnonzero(labels == k)
         chosen = own[np.unique(np.linspace(0, len(own) - 1, n + 2).round().astype(int)[1:-1])] if len(own) else []

@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from pathsearch.experts.joint_report import JointReport
+from pathsearch.experts.run_report import PathCard, RunReport
 from pathsearch.measures.confusions import largest, table_of
-from pathsearch.measures.measure import NAMES
+from pathsearch.measures.measure import NAMES, MeasureName
+from pathsearch.search.comparison_report import ComparisonReport, SplitName
 
 MOST = 30  # rows of a table: above it the figure shows its largest confusions
-Texts = Mapping[str, Any]  # of a folder: report, log, training, path; what is missing is empty
 BASELINES = {"linear_probe": "linear probe", "random_path": "random paths (mean)", "full_grid": "full grid"}
+
+
+class Texts(NamedTuple):
+    """The files of a folder; what is missing is empty."""
+
+    report: Any  # of a run, a joint evaluation or a comparison: each function says which
+    log: Sequence[Mapping[str, str]]
+    training: Sequence[Mapping[str, str]]
+    path: PathCard
 
 
 def fitness_curve(files: Texts) -> str:
     """How validation fitness moved over the generations."""
-    first, last = files["log"][0], files["log"][-1]
-    best = max(files["log"], key=lambda row: float(row["best"]))
+    first, last = files.log[0], files.log[-1]
+    best = max(files.log, key=lambda row: float(row["best"]))
     return (
         f"Validation fitness against generation. Best path: {_r(first['best'])} in generation {first['generation']}, "
         f"highest {_r(best['best'])} in generation {best['generation']}, {_r(last['best'])} in the last, "
@@ -29,7 +40,7 @@ def fitness_curve(files: Texts) -> str:
 
 def training_curve(files: Texts) -> str:
     """How the chosen path's own training went."""
-    rows = files["training"]
+    rows = files.training
     best = max(rows, key=lambda row: float(row["val_accuracy"]))
     return (
         f"Training of the chosen path over {len(rows)} epochs. Training accuracy from {_r(rows[0]['train_accuracy'])} "
@@ -40,7 +51,7 @@ def training_curve(files: Texts) -> str:
 
 def path_on_grid(files: Texts) -> str:
     """Which modules the path has."""
-    path = files["path"]
+    path = files.path
     layers = "; ".join(
         f"layer {n}: {', '.join(path['modules'][n - 1][i] for i in layer)}" for n, layer in enumerate(path["layers"], 1)
     )
@@ -52,16 +63,17 @@ def path_on_grid(files: Texts) -> str:
 
 def paths(files: Texts) -> str:
     """All paths on one grid."""
-    layers = files["path"].get("paths", {})
+    layers = files.path.get("paths", {})
     each = "; ".join(f"{task} {'|'.join('+'.join(map(str, one)) for one in rows)}" for task, rows in layers.items())
     return f"Paths of {len(layers)} tasks on one grid, modules by layer: {each}."
 
 
-def confusion_of(split: str, name: str) -> Callable[[Texts], str]:
+def confusion_of(split: SplitName, name: str) -> Callable[[Texts], str]:
     """The words for the confusion of a split."""
 
     def words(files: Texts) -> str:
-        part = files["report"][split]
+        report: RunReport = files.report
+        part = report[split]
         told = _confusion(part["classes"], part["columns"], part)
         return f"Confusion on {name} images, n = {part['n']:,}. {told}"
 
@@ -70,8 +82,8 @@ def confusion_of(split: str, name: str) -> Callable[[Texts], str]:
 
 def baselines(files: Texts) -> str:
     """Accuracy beside the baselines' accuracy."""
-    report = files["report"]
-    low, high = report["test"]["ci95"]["accuracy"]
+    report: RunReport = files.report
+    low, high = report["test"]["ci95"]["accuracy"] or (None, None)
     others = "; ".join(
         f"{BASELINES.get(name, name)} {_r(row['test']['accuracy'])}"
         for name, row in report["baselines"].items()
@@ -83,7 +95,7 @@ def baselines(files: Texts) -> str:
     )
 
 
-def _by(report: Mapping[str, Any]) -> tuple[str, str]:
+def _by(report: RunReport) -> tuple[Literal["score", "validation_accuracy"], MeasureName]:
     """By which field the finalists were compared, and of which measure that is."""
     if all("below_best_error" in row for row in report["finalists"]):
         return "score", report.get("measure", "accuracy")
@@ -92,12 +104,12 @@ def _by(report: Mapping[str, Any]) -> tuple[str, str]:
 
 def finalists_caption(files: Texts) -> str:
     """The measure by which finalists were compared."""
-    return f"Finalists: size against validation {NAMES[_by(files['report'])[1]]}"
+    return f"Finalists: size against validation {NAMES[_by(files.report)[1]]}"
 
 
 def finalists(files: Texts) -> str:
     """Size and validation score of the finalists."""
-    report = files["report"]
+    report: RunReport = files.report
     rows, (key, measure) = report["finalists"], _by(report)
     chosen = next(row for row in rows if row["chosen"])
     best = max(rows, key=lambda row: row[key])
@@ -110,21 +122,23 @@ def finalists(files: Texts) -> str:
 
 def confusion_joint(files: Texts) -> str:
     """Confusion over the classes of all tasks."""
-    table = files["report"]["confusion"]
+    report: JointReport = files.report
+    table = report["confusion"]
     told = _confusion(table["rows"], table["columns"], table, "counts")
     return f"Confusion over the classes of all tasks, mixed test images. {told}"
 
 
 def routing(files: Texts) -> str:
     """Where the router sent the images."""
-    table = files["report"]["routing"]
+    report: JointReport = files.report
+    table = report["routing"]
     columns = [*table["tasks"], "unknown"]
     return f"Where the router sent the mixed test images. {_confusion(table['tasks'], columns, table)}"
 
 
 def joint_accuracy(files: Texts) -> str:
     """Routed beside oracle-routed accuracy."""
-    report = files["report"]
+    report: JointReport = files.report
     each = "; ".join(
         f"{name} {_r(row['routed']['accuracy'])} routed, {_r(row['oracle']['accuracy'])} with the true task given"
         for name, row in report["tasks"].items()
@@ -134,7 +148,10 @@ def joint_accuracy(files: Texts) -> str:
 
 def reuse(files: Texts) -> str:
     """Whose modules each path has."""
-    table = files["report"]["reuse"]
+    report: JointReport = files.report
+    table = report["reuse"]
+    if table is None:
+        raise ValueError("a figure of reuse, and no reuse")
     each = "; ".join(
         f"{task}: " + ", ".join(f"{n:,} of {owner}" for owner, n in zip(table["owners"], row, strict=True) if n)
         for task, row in zip(table["tasks"], table["parameters"], strict=True)
@@ -144,7 +161,8 @@ def reuse(files: Texts) -> str:
 
 def rejection(files: Texts) -> str:
     """Promised against observed share of unknown."""
-    rows = {task: row for task, row in files["report"]["calibration"].items() if row}
+    report: JointReport = files.report
+    rows = {task: row for task, row in report["calibration"].items() if row}
     each = "; ".join(
         f"{task}: "
         + ", ".join(f"{p:.1%} promised, {o:.1%} met" for p, o in zip(row["promised"], row["observed"], strict=True))
@@ -155,9 +173,13 @@ def rejection(files: Texts) -> str:
 
 def reliability(files: Texts) -> str:
     """How far confidence and accuracy are apart."""
-    value = files["report"]["calibration"]
+    report: RunReport = files.report
+    value = report["calibration"]
     test = value["test"]
-    rows = zip(*(test["before"]["bins"][key] for key in ("count", "confidence", "accuracy")), strict=True)
+    if test is None:
+        raise ValueError("a figure of reliability, and no test images")
+    bins = test["before"]["bins"]
+    rows = zip(bins["count"], bins["confidence"], bins["accuracy"], strict=True)
     full = max(rows, key=lambda row: row[0])
     return (
         f"Accuracy against confidence on test images, n = {test['n']:,}. Expected calibration error "
@@ -168,16 +190,18 @@ def reliability(files: Texts) -> str:
 
 def comparison(files: Texts) -> str:
     """Size and test accuracy of every method."""
+    report: ComparisonReport = files.report
     each = "; ".join(
         f"{row['name']} {_r(row['test']['accuracy']['mean'])} with {row['parameters']['mean']:,.0f} parameters"
-        for row in files["report"]["methods"].values()
+        for row in report["methods"].values()
     )
-    return f"Test accuracy against parameters, mean over {len(files['report']['seeds'])} seeds: {each}."
+    return f"Test accuracy against parameters, mean over {len(report['seeds'])} seeds: {each}."
 
 
 def fronts(files: Texts) -> str:
     """How much of the plane each front covers, and with what the evolved one reaches the full grid."""
-    found = files["report"]["fronts"]
+    report: ComparisonReport = files.report
+    found = report["fronts"]
     told = []
     for split in found["against"]:
         each = ", ".join(f"{row['name']} {_r(row['hypervolume'][split]['mean'])}" for row in found["methods"].values())
@@ -205,7 +229,9 @@ WORDS: dict[str, tuple[str | Callable[[Texts], str], Callable[[Texts], str]]] = 
 }
 
 
-def _confusion(rows: Sequence[str], columns: Sequence[str], part: Mapping[str, Any], counts: str = "confusion") -> str:
+def _confusion(
+    rows: Sequence[str], columns: Sequence[str], part: Mapping[str, object], counts: str = "confusion"
+) -> str:
     """Every row of a small table; of a large one the classes found least; of a very large one its confusions."""
     table = table_of(part, len(rows), len(columns), counts)
     if len(rows) > MOST:

@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Generic, Literal, TypedDict, TypeVar, cast
 
 from data_prep.errors import PathsearchError
-from pathsearch.run.fields import NUMBER, check_fields
+from data_prep.manifest import SplitInfo
+from pathsearch.experts.joint_report import JointReport
+from pathsearch.experts.run_report import RunReport
+from pathsearch.run.environment import Environment
+from pathsearch.run.fields import NUMBER, Form, check_fields
 from pathsearch.run.runs import read_json
 from pathsearch.run.settings import RunSettings
 from pathsearch.run.sums import DUE
+from pathsearch.search.comparison_report import ComparisonReport
+from pathsearch.search.config_file import Config
 
-RATES: dict[str, Any] = {"accuracy": NUMBER, "recall": NUMBER, "auc": NUMBER, "ci95": dict}
-ENCODER: dict[str, Any] = {"name": str, "weights": str, "image_size": int, "key": str}
-TEST: dict[str, Any] = {"n": int, **RATES, "classes": list, "confusion": list, "recall_per_class": dict}
+if TYPE_CHECKING:
+    from typing_extensions import NotRequired  # in `typing` from Python 3.11 on
+
+Kind = Literal["run", "joint", "comparison"]
+Report = TypeVar("Report", covariant=True)
+
+RATES: dict[str, Form] = {"accuracy": NUMBER, "recall": NUMBER, "auc": NUMBER, "ci95": dict}
+ENCODER: dict[str, Form] = {"name": str, "weights": str, "image_size": int, "key": str}
+TEST: dict[str, Form] = {"n": int, **RATES, "classes": list, "confusion": list, "recall_per_class": dict}
 
 # What the page needs of each kind of report: fields, their types, and what stands in them.
-NEEDED: dict[str, dict[str, Any]] = {
+NEEDED: dict[Kind, dict[str, Form]] = {
     "run": {
         "task": str,
         "split": str,
@@ -55,14 +67,14 @@ NEEDED: dict[str, dict[str, Any]] = {
         "verdict": list,
     },
 }
-JOINT_TASK: dict[str, Any] = {
+JOINT_TASK: dict[str, Form] = {
     "routed": {"n": int, **RATES, "unknown": int},
     "oracle": {**RATES, "classes": list},
     "lost_by_routing": {"images": int},
 }
 COMPARISON = ("seeds", "without")  # what the config.json of a comparison has beside a run's settings
-SPREAD = {"mean": NUMBER, "sd": NUMBER}
-METHOD: dict[str, Any] = {
+SPREAD: dict[str, Form] = {"mean": NUMBER, "sd": NUMBER}
+METHOD: dict[str, Form] = {
     "name": str,
     "parameters": SPREAD,
     "seconds": SPREAD,
@@ -71,27 +83,39 @@ METHOD: dict[str, Any] = {
 }
 
 
+class Prepared(TypedDict):
+    """How a task was prepared, of its `task.json`."""
+
+    name: str
+    source: str
+    licence: str
+    counts: dict[str, dict[str, int]]
+    split: SplitInfo
+    image_size: NotRequired[int | None]
+    options: dict[str, object]
+
+
 @dataclass(frozen=True)
-class Evidence:
+class Evidence(Generic[Report]):
     """A finished run, joint evaluation or comparison.
 
     Attributes:
         folder: where its files lie.
         name: the same, from the evidence folder on, with slashes.
-        kind: `run`, `joint` or `comparison`.
+        kind: of the report.
         report: `report.json`, with every field that the page needs.
         config: `config.json`, with today's defaults for settings that were not there yet; empty for `joint`.
-        env: `env.json`; empty where the version of then wrote none.
-        prepared: `task.json`, how the task was prepared; empty where the data were gone when it was copied.
+        env: `env.json`; None where the version of then wrote none.
+        prepared: `task.json`, how the task was prepared; None where the data were gone when it was copied.
     """
 
     folder: Path
     name: str
-    kind: str
-    report: dict[str, Any]
-    config: dict[str, Any]
-    env: dict[str, Any]
-    prepared: dict[str, Any]
+    kind: Kind
+    report: Report
+    config: Config
+    env: Environment | None
+    prepared: Prepared | None
 
     @property
     def runs_dir(self) -> str:
@@ -108,7 +132,7 @@ class Evidence:
         return command if self.runs_dir == "runs" else f"{command} --runs-dir {shlex.quote(self.runs_dir)}"
 
 
-def read_evidence(evidence_dir: Path) -> tuple[list[Evidence], list[str]]:
+def read_evidence(evidence_dir: Path) -> tuple[list[Evidence[object]], list[str]]:
     """Everything finished below a folder, by name, and the names of runs without a report, which were left out.
 
     Raises:
@@ -116,7 +140,8 @@ def read_evidence(evidence_dir: Path) -> tuple[list[Evidence], list[str]]:
     """
     folders = {file.parent for name in ("report", "config") for file in evidence_dir.rglob(f"{name}.json")}
     names = {folder: folder.relative_to(evidence_dir).as_posix() for folder in folders}
-    found, unfinished = [], []
+    found: list[Evidence[object]] = []
+    unfinished = []
     for folder in sorted(folders, key=names.__getitem__):
         if (folder / "report.json").is_file():
             found.append(read_one(folder, names[folder]))
@@ -129,7 +154,7 @@ def read_evidence(evidence_dir: Path) -> tuple[list[Evidence], list[str]]:
     return found, unfinished
 
 
-def read_one(folder: Path, name: str) -> Evidence:
+def read_one(folder: Path, name: str) -> Evidence[object]:
     """One folder's files, checked.
 
     Raises:
@@ -143,12 +168,28 @@ def read_one(folder: Path, name: str) -> Evidence:
         check_fields(row, JOINT_TASK, file, f"tasks.{task}.")
     for method, row in report["methods"].items() if kind == "comparison" else ():
         check_fields(row, METHOD, file, f"methods.{method}.")
-    env, prepared = (read_json(one) if one.is_file() else {} for one in (folder / "env.json", folder / "task.json"))
-    settings = {} if kind == "joint" else _settings(folder / "config.json")
-    return Evidence(folder, name, kind, report, settings, env, prepared)
+    env, prepared = (read_json(one) if one.is_file() else None for one in (folder / "env.json", folder / "task.json"))
+    settings: Config = {} if kind == "joint" else _settings(folder / "config.json")
+    there = cast("Environment | None", env), cast("Prepared | None", prepared)
+    return Evidence[object](folder, name, kind, report, settings, *there)
 
 
-def _kind(report: Mapping[str, Any], file: Path) -> str:
+def runs_of(found: Sequence[Evidence[object]]) -> list[Evidence[RunReport]]:
+    """The runs among all evidence."""
+    return [cast("Evidence[RunReport]", one) for one in found if one.kind == "run"]
+
+
+def joint_of(found: Sequence[Evidence[object]]) -> list[Evidence[JointReport]]:
+    """The joint evaluations."""
+    return [cast("Evidence[JointReport]", one) for one in found if one.kind == "joint"]
+
+
+def comparisons_of(found: Sequence[Evidence[object]]) -> list[Evidence[ComparisonReport]]:
+    """The comparisons."""
+    return [cast("Evidence[ComparisonReport]", one) for one in found if one.kind == "comparison"]
+
+
+def _kind(report: Mapping[str, object], file: Path) -> Kind:
     if report.get("kind") == "comparison":
         return "comparison"
     if "routing" in report:
@@ -161,7 +202,7 @@ def _kind(report: Mapping[str, Any], file: Path) -> str:
     )
 
 
-def _settings(file: Path) -> dict[str, Any]:
+def _settings(file: Path) -> Config:
     """The settings in full; `seeds` and `without` of a comparison beside them."""
     values = read_json(file)
     own = {key: value for key, value in values.items() if key not in (*COMPARISON, DUE)}
@@ -172,4 +213,4 @@ def _settings(file: Path) -> dict[str, Any]:
         settings = RunSettings.from_dict(own).to_dict()
     except (PathsearchError, TypeError, AttributeError) as error:
         raise PathsearchError(f"{file}: {str(error).removeprefix('config.json: ')}") from None
-    return {**settings, **{key: values[key] for key in COMPARISON if key in values}}
+    return cast("Config", {**settings, **{key: values[key] for key in COMPARISON if key in values}})

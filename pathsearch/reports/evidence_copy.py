@@ -89,7 +89,7 @@ def add(run_dir: Path, evidence_dir: Path, name: str, data_dir: Path | None = No
     return folder
 
 
-def _prepared(data_dir: Path, report: Mapping[str, Any]) -> dict[str, Any] | None:
+def _prepared(data_dir: Path, report: Mapping[str, object]) -> dict[str, object] | None:
     """How a run's task was prepared; None if what lies there now is not the data of the run."""
     file = data_dir / str(report.get("task")) / "task.json"
     if not file.is_file():

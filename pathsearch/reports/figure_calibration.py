@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from itertools import cycle
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
+from pathsearch.experts.joint_report import JointReport
 from pathsearch.reports.figure_style import BLUE, COLUMN, GREEN, GREY, ORANGE, PURPLE, VERMILLION, canvas, read_json
 
 LOOKS = [(BLUE, "o"), (VERMILLION, "s"), (GREEN, "^"), (PURPLE, "D"), (ORANGE, "v")]
@@ -18,7 +18,7 @@ TICKS = (0.5, 1, 2, 5, 10, 20, 50, 100)
 
 def rejection(report_file: Path) -> Figure | None:
     """Share of test images that their own task rejects, by the rate fixed on validation; None where unknown."""
-    tasks = {task: row for task, row in (read_json(report_file).get("calibration") or {}).items() if row}
+    tasks = {task: row for task, row in (read_json(report_file, JointReport).get("calibration") or {}).items() if row}
     if not tasks:
         return None
     figure = canvas(COLUMN, 2.9)
@@ -29,8 +29,18 @@ def rejection(report_file: Path) -> Figure | None:
         low, high = 100 * np.array(row["ci95"]).T
         reach = np.stack([y - low, high - y]).clip(0)
         label = f"{task}, n = {row['n_test']:,}"
-        look: dict[str, Any] = {"color": colour, "marker": marker, "linewidth": 0.8, "elinewidth": 0.8, "capsize": 2}
-        axes.errorbar(x, y, reach, label=label, clip_on=False, **look)
+        axes.errorbar(
+            x,
+            y,
+            reach,
+            label=label,
+            color=colour,
+            marker=marker,
+            linewidth=0.8,
+            elinewidth=0.8,
+            capsize=2,
+            clip_on=False,
+        )
         top = max(top, float(high.max()), float(x.max()))
     axes.plot([0, top], [0, top], "--", color=GREY, linewidth=0.8, zorder=1, label="as promised")
     root = (lambda value: np.sqrt(np.clip(value, 0, None)), np.square)  # small rates apart, zero shown

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -25,6 +24,7 @@ from pathsearch.reports.figure_style import (
     compact,
     read_json,
 )
+from pathsearch.search.comparison_report import ComparisonReport
 
 LOOKS = {
     "evolved": (BLUE, "o"),
@@ -40,8 +40,8 @@ LOOKS = {
 
 def comparison(report_file: Path) -> Figure | None:
     """Seeds as small points, mean ± one standard deviation as crosses; None without test images."""
-    report = read_json(report_file)
-    methods: dict[str, Any] = report["methods"]
+    report = read_json(report_file, ComparisonReport)
+    methods = report["methods"]
     if not methods["evolved"]["test"]["n"]:
         return None
     figure = canvas(PAGE, 3.4)
@@ -56,10 +56,21 @@ def comparison(report_file: Path) -> Figure | None:
         x, y = np.exp(np.log(size).mean()), accuracy.mean()
         reach = accuracy.std(ddof=1) if len(size) > 1 else 0
         sizes = np.exp(np.log(size).std(ddof=1)) if len(size) > 1 else 1
-        look: dict[str, Any] = {"color": colour, "marker": marker, "markersize": 6, "elinewidth": 0.9, "capsize": 2}
         around = [[x - x / sizes], [x * sizes - x]]
         reaches = [[reach], [min(reach, 100 - y)]]  # no accuracy lies beyond
-        axes.errorbar([x], [y], reaches, around, linestyle="none", label=row["name"], **look)
+        axes.errorbar(
+            [x],
+            [y],
+            reaches,
+            around,
+            linestyle="none",
+            label=row["name"],
+            color=colour,
+            marker=marker,
+            markersize=6,
+            elinewidth=0.9,
+            capsize=2,
+        )
     axes.set(xscale="log", xlabel="Parameters (nearest neighbours: numbers stored)", ylabel="Test accuracy (%)")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_minor_locator(NullLocator())

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
+from pathsearch.experts.run_report import RunReport
 from pathsearch.measures.measure import NAMES
 from pathsearch.reports.figure_style import BLUE, COLUMN, GREY, VERMILLION, canvas, compact, read_json
+
+Score = Literal["score", "validation_accuracy"]
+Error = Literal["below_best_error", "standard_error"]
 
 
 def finalists(report_file: Path) -> Figure | None:
@@ -20,12 +24,12 @@ def finalists(report_file: Path) -> Figure | None:
     Bars are the error of the difference from the best: those that reach its line are near enough, and the smallest of
     them was chosen. In reports of earlier versions it was the best one's own error, and the line stands below it.
     """
-    report = read_json(report_file)
+    report = read_json(report_file, RunReport)
     rows = report.get("finalists")
     if not rows:
         return None
     paired = all("below_best_error" in row for row in rows)
-    names = ("score", "below_best_error") if paired else ("validation_accuracy", "standard_error")
+    names: tuple[Score, Error] = ("score", "below_best_error") if paired else ("validation_accuracy", "standard_error")
     size = np.array([row["parameters"] for row in rows], np.float64)
     score, error = (100 * np.array([row[name] for row in rows], np.float64) for name in names)
     chosen = np.array([bool(row["chosen"]) for row in rows])
@@ -38,9 +42,19 @@ def finalists(report_file: Path) -> Figure | None:
         (~chosen, "finalist", "o", BLUE, 4),
         (chosen, "chosen", "*", VERMILLION, 9),
     ):
-        look: dict[str, Any] = {"label": label, "marker": marker, "color": colour, "markersize": points}
-        bars: dict[str, Any] = {"linestyle": "none", "elinewidth": 0.8, "capsize": 2, "zorder": 3}
-        axes.errorbar(size[mask], score[mask], error[mask], **look, **bars)
+        axes.errorbar(
+            size[mask],
+            score[mask],
+            error[mask],
+            linestyle="none",
+            label=label,
+            marker=marker,
+            color=colour,
+            markersize=points,
+            elinewidth=0.8,
+            capsize=2,
+            zorder=3,
+        )
     _size_axis(axes, size)
     measure = report.get("measure", "accuracy") if paired else "accuracy"
     axes.set_ylabel(f"Validation {NAMES[measure]} (%)" + ("\n± 1 SE of the difference" if paired else ""))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypedDict
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyBboxPatch, Patch
 
+from pathsearch.experts.run_report import PathCard
 from pathsearch.reports.figure_style import (
     BLACK,
     BLUE,
@@ -25,6 +26,16 @@ from pathsearch.reports.figure_style import (
     tidy,
 )
 
+
+class Look(TypedDict, total=False):
+    """How a box is drawn."""
+
+    facecolor: str
+    edgecolor: str
+    hatch: str
+    linestyle: Literal["-"] | tuple[float, tuple[float, ...]]
+
+
 # All in inches.
 ROW = 0.27  # from one module to the next
 BOX = 0.21  # height of a module's box
@@ -32,11 +43,11 @@ END = 0.75  # width of the encoder's and of the head's box
 GAP = 1.26, 0.42  # between columns: all of them together, and at most
 EDGE = 0.05
 
-PLAIN: dict[str, Any] = {"facecolor": "#F4F4F4", "edgecolor": "#CFCFCF"}
-ACTIVE: dict[str, Any] = {"facecolor": "#CFE3F2", "edgecolor": BLUE}
-FROZEN: dict[str, Any] = {"hatch": "/////", "edgecolor": ORANGE}
-FREE: dict[str, Any] = {"linestyle": (0, (2, 1.5))}
-END_BOX: dict[str, Any] = {"facecolor": "white", "edgecolor": BLACK}
+PLAIN: Look = {"facecolor": "#F4F4F4", "edgecolor": "#CFCFCF"}
+ACTIVE: Look = {"facecolor": "#CFE3F2", "edgecolor": BLUE}
+FROZEN: Look = {"hatch": "/////", "edgecolor": ORANGE}
+FREE: Look = {"linestyle": (0, (2, 1.5))}
+END_BOX: Look = {"facecolor": "white", "edgecolor": BLACK}
 
 
 def path_on_grid(path_file: Path) -> Figure:
@@ -49,7 +60,7 @@ def path_on_grid(path_file: Path) -> Figure:
     Raises:
         KeyError, ValueError: entries are missing or do not fit one another; called within `blaming`.
     """
-    card = read_json(path_file)
+    card = read_json(path_file, PathCard)
     modules: list[list[str]] = card["modules"]
     active: list[list[int]] = card["layers"]
     frozen: list[list[int]] = card.get("frozen") or [[] for _ in modules]
@@ -59,20 +70,20 @@ def path_on_grid(path_file: Path) -> Figure:
     figure, axes, height, gap, wide, letters, size = lattice(modules, 0.85)
     middle = height / 2
     source = (EDGE + END, middle)  # where the lines into a layer begin
-    box(axes, EDGE, middle, END, "encoder", 6.5, tall=0.42, **END_BOX)
+    box(axes, Place(EDGE, middle, END, 0.42), "encoder", 6.5, **END_BOX)
     for layer, kinds in enumerate(modules):
         left = EDGE + END + gap + layer * (wide + gap)
         total = (left + wide + gap / 2, middle)
         axes.text(left + wide / 2, -0.12, f"Layer {layer + 1}", ha="center", va="center", fontsize=SMALL)
         for module, kind in enumerate(kinds):
             y = height * (module + 0.5) / len(kinds)
-            look = {
+            look: Look = {
                 **(ACTIVE if module in active[layer] else PLAIN),
                 **(FROZEN if module in frozen[layer] else {}),
                 **(FREE if module in free[layer] else {}),
             }
             name = tidy(f"{module}  {kind}", int(letters * fitting(wide, letters) / size))
-            box(axes, left, y, wide, name, size, pale=look["edgecolor"] == PLAIN["edgecolor"], **look)
+            box(axes, Place(left, y, wide), name, size, pale=look["edgecolor"] == PLAIN["edgecolor"], **look)
             if module in active[layer]:
                 line(axes, source, (left, y))
                 line(axes, (left + wide, y), total)
@@ -80,7 +91,7 @@ def path_on_grid(path_file: Path) -> Figure:
         axes.text(*total, "+", ha="center", va="center_baseline", fontsize=SMALL, color=BLUE, zorder=4)
         source = (total[0] + 0.075, middle)
     line(axes, source, (PAGE - EDGE - END, middle))
-    box(axes, PAGE - EDGE - END, middle, END, f"{tidy(card['task'], 12)}\nhead", 6.5, tall=0.42, **END_BOX)
+    box(axes, Place(PAGE - EDGE - END, middle, END, 0.42), f"{tidy(card['task'], 12)}\nhead", 6.5, **END_BOX)
 
     keys = [("on the path", ACTIVE), ("not on the path", PLAIN)]
     keys += [("frozen: of a finished expert", {**PLAIN, **FROZEN})] if any(frozen) else []
@@ -129,6 +140,15 @@ def check_grid(modules: list[list[str]], *others: list[list[int]]) -> None:
             raise ValueError(f"{fault} in layer {layer + 1} of {len(kinds)} modules")
 
 
+class Place(NamedTuple):
+    """Where a box stands: from `x` rightwards, around height `y`."""
+
+    x: float
+    y: float
+    width: float
+    tall: float = BOX
+
+
 def fitting(width: float, letters: int) -> float:
     """Points at which so many letters fill a box `width` inches wide; DejaVu Sans averages 0.6 em."""
     return 0.95 * width * 72 / (0.6 * letters)
@@ -136,16 +156,14 @@ def fitting(width: float, letters: int) -> float:
 
 def box(
     axes: Axes,
-    x: float,
-    y: float,
-    width: float,
+    place: Place,
     text: str,
     size: float,
-    tall: float = BOX,
     pale: bool = False,
     **look: Any,
 ) -> None:
-    """A rounded box from `x` rightwards around height `y`, with `text` of `size` points in it."""
+    """A rounded box with `text` of `size` points in it."""
+    x, y, width, tall = place
     corner, shape = (x + 0.04, y - tall / 2 + 0.04), "round,pad=0.04,rounding_size=0.05"
     axes.add_patch(FancyBboxPatch(corner, width - 0.08, tall - 0.08, boxstyle=shape, linewidth=0.8, zorder=2, **look))
     halo = {"boxstyle": "square,pad=0.08", "facecolor": look["facecolor"], "edgecolor": "none"}

@@ -12,7 +12,22 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle
 
-from pathsearch.reports.figure_grid import BOX, EDGE, END, END_BOX, PLAIN, box, check_grid, fitting, lattice, line
+from pathsearch.experts.joint_report import JointReport
+from pathsearch.experts.run_report import PathCard
+from pathsearch.reports.figure_grid import (
+    BOX,
+    EDGE,
+    END,
+    END_BOX,
+    PLAIN,
+    Look,
+    Place,
+    box,
+    check_grid,
+    fitting,
+    lattice,
+    line,
+)
 from pathsearch.reports.figure_style import (
     BLACK,
     BLUE,
@@ -52,8 +67,8 @@ def paths_on_grid(path_file: Path) -> Figure | None:
     Returns:
         The figure; None where the grid carries one task only.
     """
-    card = read_json(path_file)
-    paths: dict[str, list[list[int]]] = card.get("paths") or {}
+    card = read_json(path_file, PathCard)
+    paths = card.get("paths") or {}
     if len(paths) < 2:
         return None
     modules: list[list[str]] = card["modules"]
@@ -66,21 +81,21 @@ def paths_on_grid(path_file: Path) -> Figure | None:
     lane = {task: height * (k + 0.5) / len(paths) for k, task in enumerate(paths)}  # where a path's sums stand
     shift = {task: BOX * 0.7 * ((k + 0.5) / len(paths) - 0.5) for k, task in enumerate(paths)}  # its lines on a box
     source = {task: (EDGE + END, height / 2 + shift[task]) for task in paths}
-    box(axes, EDGE, height / 2, END, "encoder", 6.5, tall=0.42, **END_BOX)
+    box(axes, Place(EDGE, height / 2, END, 0.42), "encoder", 6.5, **END_BOX)
     for layer, kinds in enumerate(modules):
         left = EDGE + END + gap + layer * (wide + gap)
         axes.text(left + wide / 2, -0.12, f"Layer {layer + 1}", ha="center", va="center", fontsize=SMALL)
         users = {i: [task for task, path in paths.items() if i in path[layer]] for i in range(len(kinds))}
         for module, kind in enumerate(kinds):
             y = height * (module + 0.5) / len(kinds)
-            look = PLAIN
+            look: Look = PLAIN
             if users[module]:
                 colour, dashes = looks[users[module][0]]
                 weightless = card["module_parameters"][layer][module] == 0
                 look = {"facecolor": "white", "edgecolor": GREY if weightless else colour}
                 look["linestyle"] = "-" if weightless else dashes
             name = tidy(f"{module}  {kind}", int(letters * fitting(wide, letters) / size))
-            box(axes, left, y, wide, name, size, pale=not users[module], **look)
+            box(axes, Place(left, y, wide), name, size, pale=not users[module], **look)
             for task in users[module]:
                 end = (left + wide + gap / 2, lane[task])
                 _thread(axes, source[task], (left, y + shift[task]), looks[task])
@@ -90,8 +105,8 @@ def paths_on_grid(path_file: Path) -> Figure | None:
             axes.add_patch(Circle(source[task], 0.035, facecolor=looks[task][0], edgecolor="white", linewidth=0.4))
     for task in paths:
         _thread(axes, source[task], (PAGE - EDGE - END, lane[task]), looks[task])
-        head = {**END_BOX, "edgecolor": looks[task][0], "linestyle": looks[task][1]}
-        box(axes, PAGE - EDGE - END, lane[task], END, tidy(task, 12), 6.5, tall=0.26, **head)
+        head: Look = {**END_BOX, "edgecolor": looks[task][0], "linestyle": looks[task][1]}
+        box(axes, Place(PAGE - EDGE - END, lane[task], END, 0.26), tidy(task, 12), 6.5, **head)
     handles = [Line2D([], [], color=c, linestyle=s, linewidth=1.4, label=task) for task, (c, s) in looks.items()]
     figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 6))
     caption(
@@ -107,7 +122,7 @@ def _thread(axes: Axes, start: tuple[float, float], end: tuple[float, float], lo
 
 def reuse(report_file: Path) -> Figure | None:
     """Parameters and modules of each task by the task that trained them; None where nothing is shared."""
-    table = read_json(report_file).get("reuse")
+    table = read_json(report_file, JointReport).get("reuse")
     if not table:
         return None
     parameters, modules = np.array(table["parameters"]), np.array(table["modules"], dtype=object)

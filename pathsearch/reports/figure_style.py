@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import pandas as pd
@@ -25,6 +25,8 @@ SMALL = 7  # points, for captions and legends
 BLACK, BLUE, ORANGE, GREEN, VERMILLION = "#000000", "#0072B2", "#E69F00", "#009E73", "#D55E00"
 SKY, PURPLE = "#56B4E9", "#CC79A7"
 GREY, PALE = "#767676", "#E4E4E4"
+
+Form = TypeVar("Form")  # what a file holds
 
 STYLE: dict[str, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same figure on every machine
@@ -115,12 +117,12 @@ def _malformed(file: Path, what: str, fault: str) -> PathsearchError:
     )
 
 
-def read_json(file: Path) -> dict[str, Any]:
-    """The JSON object in `file`; call within `blaming`."""
+def read_json(file: Path, form: type[Form]) -> Form:
+    """The JSON object in `file`, whose fields are those of `form`, not checked here; call within `blaming`."""
     value = json.loads(file.read_text(encoding="utf-8"))
     if not isinstance(value, dict):
         raise ValueError(f"a JSON {type(value).__name__} instead of an object")
-    return value
+    return cast("Form", value)
 
 
 def read_columns(file: Path, names: Sequence[str]) -> Mapping[str, NDArray[np.float64]]:

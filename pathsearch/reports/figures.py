@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from data_prep.errors import PathsearchError
+from pathsearch.experts.joint_report import JointReport
+from pathsearch.experts.run_report import RunReport
 from pathsearch.measures.confusions import table_of
 from pathsearch.measures.measure import NAMES
+from pathsearch.measures.rates import ClassRates, MeanRates, interval_of, spread_of
 from pathsearch.reports.figure_calibration import rejection
 from pathsearch.reports.figure_compare import comparison
 from pathsearch.reports.figure_confusion import confusion
@@ -42,6 +45,8 @@ from pathsearch.reports.figure_style import (
     save,
     styled,
 )
+from pathsearch.search.comparison_report import SplitName
+from pathsearch.search.config_file import Config, SearchConfig
 
 Drawing = Callable[[Path], Figure | None]  # None: the file says nothing that the figure would show
 
@@ -101,7 +106,7 @@ def fitness_curve(log_file: Path) -> Figure:
     top.plot(x, best, "-", color=VERMILLION, label="best", marker=_dot(x))
     _percent_axis(top, best, mean, low, high)
     config = log_file.with_name("config.json")
-    search = read_json(config)["search"] if config.exists() else {}
+    search: SearchConfig = read_json(config, Config)["search"] if config.exists() else {}
     measure, on = search.get("fitness", "accuracy"), "Cross-validated" if search.get("folds", 1) > 1 else "Validation"
     top.set_ylabel(f"{on} {NAMES[measure]} (%)")
     bottom.plot(x, log["distinct_paths"], "-", color=GREY, marker=_dot(x))
@@ -136,9 +141,9 @@ def training_curve(training_file: Path) -> Figure:
     return figure
 
 
-def run_confusion(part: str, report_file: Path) -> Figure | None:
-    """Confusion of the `part` ("validation" or "test") images of a task."""
-    report = read_json(report_file)
+def run_confusion(part: SplitName, report_file: Path) -> Figure | None:
+    """Confusion of the `part` images of a task."""
+    report = read_json(report_file, RunReport)
     metrics = report[part]
     title = f"{_title(report)}, {part}, n = {metrics['n']:,}"
     rows, columns = metrics["classes"], metrics.get("columns", metrics["classes"])
@@ -147,8 +152,8 @@ def run_confusion(part: str, report_file: Path) -> Figure | None:
 
 def baselines(report_file: Path) -> Figure | None:
     """Test accuracy of the expert and of what it must beat, with 95 % intervals; None without baselines."""
-    report = read_json(report_file)
-    others, sizes = report.get("baselines") or {}, report.get("parameters") or {}
+    report = read_json(report_file, RunReport)
+    others, sizes = report.get("baselines") or {}, report.get("parameters")
     if not others:
         return None
     looks = {
@@ -156,10 +161,12 @@ def baselines(report_file: Path) -> Figure | None:
         "random_path": ("Random paths", "D", ORANGE),
         "linear_probe": ("Linear probe", "^", GREEN),
     }
-    rows = [("Expert", "o", BLUE, report["test"], sizes.get("expert"))]
+    rows: list[tuple[str, str, str, ClassRates | MeanRates, float | None]]
+    rows = [("Expert", "o", BLUE, report["test"], sizes["expert"] if sizes else None)]
     for name, look in looks.items():
         if name in others:
-            rows.append((*look, others[name]["test"], others[name].get("parameters", sizes.get(name))))
+            whole = sizes["full_grid"] if sizes and name == "full_grid" else None
+            rows.append((*look, others[name]["test"], others[name].get("parameters", whole)))
     figure = canvas(COLUMN, 0.9 + 0.36 * len(rows))
     axes = figure.subplots()
     for row, (_, marker, colour, metrics, _) in enumerate(rows):
@@ -173,7 +180,7 @@ def baselines(report_file: Path) -> Figure | None:
 
 def joint_confusion(report_file: Path) -> Figure | None:
     """Confusion over all classes of all tasks, after routing."""
-    report = read_json(report_file)
+    report = read_json(report_file, JointReport)
     table = report["confusion"]
     rows, columns = table["rows"], table["columns"]
     title = f"Joint evaluation of {', '.join(report['tasks'])}, test, n = {report['overall']['n']:,}"
@@ -182,7 +189,7 @@ def joint_confusion(report_file: Path) -> Figure | None:
 
 def routing(report_file: Path) -> Figure | None:
     """Which task's expert the router gave each image to."""
-    table = read_json(report_file)["routing"]
+    table = read_json(report_file, JointReport)["routing"]
     columns = [*table["tasks"], "unknown"]
     title = f"Routing of mixed test images, n = {np.sum(table['confusion']):,}"
     counts = table_of(table, len(table["tasks"]), len(columns))
@@ -191,8 +198,10 @@ def routing(report_file: Path) -> Figure | None:
 
 def joint_accuracy(report_file: Path) -> Figure:
     """Test accuracy of each task and overall, with the router's choice and with the true task."""
-    report = read_json(report_file)
-    rows = [*report["tasks"].items(), ("overall", {"routed": report["overall"]})]
+    report = read_json(report_file, JointReport)
+    overall: dict[str, ClassRates] = {"routed": report["overall"]}
+    each = {name: {"routed": row["routed"], "oracle": row["oracle"]} for name, row in report["tasks"].items()}
+    rows = [*each.items(), ("overall", overall)]
     figure = canvas(COLUMN, 0.9 + 0.5 * len(rows))
     axes = figure.subplots()
     looks = {"routed": ("o", BLUE, -0.14), "oracle": ("s", VERMILLION, 0.14)}
@@ -208,11 +217,11 @@ def joint_accuracy(report_file: Path) -> Figure:
     return figure
 
 
-def _title(report: Mapping[str, Any]) -> str:
+def _title(report: RunReport) -> str:
     return f"{report['task']}, {report['split']} split"
 
 
-def _encoder(report: Mapping[str, Any]) -> str:
+def _encoder(report: RunReport) -> str:
     encoder = report["encoder"]
     return f"{encoder['name']}, {encoder['weights']} weights, {encoder['image_size']} px"
 
@@ -238,20 +247,17 @@ def _percent_axis(axes: Axes, *series: np.ndarray) -> None:
     axes.ticklabel_format(axis="y", useOffset=False)
 
 
-def _interval(axes: Axes, row: float, metrics: Mapping[str, Any], **look: Any) -> None:
+def _interval(axes: Axes, row: float, metrics: ClassRates | MeanRates, **look: Any) -> None:
     """A point with its bar and its number at height `row`; nothing where there were no images."""
     accuracy = metrics["accuracy"]
     if accuracy is None:
         return
-    if "accuracy_sd" in metrics:
-        spread = metrics["accuracy_sd"] or 0
-        low, high = accuracy - spread, accuracy + spread
-    else:
-        low, high = metrics["ci95"]["accuracy"]
+    spread = spread_of(metrics, "accuracy") or 0
+    low, high = interval_of(metrics, "accuracy") or (accuracy - spread, accuracy + spread)
     reach = 100 * np.array([[accuracy - low], [high - accuracy]])
     axes.errorbar(100 * accuracy, row, xerr=reach.clip(0), linestyle="none", capsize=2, elinewidth=1, **look)
-    beside: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
-    axes.annotate(f"{100 * accuracy:.1f}", (1, row), (3, 0), va="center", fontsize=SMALL, **beside)
+    place = partial(axes.annotate, f"{100 * accuracy:.1f}", (1, row), (3, 0), va="center", fontsize=SMALL)
+    place(xycoords=("axes fraction", "data"), textcoords="offset points")
 
 
 def _interval_axis(axes: Axes, names: Sequence[str], label: str) -> None:

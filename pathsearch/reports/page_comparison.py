@@ -6,10 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pathsearch.measures.measure import NAMES as MEASURES
+from pathsearch.measures.measure import MeasureName
 from pathsearch.measures.standing import too_few
+from pathsearch.measures.statistics import Corrected, Spread
 from pathsearch.reports import page_tables as tables
 from pathsearch.reports.page_source import Source
 from pathsearch.reports.page_tables import DASH, Table, number
+from pathsearch.search.comparison_report import AboveLargestClass, ComparisonReport, Fronts, FrontsReport
 from pathsearch.search.verdict import comparison_verdict, on_measure
 
 ASIDE = (
@@ -21,10 +24,10 @@ ASIDE = (
     "left_out",
     "intervals",
 )  # told elsewhere, or not shown
-RATES = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "auc": "AUC"}
+RATES: dict[MeasureName, str] = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "auc": "AUC"}
 
 
-def comparison_page(source: Source) -> dict[str, Any]:
+def comparison_page(source: Source[ComparisonReport]) -> dict[str, Any]:
     """What the template `comparison.html.j2` shows; a report of another form is shown value by value."""
     report = source.report
     task = report.get("task", source.folder.name)
@@ -64,7 +67,7 @@ def comparison_page(source: Source) -> dict[str, Any]:
         "key_numbers": [],
         "figures": source.figures("comparison", "fronts", *source.other_figures()),
         "tables": [(title, table) for title, table in found if table is not None],
-        "versions": tables.facts(source.env, "Machine and library versions, from env.json."),
+        "versions": tables.facts(source.env or {}, "Machine and library versions, from env.json."),
         "command": report.get("command"),
     }
 
@@ -78,18 +81,18 @@ def _is_known(methods: Any) -> bool:
     return bool(rows) and all(isinstance(row, Mapping) and {"name", "parameters", "test"} <= set(row) for row in rows)
 
 
-def _answer(report: Mapping[str, Any], split: str) -> str:
-    rows = [row for row in report["methods"].values() if row["test"]["accuracy"]["mean"] is not None]
+def _answer(report: ComparisonReport, split: str) -> str:
+    rows = [(mean, row) for row in report["methods"].values() if (mean := row["test"]["accuracy"]["mean"]) is not None]
     if not rows:
         return f"There are no test images. {split}"
-    best = max(rows, key=lambda row: row["test"]["accuracy"]["mean"])
+    _, best = max(rows, key=lambda row: row[0])
     return (
         f"Of {len(rows)} ways over {len(report['seeds'])} seeds, {best['name']} has the highest mean test accuracy, "
         f"{_spread(best['test']['accuracy'])}, n = {best['test']['n']:,}. {split}"
     )
 
 
-def _methods(report: Mapping[str, Any], split: str) -> Table:
+def _methods(report: ComparisonReport, split: str) -> Table:
     rows = list(report["methods"].values())
     test, seeds = rows[0]["test"]["n"], len(report["seeds"])
     return Table(
@@ -101,7 +104,7 @@ def _methods(report: Mapping[str, Any], split: str) -> Table:
                 row["name"],
                 f"{row['parameters']['mean']:,.0f}",
                 *(_spread(row["test"].get(rate)) for rate in RATES),
-                _spread(row.get("validation", {}).get("accuracy")),
+                _spread(row["validation"].get("accuracy") if "validation" in row else None),
             ]
             for row in rows
         ],
@@ -109,21 +112,21 @@ def _methods(report: Mapping[str, Any], split: str) -> Table:
     )
 
 
-def _against(report: Mapping[str, Any], split: str) -> Table | None:
+def _against(report: ComparisonReport, split: str) -> Table | None:
     rows, tests = [], set()
-    measure, on_test = on_measure(dict(report)) if report.get("against") else ("accuracy", {})
-    for method, row in (report.get("against") or {}).items():
-        mcnemar, paired = row.get("mcnemar") or [], row.get("paired") or []
+    measure, on_test = on_measure(report) if report.get("against") else ("accuracy", {})
+    for method, on_images in (report.get("against") or {}).items():
+        mcnemar, paired = on_images.get("mcnemar") or [], on_images.get("paired") or []
         tests |= {f" ({one['test']}{too_few([one])})" for one in paired if one.get("test")}
         row = on_test[method]
         pair = row.get("ci95")
         rows.append(
             [
-                report["methods"].get(method, {}).get("name", method),
+                report["methods"][method]["name"] if method in report["methods"] else method,
                 number(row.get("difference")),
                 f"{pair[0]:.4f} to {pair[1]:.4f}" if pair else DASH,
-                *(DASH if row.get(key) is None else f"{row[key]:.2g}" for key in ("p", "p_holm", "wilcoxon_p")),
-                ", ".join(DASH if one["p"] is None else f"{one['p']:.2g}" for one in paired) or DASH,
+                *map(_p, (row.get("p"), row.get("p_holm"), row.get("wilcoxon_p"))),
+                ", ".join(_p(one["p"]) for one in paired) or DASH,
                 ", ".join(f"{one['b']}:{one['c']} ({one['p']:.2g})" for one in mcnemar) or DASH,
             ]
         )
@@ -146,7 +149,7 @@ def _against(report: Mapping[str, Any], split: str) -> Table | None:
     return Table(f"{told} {split}", heads, rows) if rows else None
 
 
-def _given(report: Mapping[str, Any], split: str) -> Table | None:
+def _given(report: ComparisonReport, split: str) -> Table | None:
     """What training cost, method by method; reports of earlier versions count images only."""
     rows = report["methods"].values()
     if not all("path_images" in row for row in rows):
@@ -169,19 +172,13 @@ def _given(report: Mapping[str, Any], split: str) -> Table | None:
     return Table(f"{told} {split}", heads, cells)
 
 
-def _fronts(fronts: Mapping[str, Any], split: str) -> Table:
+def _fronts(fronts: FrontsReport, split: str) -> Table:
     splits = list(fronts["against"])
     rows = []
     for method, row in fronts["methods"].items():
         cells = [row["name"]]
         for name in splits:
-            against = fronts["against"][name].get(method, {})
-            p = against.get("p_holm")
-            cells += [
-                _spread(row["hypervolume"][name]),
-                number(against.get("difference")),
-                DASH if p is None else f"{p:.2g}",
-            ]
+            cells += [_spread(row["hypervolume"][name]), *_less(fronts["against"][name].get(method))]
         share = row["share_within"]
         seeds = sum(one is not None for one in share["each"])
         cells.append(
@@ -198,14 +195,12 @@ def _fronts(fronts: Mapping[str, Any], split: str) -> Table:
     return Table(f"{told} {split}", [*heads, "Share of parameters"], rows, strong=0)
 
 
-def _above_largest_class(found: Mapping[str, Any], methods: Mapping[str, Any], split: str) -> Table:
+def _above_largest_class(found: AboveLargestClass, methods: Mapping[str, Fronts], split: str) -> Table:
     splits, rows = list(found["against"]), []
     for method, by_split in found["hypervolume"].items():
         cells = [methods[method]["name"]]
         for name in splits:
-            against = found["against"][name].get(method, {})
-            p = against.get("p_holm")
-            cells += [_spread(by_split[name]), number(against.get("difference")), DASH if p is None else f"{p:.2g}"]
+            cells += [_spread(by_split[name]), *_less(found["against"][name].get(method))]
         rows.append(cells)
     heads = ["Method"]
     for name in splits:
@@ -216,7 +211,7 @@ def _above_largest_class(found: Mapping[str, Any], methods: Mapping[str, Any], s
     return Table(f"{told} {split}", heads, rows, strong=0)
 
 
-def _fidelity(report: Mapping[str, Any], split: str) -> Table | None:
+def _fidelity(report: ComparisonReport, split: str) -> Table | None:
     each = (report.get("rank_fidelity") or {}).get("each")
     if not each or len(each) != len(report["seeds"]):
         return None
@@ -229,7 +224,16 @@ def _fidelity(report: Mapping[str, Any], split: str) -> Table | None:
     return Table(f"{told} {split}", ["Seed", "Kendall's tau", "Paths"], rows)
 
 
-def _spread(value: Mapping[str, Any] | None) -> str:
+def _less(against: Corrected | None) -> tuple[str, str]:
+    """The evolved path less a method, and p; nothing for the evolved path itself."""
+    return (number(against["difference"]), _p(against["p_holm"])) if against else (DASH, DASH)
+
+
+def _p(value: float | None) -> str:
+    return DASH if value is None else f"{value:.2g}"
+
+
+def _spread(value: Spread | None) -> str:
     if not value or value["mean"] is None:
         return DASH
     return f"{value['mean']:.4f}" + ("" if value["sd"] is None else f" ± {value['sd']:.4f}")

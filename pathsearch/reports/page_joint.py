@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pathsearch.experts.joint_report import JointReport
 from pathsearch.measures.confusions import table_of
 from pathsearch.reports import page_tables as tables
 from pathsearch.reports.again import joint_command
@@ -12,7 +13,7 @@ from pathsearch.reports.page_statistics import statistics
 from pathsearch.reports.page_tables import Table, interval_in_percent, number, percent, with_interval
 
 
-def joint_page(source: Source) -> dict[str, Any]:
+def joint_page(source: Source[JointReport]) -> dict[str, Any]:
     """What the template `joint.html.j2` shows."""
     report = source.report
     overall, routing, table = report["overall"], report["routing"], report["confusion"]
@@ -20,7 +21,6 @@ def joint_page(source: Source) -> dict[str, Any]:
     counts = table_of(table, len(rows), len(columns), "counts")
     splits = "; ".join(f"{task}: {words}" for task, words in report["splits"].items())
     mixed = f"All test images mixed, n = {overall['n']:,}. Splits: {splits}."
-    described = (source.album or {}).get("tasks", {})
     return {
         "title": f"{' and '.join(report['tasks'])}: one mixed stream, tested",
         "kind": "Joint evaluation",
@@ -45,13 +45,11 @@ def joint_page(source: Source) -> dict[str, Any]:
             {
                 "name": name,
                 "split": report["splits"][name],
-                "about": described.get(name, {}).get("about"),
-                "counts": tables.counted(described[name]["about"], f"Images of each class of {name}.")
-                if name in described
-                else None,
+                "about": about,
+                "counts": tables.counted(about, f"Images of each class of {name}.") if about else None,
                 "examples": source.examples(name),
             }
-            for name in report["tasks"]
+            for name, about in ((name, source.about(name)) for name in report["tasks"])
         ],
         "results": _results(report, splits),
         "recalls": tables.recalls(overall, f"Recall of each class, routed; an unknown counts as missed. {mixed}"),
@@ -70,7 +68,7 @@ def joint_page(source: Source) -> dict[str, Any]:
         "statistics": statistics({key: value for key, value in report.items() if key != "calibration"}),
         "other_figures": source.figures(*source.other_figures()),
         "mistakes": report.get("mistakes"),
-        "mistake_pictures": source.mistakes(),
+        "mistake_pictures": source.mistakes(report.get("mistakes")),
         "limits": [
             '"Unknown" is a distance that a share of each task\'s own validation images exceeds. How many foreign '
             "images it catches was not measured here.",
@@ -91,12 +89,12 @@ def joint_page(source: Source) -> dict[str, Any]:
             "What the numbers stand on, from report.json; each run's own page has its settings.",
         ),
         "left_out": _left_out(report.get("left_out", {})),
-        "versions": tables.facts(source.env, "Machine and library versions, from env.json."),
+        "versions": tables.facts(source.env or {}, "Machine and library versions, from env.json."),
         "command": joint_command(report),
     }
 
 
-def _few_validation_images(report: dict[str, Any]) -> list[str]:
+def _few_validation_images(report: JointReport) -> list[str]:
     """Tasks of whose validation images the promised share is less than one."""
     share = report.get("false_rejection_on_validation")
     numbers = {task: row["n_validation"] for task, row in (report.get("calibration") or {}).items() if row}
@@ -109,7 +107,7 @@ def _few_validation_images(report: dict[str, Any]) -> list[str]:
     ]
 
 
-def _verdict(report: dict[str, Any]) -> list[str]:
+def _verdict(report: JointReport) -> list[str]:
     routing, lines = report["routing"], []
     for name, row in report["tasks"].items():
         lost = row["lost_by_routing"]
@@ -125,7 +123,7 @@ def _verdict(report: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _results(report: dict[str, Any], splits: str) -> Table:
+def _results(report: JointReport, splits: str) -> Table:
     rows = [
         [
             name,
@@ -161,7 +159,7 @@ def _left_out(why: dict[str, str]) -> Table | None:
     return Table("Runs in the same folder that had no part in this.", ["Run", "Why"], rows) if rows else None
 
 
-def _rejection(report: dict[str, Any]) -> Table | None:
+def _rejection(report: JointReport) -> Table | None:
     rows = [
         [task, f"{row['n_test']:,}", percent(promised), percent(observed), f"{percent(low)} to {percent(high)}"]
         for task, row in (report.get("calibration") or {}).items()

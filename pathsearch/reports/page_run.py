@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
+from pathsearch.experts.run_report import RunReport
 from pathsearch.experts.run_verdict import run_verdict
 from pathsearch.measures.confusions import table_of
+from pathsearch.measures.rates import ClassRates, RateName, interval_of
 from pathsearch.reports import page_tables as tables
 from pathsearch.reports.again import evolve_command, weights_name
+from pathsearch.reports.album import About
 from pathsearch.reports.page_source import Source
 from pathsearch.reports.page_statistics import statistics
 from pathsearch.reports.page_tables import Table, interval_in_percent, intervals_in_words, number, percent
+from pathsearch.search.config_file import Config
 
 
-def run_page(source: Source) -> dict[str, Any]:
+def run_page(source: Source[RunReport]) -> dict[str, Any]:
     """What the template `run.html.j2` shows."""
     report = source.report
     test, validation = report["test"], report["validation"]
-    about = (source.album or {}).get("tasks", {}).get(report["task"], {}).get("about")
+    about = source.about(report["task"])
     classes = test["classes"]
     on_test = f"Test images, n = {test['n']:,}. Split: {report['split_in_words']}."
     on_validation = f"Validation images, n = {validation['n']:,}, on which path and threshold were chosen."
@@ -51,11 +55,11 @@ def run_page(source: Source) -> dict[str, Any]:
         "reliability_figures": source.figures("reliability"),
         "other_figures": source.figures(*source.other_figures()),
         "mistakes": report.get("mistakes"),
-        "mistake_pictures": source.mistakes(),
+        "mistake_pictures": source.mistakes(report.get("mistakes")),
         "limits": _limits(report, about),
         "circumstances": _circumstances(report),
         "settings": _settings(source.config),
-        "versions": tables.facts(source.env, "Machine and library versions, from env.json."),
+        "versions": tables.facts(source.env or {}, "Machine and library versions, from env.json."),
         "seconds": tables.facts(
             {key: f"{value:,.1f}" for key, value in report.get("seconds", {}).items()},
             "Wall-clock time of each stage.",
@@ -66,12 +70,12 @@ def run_page(source: Source) -> dict[str, Any]:
     }
 
 
-def _counts(part: dict[str, Any], caption: str) -> Table | None:
+def _counts(part: ClassRates, caption: str) -> Table | None:
     rows, columns = part["classes"], part["columns"]
     return tables.confusion(rows, columns, table_of(part, len(rows), len(columns)), caption)
 
 
-def _question(report: dict[str, Any], classes: list[str]) -> str:
+def _question(report: RunReport, classes: list[str]) -> str:
     names = ", ".join(classes[:-1]) + f" and {classes[-1]}" if len(classes) <= 8 else f"{len(classes)} classes"
     return (
         f"On the frozen encoder {report['encoder']['name']}, can evolution find a small path of modules that tells "
@@ -80,7 +84,7 @@ def _question(report: dict[str, Any], classes: list[str]) -> str:
     )
 
 
-def _answer(report: dict[str, Any]) -> str:
+def _answer(report: RunReport) -> str:
     test, size = report["test"], report["parameters"]
     if not test["n"]:
         return "There were no test images: nothing can be said of how well it does."
@@ -91,13 +95,12 @@ def _answer(report: dict[str, Any]) -> str:
     )
 
 
-def _key_numbers(report: dict[str, Any]) -> list[tuple[str, str, str]]:
+def _key_numbers(report: RunReport) -> list[tuple[str, str, str]]:
     test = report["test"]
-    rows = [
-        (name, percent(test[key]), interval_in_percent(test, key) or f"n = {test['n']:,}")
-        for name, key in (("Test accuracy", "accuracy"), ("Test balanced accuracy", "balanced_accuracy"))
-    ]
-    pair = (test.get("ci95") or {}).get("auc")
+    heads: tuple[tuple[str, RateName], ...]
+    heads = (("Test accuracy", "accuracy"), ("Test balanced accuracy", "balanced_accuracy"))
+    rows = [(name, percent(test[key]), interval_in_percent(test, key) or f"n = {test['n']:,}") for name, key in heads]
+    pair = interval_of(test, "auc")
     rows.append(
         ("Test AUC", number(test["auc"]), f"95{tables.UNIT} interval {pair[0]:.4f} to {pair[1]:.4f}" if pair else "")
     )
@@ -106,7 +109,7 @@ def _key_numbers(report: dict[str, Any]) -> list[tuple[str, str, str]]:
     return rows
 
 
-def _search(source: Source) -> list[str]:
+def _search(source: Source[RunReport]) -> list[str]:
     report, log = source.report, source.log
     search = report["search"]
     folds = source.config.get("search", {}).get("folds", 1)
@@ -138,7 +141,7 @@ def _search(source: Source) -> list[str]:
     return lines
 
 
-def _gap(report: dict[str, Any]) -> str:
+def _gap(report: RunReport) -> str:
     test, validation = report["test"]["accuracy"], report["validation"]["accuracy"]
     if test is None or validation is None:
         return ""
@@ -149,7 +152,7 @@ def _gap(report: dict[str, Any]) -> str:
     return f"{told}: validation is {abs(points):.1f} points {'higher' if points > 0 else 'lower'}."
 
 
-def _rule(report: dict[str, Any]) -> str:
+def _rule(report: RunReport) -> str:
     rule = report.get("threshold") or {}
     if rule.get("value") is None:
         return "The answer is the most probable class."
@@ -157,7 +160,7 @@ def _rule(report: dict[str, Any]) -> str:
     return f"The answer is {name} from a probability of {rule['value']:.4f} on ({rule['rule']}, fixed on validation)."
 
 
-def _limits(report: dict[str, Any], about: dict[str, Any] | None) -> list[str]:
+def _limits(report: RunReport, about: About | None) -> list[str]:
     lines = [
         f"One run with one seed ({report['seed']}). {intervals_in_words(report)} They do not cover other seeds, other "
         "splits or other training images.",
@@ -181,7 +184,7 @@ def _limits(report: dict[str, Any], about: dict[str, Any] | None) -> list[str]:
     return lines
 
 
-def _circumstances(report: dict[str, Any]) -> Table | None:
+def _circumstances(report: RunReport) -> Table | None:
     encoder, rule = report["encoder"], report.get("threshold") or {}
     values = {
         "task": report["task"],
@@ -202,8 +205,8 @@ def _circumstances(report: dict[str, Any]) -> Table | None:
     return tables.facts(values, "What the numbers stand on, from report.json.")
 
 
-def _settings(config: dict[str, Any]) -> Table | None:
-    shown = {**config}
+def _settings(config: Config) -> Table | None:
+    shown: Config = {**config}
     if "encoder" in shown:
         shown["encoder"] = {**shown["encoder"], "weights": weights_name(str(shown["encoder"].get("weights")))}
     return tables.facts(shown, "Every setting as resolved, from config.json.", ("Setting", "Value"))

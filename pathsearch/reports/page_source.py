@@ -7,10 +7,14 @@ import csv
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Generic, TypeVar, cast
 
-from pathsearch.reports.alt_texts import WORDS
+from pathsearch.experts.run_report import Mistakes, PathCard
+from pathsearch.reports.album import About, Album
+from pathsearch.reports.alt_texts import WORDS, Texts
+from pathsearch.run.environment import Environment
 from pathsearch.run.runs import read_json
+from pathsearch.search.config_file import Config
 
 WIDE = 400  # points: such a figure scrolls on a phone instead of shrinking until nobody can read it
 ZOOM = 1.2  # printed figures have letters of 7 points; a screen wants a little more
@@ -27,28 +31,30 @@ class Picture:
     wide: bool = False
 
 
+Report = TypeVar("Report")
+Form = TypeVar("Form")
+
+
 @dataclass(frozen=True)
-class Source:
+class Source(Generic[Report]):
     """The files of a run, a joint evaluation or a comparison; what is missing is empty."""
 
     folder: Path
-    report: dict[str, Any]
-    album: dict[str, Any] | None
-    config: dict[str, Any]
-    env: dict[str, Any]
-    path: dict[str, Any]
+    report: Report
+    album: Album | None
+    config: Config
+    env: Environment | None
+    path: PathCard
     log: list[dict[str, str]]
     training: list[dict[str, str]]
 
     @classmethod
-    def read(cls, folder: Path, report: dict[str, Any], album: dict[str, Any] | None) -> Source:
+    def read(cls, folder: Path, report: Report, album: Album | None) -> Source[Report]:
         """Read what stands beside a report."""
-        config, env, path = (_object(folder / f"{name}.json") for name in ("config", "env", "path"))
+        config: Config = _object(folder / "config.json", Config) or {}
+        env, path = _object(folder / "env.json", Environment), _object(folder / "path.json", PathCard)
         log, training = (_rows(folder / f"{name}.csv") for name in ("log", "training"))
-        return cls(folder, report, album, config, env, path, log, training)
-
-    def _texts(self) -> dict[str, Any]:
-        return {"report": self.report, "log": self.log, "training": self.training, "path": self.path}
+        return cls(folder, report, album, config, env, path or {}, log, training)
 
     def figure(self, name: str) -> Picture | None:
         """A figure of the folder with its finding in words; None where it is not there."""
@@ -57,7 +63,7 @@ class Source:
             return None
         words = WORDS.get(name)
         if words:
-            texts = self._texts()
+            texts = Texts(self.report, self.log, self.training, self.path)
             caption, alt = words[0] if isinstance(words[0], str) else words[0](texts), words[1](texts)
         else:
             caption = name.replace("_", " ").capitalize()
@@ -82,9 +88,9 @@ class Source:
 
     def examples(self, task: str) -> list[tuple[str, list[Picture]]]:
         """Each class of a task with its example images; empty where images were not at hand."""
-        kept = (self.album or {}).get("tasks", {}).get(task, {}).get("examples", {})
+        described = self.album["tasks"].get(task) if self.album else None
         found = []
-        for name, rows in kept.items():
+        for name, rows in described["examples"].items() if described else ():
             pictures = [
                 Picture(row["picture"], f"{name}: training image {i} of {len(rows)} shown, {row['file']}", name)
                 for i, row in enumerate(rows, 1)
@@ -93,18 +99,25 @@ class Source:
                 found.append((name, pictures))
         return found
 
-    def mistakes(self) -> list[Picture]:
+    def about(self, task: str) -> About | None:
+        """A task in words; None where its data were not at hand."""
+        described = self.album["tasks"].get(task) if self.album else None
+        return described["about"] if described else None
+
+    def mistakes(self, told: Mistakes | None) -> list[Picture]:
         """The surest wrong answers, with a picture where one was kept."""
         found = []
-        for row in (self.report.get("mistakes") or {}).get("shown", []):
-            source = (self.album or {}).get("mistakes", {}).get(row["task"], {}).get(row["file"], "")
+        kept = self.album["mistakes"] if self.album else {}
+        for row in told["shown"] if told else ():
+            source = kept.get(row["task"], {}).get(row["file"], "")
             words = f"true {row['true']}, said {row['said']} with probability {row['probability']:.4f}"
             found.append(Picture(source, f"Test image {row['file']}: {words}", words[0].upper() + words[1:]))
         return found
 
 
-def _object(file: Path) -> dict[str, Any]:
-    return read_json(file) if file.is_file() else {}
+def _object(file: Path, form: type[Form]) -> Form | None:
+    """What a file holds, whose fields are those of `form`; None where it is not there."""
+    return cast("Form", read_json(file)) if file.is_file() else None
 
 
 def _rows(file: Path) -> list[dict[str, str]]:

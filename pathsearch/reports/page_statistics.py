@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from pathsearch.experts.run_report import (
+    McNemarEach,
+    McNemarNetwork,
+    PairedEach,
+    PairedNetwork,
+    mcnemar_each,
+    paired_each,
+)
 from pathsearch.measures.measure import NAMES
+from pathsearch.measures.reliability import Calibration
 from pathsearch.measures.standing import too_few
-from pathsearch.measures.statistics import SURE
+from pathsearch.measures.statistics import SURE, PriorShift
 from pathsearch.reports.alt_texts import BASELINES
 from pathsearch.reports.page_tables import DASH, LONGEST, Table, facts, number
 
 Told = tuple[str, list[str], Table | None]  # title, sentences, table
 
 
-def statistics(report: Mapping[str, Any]) -> list[Told]:
+def statistics(report: Mapping[str, object]) -> list[Told]:
     """Each statistic of a run's report with its title; one of an unknown form as plain rows."""
-    known = {
+    known: dict[str, tuple[str, str, Callable[[Any], tuple[list[str], Table | None]]]] = {  # told, field, table
         "calibration": ("Are the probabilities met?", "test", _calibration),
         "paired": ("Paired test against each baseline", "linear_probe", _paired),
         "mcnemar": ("McNemar's test against each baseline", "linear_probe", _mcnemar),
@@ -30,27 +39,27 @@ def statistics(report: Mapping[str, Any]) -> list[Told]:
     return found
 
 
-def _calibration(value: Mapping[str, Any]) -> tuple[list[str], Table | None]:
+def _calibration(value: Calibration) -> tuple[list[str], Table | None]:
     rows = []
-    for name in ("test", "validation"):
-        for state, words in (("before", "as they are"), ("after", "after temperature scaling")):
-            part = (value.get(name) or {}).get(state)
-            if part:
-                one = [number(part[key]) for key in ("ece", "brier", "nll")]
-                rows.append([f"{name}, {words}", f"{value[name]['n']:,}", *one])
+    for name, split in (("test", value.get("test")), ("validation", value.get("validation"))):
+        if split:
+            for part, words in ((split["before"], "as they are"), (split["after"], "after temperature scaling")):
+                one = [number(each) for each in (part["ece"], part["brier"], part["nll"])]
+                rows.append([f"{name}, {words}", f"{split['n']:,}", *one])
     fitted = "fitted on validation" if value.get("fitted") else "not fitted: validation has no mistake"
     lines = [f"Temperature {number(value['temperature'])}, {fitted}. The answers stay as they are."]
     heads = ["Probabilities", "Images", "Expected calibration error", "Brier score", "Nats an image"]
     return lines, Table(f"Less is better. {_sentence(value.get('how', ''))}", heads, rows) if rows else None
 
 
-def _paired(value: Mapping[str, Any]) -> tuple[list[str], Table | None]:
+def _paired(value: Mapping[str, PairedNetwork | PairedEach]) -> tuple[list[str], Table | None]:
     rows, measures, tests = [], set(), set()
     for name, row in value.items():
-        for one in row.get("each", [row]):
+        for one in paired_each(row):
             label = f"random path {one['path']}" if "each" in row else BASELINES.get(name, name)
             p = DASH if one["p"] is None else f"{one['p']:.2g}"
-            rows.append([label, *(number(one[key]) for key in ("own", "other", "difference")), p, one["answer"]])
+            numbers = map(number, (one["own"], one["other"], one["difference"]))
+            rows.append([label, *numbers, p, one["answer"]])
             measures.add(NAMES[one["measure"]])
             tests.add(f"{one['test']}" + (f" of {one['groups']:,}" if one["groups"] else "") + too_few([one]))
     heads = ["Against", "The evolved path", "The other", "Difference", "p", "The evolved path is"]
@@ -59,19 +68,19 @@ def _paired(value: Mapping[str, Any]) -> tuple[list[str], Table | None]:
     return [], Table(told, heads, rows) if rows else None
 
 
-def _mcnemar(value: Mapping[str, Any]) -> tuple[list[str], Table | None]:
+def _mcnemar(value: Mapping[str, McNemarNetwork | McNemarEach]) -> tuple[list[str], Table | None]:
     rows = []
     for name, row in value.items():
-        for one in row.get("each", [row]):
+        for one in mcnemar_each(row):
             label = BASELINES.get(name, name)
             label = f"random path {one['path']}" if "each" in row else label
-            rows.append([label, *(number(one[key]) for key in ("n", "b", "c")), f"{one['p']:.2g}"])
+            rows.append([label, *map(number, (one["n"], one["b"], one["c"])), f"{one['p']:.2g}"])
     heads = ["Against", "Test images", "Only the evolved path right", "Only the other right", "p"]
     told = "McNemar's exact test of accuracy on the same test images, one by one, two-sided; p not corrected."
     return [], Table(told, heads, rows)
 
 
-def _shares(value: Mapping[str, Any]) -> tuple[list[str], Table | None]:
+def _shares(value: PriorShift) -> tuple[list[str], Table | None]:
     words = {"train": "Training", "val": "Validation", "test": "Test"}
     shares = {split: row for split, row in value["shares"].items() if row}
     names = list(next(iter(shares.values()), {}))

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal
 
+from pathsearch.experts.joint_report import JointReport
+from pathsearch.experts.run_report import RunReport
 from pathsearch.measures.clusters import Ints
 from pathsearch.measures.confusions import largest, names, table_of
 from pathsearch.measures.intervals import WORDS
 from pathsearch.measures.measure import NAMES
+from pathsearch.measures.rates import ClassRates, MeanRates, RateName, interval_of, spread_of
+from pathsearch.reports.album import About
 from pathsearch.reports.alt_texts import BASELINES
 
 DASH = "–"
 UNIT = "\u00a0%"  # a percent sign stays with its number
 WIDEST = 20  # columns of a confusion table that a page still shows as text
+SHOWN: tuple[RateName, ...] = ("accuracy", "balanced_accuracy", "auc")
 LONGEST = 50  # rows of a table over classes: a page stays readable, and of bounded size
+
+FinalistNumber = Literal[
+    "validation_accuracy", "score", "standard_error", "below_best", "below_best_error", "epochs"
+]  # fields of a finalist that are shown
 
 
 @dataclass(frozen=True)
@@ -38,7 +47,7 @@ class Table:
         assert all(len(row) == len(self.columns) for row in self.rows), self.caption
 
 
-def number(value: Any) -> str:
+def number(value: object) -> str:
     """Any value of a report as a reader meets it."""
     if value is None:
         return DASH
@@ -56,13 +65,13 @@ def percent(value: float | None) -> str:
     return DASH if value is None else f"{100 * value:.1f}{UNIT}"
 
 
-def interval_in_percent(row: Mapping[str, Any], name: str) -> str:
+def interval_in_percent(row: ClassRates, name: RateName) -> str:
     """`95 % interval 82.3 to 89.9 %`, or nothing where the report has none."""
-    pair = (row.get("ci95") or {}).get(name)
+    pair = interval_of(row, name)
     return f"95{UNIT} interval {100 * pair[0]:.1f} to {100 * pair[1]:.1f}{UNIT}" if pair else ""
 
 
-def intervals_in_words(report: Mapping[str, Any]) -> str:
+def intervals_in_words(report: RunReport | JointReport) -> str:
     """How the intervals of a report were made, as a sentence; earlier reports know of no groups."""
     made = report.get("intervals")
     if made is None:
@@ -74,9 +83,9 @@ def intervals_in_words(report: Mapping[str, Any]) -> str:
     return f"The 95 % intervals are {which}: {WORDS[made['method']]}."
 
 
-def with_interval(row: Mapping[str, Any], name: str) -> str:
+def with_interval(row: ClassRates | MeanRates, name: RateName) -> str:
     """A rate with its 95 % interval, or with its spread over several networks."""
-    value, pair, spread = row.get(name), (row.get("ci95") or {}).get(name), row.get(f"{name}_sd")
+    value, pair, spread = row.get(name), interval_of(row, name), spread_of(row, name)
     if value is None:
         return DASH
     if pair:
@@ -84,9 +93,11 @@ def with_interval(row: Mapping[str, Any], name: str) -> str:
     return f"{value:.4f}" + (f" ± {spread:.4f}" if spread is not None else "")
 
 
-def results(report: Mapping[str, Any]) -> Table:
+def results(report: RunReport) -> Table:
     """The evolved path beside its baselines, validation and test apart."""
-    rows = [("evolved path", report["parameters"]["expert"], report["validation"], report["test"])]
+    rows: list[tuple[str, float | None, ClassRates | MeanRates, ClassRates | MeanRates]] = [
+        ("evolved path", report["parameters"]["expert"], report["validation"], report["test"])
+    ]
     for name, row in report["baselines"].items():
         if row["test"]["n"]:
             rows.append((BASELINES.get(name, name), row["parameters"], row["validation"], row["test"]))
@@ -99,7 +110,7 @@ def results(report: Mapping[str, Any]) -> Table:
             [
                 name,
                 f"{parameters:,.0f}",
-                *(with_interval(tested, rate) for rate in ("accuracy", "balanced_accuracy", "auc")),
+                *(with_interval(tested, rate) for rate in SHOWN),
                 number(validated["accuracy"]),
             ]
             for name, parameters, validated, tested in rows
@@ -108,18 +119,18 @@ def results(report: Mapping[str, Any]) -> Table:
     )
 
 
-def recalls(part: Mapping[str, Any], caption: str) -> Table:
+def recalls(part: ClassRates, caption: str) -> Table:
     """Recall of each class with its interval; of very many classes those found least."""
-    intervals = (part.get("ci95") or {}).get("recall_per_class") or {}
+    intervals = part["ci95"].get("recall_per_class") if part.get("ci95") else None
     images = table_of(part, len(part["classes"]), len(part.get("columns", part["classes"]))).sum(1)
     found = list(zip(part["recall_per_class"].items(), images.tolist(), strict=True))
     if len(found) > LONGEST:
-        known = [row for row in found if row[0][1] is not None]
-        found = sorted(known, key=lambda row: row[0][1])[:LONGEST]
+        known = [(value, place) for place, ((_, value), _) in enumerate(found) if value is not None]
+        found = [found[place] for _, place in sorted(known)[:LONGEST]]
         caption += f" The {len(found)} found least of {len(images):,} classes; all stand in report.json."
     rows = []
     for (name, value), n in found:
-        pair = intervals.get(name)
+        pair = (intervals or {}).get(name)
         told = DASH if not pair else f"{pair[0]:.4f} to {pair[1]:.4f}"
         rows.append([name, f"{n:,}", number(value), told])
     return Table(caption, ["Class", "Images", "Recall", "95 % interval"], rows)
@@ -144,7 +155,7 @@ def confusion(
     return Table(caption, [heads[0], *(f"{heads[1]} {name}" for name in columns), "All"], cells)
 
 
-def counted(about: Mapping[str, Any], caption: str) -> Table:
+def counted(about: About, caption: str) -> Table:
     """Images of each class in each split; of very many classes the first ones, and all together."""
     words = {"train": "Training", "val": "Validation", "test": "Test"}
     splits = list(about["counts"])
@@ -160,13 +171,16 @@ def counted(about: Mapping[str, Any], caption: str) -> Table:
     return Table(caption, ["Class", *(words.get(split, split) for split in splits), "All"], rows)
 
 
-def finalists(report: Mapping[str, Any]) -> Table | None:
+def finalists(report: RunReport) -> Table | None:
     """The paths of which the smallest good one was chosen."""
     rows = report.get("finalists") or []
     if not rows:
         return None
     measure = NAMES[report.get("measure", "accuracy")]
-    columns = {"Validation accuracy": "validation_accuracy", f"Validation {measure}": "score"}
+    columns: dict[str, FinalistNumber] = {
+        "Validation accuracy": "validation_accuracy",
+        f"Validation {measure}": "score",
+    }
     columns |= {"Standard error": "standard_error", "Below the best by": "below_best"}
     columns |= {"Standard error of that": "below_best_error", "Epochs": "epochs"}
     columns = {head: key for head, key in columns.items() if key in rows[0]}  # earlier reports have fewer
@@ -204,13 +218,13 @@ def generations(log: Sequence[Mapping[str, str]]) -> Table | None:
     return Table("Validation fitness of the population, generation by generation.", heads, cells)
 
 
-def facts(values: Mapping[str, Any], caption: str, heads: tuple[str, str] = ("What", "Value")) -> Table | None:
+def facts(values: Mapping[str, object], caption: str, heads: tuple[str, str] = ("What", "Value")) -> Table | None:
     """Whatever a nested mapping holds, one row a value; None where that is nothing."""
     rows = [[name, text] for name, text in _flat(values)]
     return Table(caption, list(heads), rows) if rows else None
 
 
-def _flat(values: Mapping[str, Any], before: str = "") -> Iterable[tuple[str, str]]:
+def _flat(values: Mapping[str, object], before: str = "") -> Iterable[tuple[str, str]]:
     for key, value in values.items():
         name = f"{before}{key}".replace("_", " ")
         if isinstance(value, Mapping):

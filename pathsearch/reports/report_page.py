@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from pathsearch.run.runs import read_json
 
 PAGE = "report.html"
 REPORT = "report.json"
-Contents = Callable[[Source], dict[str, Any]]
+Contents = Callable[[Source[Any]], dict[str, Any]]
 
 
 def write_page(folder: Path, data_dir: Path | None = None, *, images: bool = True) -> Path:
@@ -66,7 +66,7 @@ def has_report(folder: Path) -> bool:
     return (folder / REPORT).is_file()
 
 
-def page_kind(report: dict[str, Any]) -> tuple[str, Contents]:
+def page_kind(report: Mapping[str, object]) -> tuple[str, Contents]:
     """The template and the contents for what a report is about."""
     if "routing" in report and "tasks" in report:
         return "joint.html.j2", joint_page

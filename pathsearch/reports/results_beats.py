@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal
 
 from pathsearch.experts.markdown import DASH, link, rate, table
-from pathsearch.measures.intervals import wilson
+from pathsearch.experts.run_report import RunReport, baseline_test
+from pathsearch.measures.intervals import Interval, wilson
+from pathsearch.measures.rates import ClassRates, interval_of
 from pathsearch.reports.published import INTER_PATIENT, INTER_PATIENT_NOTE
 from pathsearch.reports.results_rows import Row, encoder_in_words, spread
 
 AAMI = ("N", "S", "V", "F")
-WILSON = "wilson"
+WILSON: Literal["wilson"] = "wilson"
 NETWORKS = {None: "evolved path", "linear_probe": "linear probe", "full_grid": "full grid"}
 
 
 @dataclass(frozen=True)
-class ClassRates:
+class OneClass:
     """Of one class: images, those answered so, and those answered so rightly."""
 
     images: int
@@ -35,7 +37,7 @@ class ClassRates:
         return self.right / self.answered if self.answered else None
 
 
-def class_rates(classes: Sequence[str], confusion: Sequence[Sequence[int]]) -> dict[str, ClassRates]:
+def class_rates(classes: Sequence[str], confusion: Sequence[Sequence[int]]) -> dict[str, OneClass]:
     """Each class's counts.
 
     Args:
@@ -43,10 +45,10 @@ def class_rates(classes: Sequence[str], confusion: Sequence[Sequence[int]]) -> d
         confusion: K rows of truth, K or K + 1 columns of answers, the last "unknown".
     """
     columns = list(zip(*confusion, strict=True))
-    return {name: ClassRates(sum(confusion[k]), sum(columns[k]), confusion[k][k]) for k, name in enumerate(classes)}
+    return {name: OneClass(sum(confusion[k]), sum(columns[k]), confusion[k][k]) for k, name in enumerate(classes)}
 
 
-def mean_sensitivity(rates: dict[str, ClassRates], classes: Sequence[str]) -> float | None:
+def mean_sensitivity(rates: dict[str, OneClass], classes: Sequence[str]) -> float | None:
     """Plain mean over these classes; None where one has no images."""
     values = [rates[name].sensitivity for name in classes]
     known = [value for value in values if value is not None]
@@ -101,18 +103,16 @@ def beats_section(rows: Sequence[Row]) -> str:
     return "\n\n".join(parts)
 
 
-def _told(row: Row, network: str | None) -> list[dict[str, Any]]:
+def _told(row: Row, network: str | None) -> list[ClassRates]:
     """The test rates of one network at each seed; empty where a report lacks them."""
-    tests = [
-        run.report["test"] if network is None else (run.report["baselines"].get(network) or {}).get("test") or {}
-        for run in row.runs
-    ]
-    return tests if all("confusion" in test for test in tests) else []
+    tests = row.each(lambda report: report["test"] if network is None else baseline_test(report, network))
+    whole = [test for test in tests if test is not None and "confusion" in test]
+    return whole if len(whole) == len(tests) else []
 
 
-def _summary(tests: Sequence[dict[str, Any]], own: bool) -> list[str]:
+def _summary(tests: Sequence[ClassRates], own: bool) -> list[str]:
     rates = [class_rates(test["classes"], test["confusion"]) for test in tests]
-    interval = (tests[0].get("ci95") or {}).get("accuracy") if own else None
+    interval = interval_of(tests[0], "accuracy") if own else None
     means = [spread([mean_sensitivity(one, over) for one in rates]) for over in (AAMI[:3], AAMI)]
     return [spread([test["accuracy"] for test in tests], interval), *means]
 
@@ -130,17 +130,18 @@ def _by_class(rows: Sequence[Row]) -> str:
     return f"Evolved path, class by class:\n\n{table(heads, cells)}"
 
 
-def grouped(report: dict[str, Any]) -> bool:
+def grouped(report: RunReport) -> bool:
     """Whether a report's intervals are over groups."""
-    return bool((report.get("intervals") or {}).get("groups"))
+    made = report.get("intervals")
+    return bool(made and made["groups"])
 
 
-def _intervals(row: Row, name: str) -> Any:
+def _intervals(row: Row, name: str) -> Interval | Literal["wilson"] | None:
     """The interval of a class's sensitivity: over groups where the report has it so, else Wilson's."""
     return (row.report["test"]["ci95"]["recall_per_class"] or {}).get(name) if grouped(row.report) else WILSON
 
 
-def _rates(counts: Sequence[tuple[int, int]], interval: Any) -> str:
+def _rates(counts: Sequence[tuple[int, int]], interval: Interval | Literal["wilson"] | None) -> str:
     """Shares over seeds; one share with an interval, Wilson's or a given one, or none."""
     shares = [right / n if n else None for right, n in counts]
     if len(counts) > 1 or shares[0] is None or interval is None:

@@ -17,14 +17,14 @@ CORRECTED = (
 )
 
 
-def corrections(found: Sequence[Evidence], address: str) -> list[str]:
+def corrections(found: Sequence[Evidence[object]], address: str) -> list[str]:
     """A note on the reports of an earlier form, which have no `intervals`, and the list of those made since.
 
     Args:
         found: all evidence.
         address: of the evidence folder, from the page.
     """
-    later = [one for one in found if "intervals" in one.report]
+    later = [one for one in found if isinstance(one.report, dict) and "intervals" in one.report]
     if len(later) == len(found):
         return []
     listed = "; ".join(f"{number}. {words}" for number, words in enumerate(CORRECTED, 1))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from pathsearch.experts.joint_report import JointReport, JointTask
 from pathsearch.experts.markdown import DASH, code, escaped, rate, table
+from pathsearch.measures.rates import ClassRates, RateName, interval_of
 from pathsearch.reports.again import joint_command
 from pathsearch.reports.evidence import Evidence
 from pathsearch.reports.results_rows import Row, encoder_in_words, spread
@@ -18,7 +19,7 @@ class JointRow:
     """One joint evaluation, and the rows of the page that its runs belong to."""
 
     label: str
-    evidence: Evidence
+    evidence: Evidence[JointReport]
     runs: dict[str, tuple[str, int]]  # row label and seed of each task's run, where its evidence is here too
 
     @property
@@ -28,7 +29,7 @@ class JointRow:
         return ", ".join(map(str, known)) or DASH
 
 
-def joint_rows(found: Sequence[Evidence], rows: Sequence[Row]) -> list[JointRow]:
+def joint_rows(found: Sequence[Evidence[JointReport]], rows: Sequence[Row]) -> list[JointRow]:
     """The joint evaluations, labelled J1, J2 …; their runs are looked for beside them, in the same directory."""
     known = {run.name: (row.label, run.report["seed"]) for row in rows for run in row.runs}
     made = []
@@ -81,7 +82,7 @@ def _tasks(row: JointRow) -> str:
     return ", ".join(map(escaped, row.evidence.report["tasks"]))
 
 
-def _overall(report: dict[str, Any]) -> list[str]:
+def _overall(report: JointReport) -> list[str]:
     overall, routing = report["overall"], report["routing"]
     return [
         encoder_in_words(report["encoder"]),
@@ -89,12 +90,12 @@ def _overall(report: dict[str, Any]) -> list[str]:
         _with_interval(overall, "accuracy"),
         rate(overall["oracle_accuracy"]),
         _with_interval(overall, "recall"),
-        _with_interval(routing, "accuracy"),
+        spread([routing["accuracy"]], routing["ci95"].get("accuracy") if "ci95" in routing else None),
         f"{routing['unknown']:,}",
     ]
 
 
-def _task(task: dict[str, Any]) -> list[str]:
+def _task(task: JointTask) -> list[str]:
     routed, lost = task["routed"], task["lost_by_routing"]
     return [
         f"{routed['n']:,}",
@@ -106,8 +107,8 @@ def _task(task: dict[str, Any]) -> list[str]:
     ]
 
 
-def _with_interval(rates: dict[str, Any], name: str) -> str:
-    return spread([rates[name]], (rates.get("ci95") or {}).get(name))
+def _with_interval(rates: ClassRates, name: RateName) -> str:
+    return spread([rates[name]], interval_of(rates, name))
 
 
 def _run(row: JointRow, task: str) -> str:

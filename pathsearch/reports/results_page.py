@@ -8,13 +8,14 @@ from pathlib import Path
 
 from data_prep.whole_files import write_text
 from pathsearch.experts.markdown import escaped, rate, table
-from pathsearch.reports.evidence import Evidence, read_evidence
+from pathsearch.measures.rates import interval_of
+from pathsearch.reports.evidence import Evidence, comparisons_of, joint_of, read_evidence, runs_of
 from pathsearch.reports.results_beats import beats_section, is_aami
 from pathsearch.reports.results_compare import comparisons_section
 from pathsearch.reports.results_corrections import corrections
 from pathsearch.reports.results_joint import joint_rows, joint_section
 from pathsearch.reports.results_paper import paper_section
-from pathsearch.reports.results_rows import Row, is_ecg, rows_of, spread
+from pathsearch.reports.results_rows import TOLD, Row, is_ecg, rows_of, spread
 from pathsearch.reports.results_tasks import evidence_link, tasks_section
 
 INTRO = """\
@@ -40,7 +41,7 @@ into the directory that the evidence is named after, once the data are prepared 
 same digest of prepared data have the same images and the same split."""
 
 
-def write_results(evidence_dir: Path, out: Path) -> tuple[list[Evidence], list[str]]:
+def write_results(evidence_dir: Path, out: Path) -> tuple[list[Evidence[object]], list[str]]:
     """Write the page, whole, and return what it was written from and the unfinished runs that were left out.
 
     Args:
@@ -56,7 +57,7 @@ def write_results(evidence_dir: Path, out: Path) -> tuple[list[Evidence], list[s
     return found, unfinished
 
 
-def page(found: Sequence[Evidence], unfinished: Sequence[str], address: str) -> str:
+def page(found: Sequence[Evidence[object]], unfinished: Sequence[str], address: str) -> str:
     """The page as Markdown; sections without evidence are left out.
 
     Args:
@@ -64,10 +65,10 @@ def page(found: Sequence[Evidence], unfinished: Sequence[str], address: str) -> 
         unfinished: names of runs without a report.
         address: of the evidence folder, from the page.
     """
-    kinds = {kind: [one for one in found if one.kind == kind] for kind in ("run", "joint", "comparison")}
-    rows = rows_of(kinds["run"])
-    joint = joint_rows(kinds["joint"], rows)
+    rows = rows_of(runs_of(found))
+    joint = joint_rows(joint_of(found), rows)
     beyond = [row for row in rows if row.paper_task is None]
+    compared = comparisons_of(found)
     ecg = [row for row in beyond if is_ecg(row.classes)]
     others = [row for row in beyond if row not in ecg]
     sections = {
@@ -75,7 +76,7 @@ def page(found: Sequence[Evidence], unfinished: Sequence[str], address: str) -> 
         "ECG by other protocols": _ecg(ecg, address) if ecg else "",
         "Other data sets": tasks_section(others, address) if others else "",
         "Joint evaluations": joint_section(joint, address) if joint else "",
-        "Does search pay? Comparisons": comparisons_section(kinds["comparison"], address),
+        "Does search pay? Comparisons": comparisons_section(compared, address),
         "Every run": _every_run(rows, address) if rows else "",
         "Left out": _left_out(unfinished) if unfinished else "",
     }
@@ -107,7 +108,7 @@ def _every_run(rows: Sequence[Row], address: str) -> str:
     for row in rows:
         for run in row.runs:
             report, test = run.report, run.report["test"]
-            rates = [spread([test[name]], (test["ci95"] or {}).get(name)) for name in ("accuracy", "recall", "auc")]
+            rates = [spread([test[name]], interval_of(test, name)) for name in TOLD]
             cells.append(
                 [
                     row.label,
@@ -116,7 +117,7 @@ def _every_run(rows: Sequence[Row], address: str) -> str:
                     rate(report["validation"]["accuracy"]),
                     escaped(report["path"]),
                     f"{report['parameters']['expert']:,}",
-                    escaped(str((run.env.get("libraries") or {}).get("torch", "–"))),
+                    escaped(run.env["libraries"].get("torch", "–") if run.env else "–"),
                     evidence_link(run, address),
                 ]
             )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
+from pathsearch.experts.joint_report import JointReport
 from pathsearch.experts.markdown import DASH, escaped, link, table
+from pathsearch.experts.run_report import baseline_test
+from pathsearch.measures.rates import ClassRates, interval_of
 from pathsearch.reports.evidence import Evidence
 from pathsearch.reports.published import (
     CITED,
@@ -19,7 +21,7 @@ from pathsearch.reports.published import (
     Rates,
 )
 from pathsearch.reports.results_joint import JointRow
-from pathsearch.reports.results_rows import Row, encoder_in_words, spread
+from pathsearch.reports.results_rows import TOLD, Row, encoder_in_words, spread
 from pathsearch.reports.results_tasks import beside, circumstances, how, rates
 
 HEADS = ["result", "whose", "encoder", "split; test images", "seeds", "accuracy", "mean recall", "AUC"]
@@ -68,10 +70,10 @@ def _cited(one: Cited) -> list[str]:
 def _probe(row: Row) -> list[str]:
     """The linear probe's accuracy, mean recall and AUC on test, with intervals if there is one seed."""
     cells = []
-    for name in ("accuracy", "recall", "auc"):
-        tests = row.each(lambda report: (report["baselines"].get("linear_probe") or {}).get("test") or {})
-        interval = (tests[0].get("ci95") or {}).get(name)
-        cells.append(spread([test.get(name) for test in tests], interval))
+    tests = row.each(lambda report: baseline_test(report, "linear_probe"))
+    for name in TOLD:
+        interval = None if tests[0] is None else interval_of(tests[0], name)
+        cells.append(spread([None if test is None else test.get(name) for test in tests], interval))
     return cells
 
 
@@ -91,17 +93,17 @@ def _jointly(both: Sequence[JointRow]) -> list[list[str]]:
     return cells
 
 
-def _routed(row: JointRow, rates: dict[str, Any], split: str) -> list[str]:
-    values = [spread([rates[name]], (rates["ci95"] or {}).get(name)) for name in ("accuracy", "recall", "auc")]
+def _routed(row: JointRow, rates: ClassRates, split: str) -> list[str]:
+    values = [spread([rates[name]], interval_of(rates, name)) for name in TOLD]
     where = f"{escaped(split.split(' ')[0])}; {rates['n']:,}"
     return ["", f"{row.label}: routed", encoder_in_words(row.evidence.report["encoder"]), where, row.seeds, *values]
 
 
-def _is_papers(one: Evidence) -> bool:
+def _is_papers(one: Evidence[JointReport]) -> bool:
     return len(one.report["tasks"]) == len(PAPER_TASKS) and all(_named(one, task) for task in PAPER_TASKS)
 
 
-def _named(one: Evidence, task: PaperTask) -> str:
+def _named(one: Evidence[JointReport], task: PaperTask) -> str:
     """The name of a task of the paper in a joint evaluation; empty if it is not among its tasks."""
     for name, row in one.report["tasks"].items():
         split = str(one.report["splits"].get(name, ""))

@@ -6,18 +6,24 @@ import json
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 from data_prep.errors import PathsearchError
 from pathsearch.experts.markdown import DASH, escaped, rate
+from pathsearch.experts.run_report import RunReport, baseline_test
 from pathsearch.experts.run_verdict import answer
+from pathsearch.measures.rates import RateName, interval_of
 from pathsearch.measures.standing import UNDECIDED, standing
 from pathsearch.measures.statistics import over_seeds
 from pathsearch.reports.again import evolve_command
 from pathsearch.reports.evidence import Evidence
 from pathsearch.reports.published import PAPER_TASKS, PaperTask
+from pathsearch.run.same_encoder import Identity
 
 BEATS = frozenset("NLRejAaJSVEF/fQ")  # MIT-BIH's symbols of beats, AAMI's class names among them
+
+TOLD: tuple[RateName, ...] = ("accuracy", "recall", "auc")  # of every row
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -25,10 +31,10 @@ class Row:
     """One row: at least one run, by seed."""
 
     label: str
-    runs: tuple[Evidence, ...]
+    runs: tuple[Evidence[RunReport], ...]
 
     @property
-    def report(self) -> dict[str, Any]:
+    def report(self) -> RunReport:
         """The first run's report: what it stands on is the same for all."""
         return self.runs[0].report
 
@@ -48,18 +54,22 @@ class Row:
         """The seeds in words."""
         return seeds_in_words([run.report["seed"] for run in self.runs])
 
-    def each(self, value: Callable[[dict[str, Any]], Any]) -> list[Any]:
+    def each(self, value: Callable[[RunReport], Value]) -> list[Value]:
         """A value of each run's report."""
         return [value(run.report) for run in self.runs]
 
-    def tested(self, name: str) -> str:
+    def tested(self, name: RateName) -> str:
         """A rate of the expert on test: mean ± standard deviation over seeds, or one run's with its interval."""
         values = self.each(lambda report: report["test"][name])
-        return spread(values, (self.report["test"]["ci95"] or {}).get(name))
+        return spread(values, interval_of(self.report["test"], name))
 
-    def baseline(self, name: str, what: str = "accuracy") -> str:
+    def baseline(self, name: str, what: RateName = "accuracy") -> str:
         """A baseline's rate on test, over seeds."""
-        return spread(self.each(lambda report: ((report["baselines"].get(name) or {}).get("test") or {}).get(what)))
+        return spread(self._baseline(name, what))
+
+    def _baseline(self, name: str, what: RateName) -> list[float | None]:
+        tests = self.each(lambda report: baseline_test(report, name))
+        return [None if test is None else test.get(what) for test in tests]
 
     def answer(self, name: str) -> str:
         """How the expert stands to a baseline on test, by the measure that its search maximised.
@@ -71,10 +81,11 @@ class Row:
         if len(self.runs) == 1:
             return answer(self.report, name, measure)
         own = self.each(lambda report: report["test"].get(measure))
-        other = self.each(lambda report: ((report["baselines"].get(name) or {}).get("test") or {}).get(measure))
-        if None in own or None in other:
+        other = self._baseline(name, measure)
+        both = [(mine, its) for mine, its in zip(own, other, strict=True) if mine is not None and its is not None]
+        if len(both) < len(self.runs):
             return UNDECIDED
-        found = over_seeds(own, other)
+        found = over_seeds(*zip(*both, strict=True))
         return standing(found["difference"], found["p"])
 
     def commands(self) -> list[str]:
@@ -87,18 +98,18 @@ class Row:
         return [f"for seed in {' '.join(map(str, seeds))}; do", f"  {general.pop()}", "done"]
 
 
-def rows_of(runs: Sequence[Evidence]) -> list[Row]:
+def rows_of(runs: Sequence[Evidence[RunReport]]) -> list[Row]:
     """The runs by row, labelled: ECG's E1, E2 …, the others' by their task's first letter; most seeds first.
 
     Raises:
         PathsearchError: the same settings and seed twice in one directory of runs.
     """
-    groups: dict[str, list[Evidence]] = {}
+    groups: dict[str, list[Evidence[RunReport]]] = {}
     for run in runs:
         groups.setdefault(_but_for_the_seed(run), []).append(run)
     rows, numbers = [], dict[str, int]()
     for group in sorted(groups.values(), key=lambda group: (-len(group), group[0].name)):
-        by_seed: dict[int, Evidence] = {}
+        by_seed: dict[int, Evidence[RunReport]] = {}
         for run in group:
             other = by_seed.setdefault(run.report["seed"], run)
             if other is not run:
@@ -118,14 +129,14 @@ def is_ecg(classes: Sequence[str]) -> bool:
     return set(classes) <= BEATS
 
 
-def _letter(run: Evidence) -> str:
+def _letter(run: Evidence[RunReport]) -> str:
     if is_ecg(run.report["test"]["classes"]):
         return "E"
     first = run.report["task"][0].upper()
     return first if first.isascii() and first.isalpha() and first not in "EJC" else "T"
 
 
-def _but_for_the_seed(run: Evidence) -> str:
+def _but_for_the_seed(run: Evidence[RunReport]) -> str:
     config = {key: value for key, value in run.config.items() if key not in ("seed", "encoder_key")}
     return json.dumps([run.runs_dir, run.report["encoder"]["key"], run.report["test"]["classes"], config])
 
@@ -148,7 +159,7 @@ def spread(values: Sequence[float | None], interval: Sequence[float] | None = No
     return rate(known[0]) + (f" ({interval[0]:.4f}, {interval[1]:.4f})" if interval and len(values) == 1 else "")
 
 
-def encoder_in_words(encoder: dict[str, Any]) -> str:
+def encoder_in_words(encoder: Identity) -> str:
     """Name, weights, image size and maps; of a weights file only that it is one: what is in it, its name may say."""
     weights, shape = str(encoder["weights"]), encoder.get("feature_shape")
     kinds = {"random": "random weights", "ImageNet": "ImageNet weights", "file": "weights from a file"}

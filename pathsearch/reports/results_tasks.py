@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Literal
 
 from pathsearch.experts.markdown import code, escaped, link, table
+from pathsearch.measures.rates import RateName
 from pathsearch.measures.standing import BETTER, UNDECIDED, WORSE
-from pathsearch.reports.evidence import Evidence
-from pathsearch.reports.results_rows import Row, encoder_in_words
+from pathsearch.reports.evidence import Evidence, Prepared
+from pathsearch.reports.results_rows import TOLD, Row, encoder_in_words
 
 CONTROLS = {"linear_probe": "the linear probe", "random_path": "random paths", "full_grid": "the full grid"}
 ORDER = (BETTER, WORSE, UNDECIDED)
-USUAL = {"views": "1 a training image", "refit": "on training and validation images together"}  # said once, above
+USUAL: dict[Literal["views", "refit"], str] = {
+    "views": "1 a training image",
+    "refit": "on training and validation images together",
+}  # said once, above
 
 
 def tasks_section(rows: Sequence[Row], address: str) -> str:
@@ -34,7 +38,7 @@ def circumstances(row: Row) -> list[str]:
 
 def rates(row: Row) -> list[str]:
     """The expert's accuracy, mean recall and AUC on test, as cells."""
-    return [row.tested(name) for name in ("accuracy", "recall", "auc")]
+    return [row.tested(name) for name in TOLD]
 
 
 def images(row: Row) -> str:
@@ -59,7 +63,7 @@ def beside(rows: Sequence[Row]) -> str:
     return "\n\n".join(filter(None, parts))
 
 
-def _controls(row: Row, what: str) -> list[str]:
+def _controls(row: Row, what: RateName) -> list[str]:
     return [row.baseline(name, what) for name in CONTROLS]
 
 
@@ -108,14 +112,16 @@ def _how(row: Row, address: str) -> str:
     return f"**{row.label}** {words}. Evidence: {files}.\n\n{code(row.commands())}"
 
 
-def _prepared(task: Mapping[str, Any]) -> dict[str, str]:
+def _prepared(task: Prepared | None) -> dict[str, str]:
     """Source and options of a task's preparation, where they were kept."""
-    options = {key: value for key, value in task.get("options", {}).items() if value is not None and key != "mirror"}
+    if task is None:
+        return {}
+    options = {key: value for key, value in task["options"].items() if value is not None and key != "mirror"}
     words = [f"{key} {', '.join(value) if isinstance(value, dict) else value}" for key, value in options.items()]
-    return {"source": task["source"], "prepared with": ", ".join(words)} if task else {}
+    return {"source": task["source"], "prepared with": ", ".join(words)}
 
 
-def evidence_link(one: Evidence, address: str) -> str:
+def evidence_link(one: Evidence[object], address: str) -> str:
     """A link to a report."""
     return link(one.name, f"{address}/{one.name}/report.json")
 

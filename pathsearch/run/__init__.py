@@ -3,6 +3,7 @@
 - `ahead`: Work of several threads as one stream, in order, at constant memory.
 - `declared`: How a setting is declared: default, help, reason, bounds and option stand once, beside its name and type.
 - `engine`: Where independent work runs: in this process, or beside each other in as many as there are cores to use.
+- `environment`: What a run was made with: versions, processor, threads.
 - `fields`: Are the fields of a JSON object there, and of their type? One clear line for the first that is not.
 - `growing`: An array on disk that grows row by row, survives kills and damage, and takes its name when it is whole.
 - `idle_settings`: Settings that others leave without effect: who gives one of them is told so, and what would make it

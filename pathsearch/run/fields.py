@@ -8,10 +8,12 @@ from typing import Any
 
 from data_prep.errors import PathsearchError
 
+Form = type | tuple[type, ...] | Mapping[str, "Form"]  # of a field: its type, or the fields of an object
+
 NUMBER = (int, float, type(None))  # None: there were no images
 
 
-def check_fields(values: Any, needed: Mapping[str, Any], file: Path, before: str = "") -> None:
+def check_fields(values: Any, needed: Mapping[str, Form], file: Path, before: str = "") -> None:
     """Refuse a file in which a needed field is missing or of another type; floats may be whole.
 
     Args:

@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypedDict
 
 import numpy as np
 
@@ -19,6 +19,13 @@ from data_prep.errors import CannotWrite
 from data_prep.whole_files import NO_ROOM, sync_dir, write_json, write_text
 
 BLOCK = 1 << 22  # bytes read at once
+
+
+class Checkpoint(TypedDict):
+    """So many rows, and the SHA-256 of all bytes up to there."""
+
+    rows: int
+    sha256: str
 
 
 @contextmanager
@@ -75,7 +82,7 @@ class GrowingArray:
         self.stream, self.note, self.shape, self.dtype = stream, note, tuple(shape), np.dtype(dtype)
         self.head = _head(shape, dtype)
         self.rows, self.sha = 0, hashlib.sha256(self.head)
-        self.checkpoints: list[dict[str, Any]] = []
+        self.checkpoints: list[Checkpoint] = []
         self._recover()
         self._reserve()
 
@@ -131,13 +138,13 @@ class GrowingArray:
         self.stream.seek(place)
 
 
-def _checkpoints(note: Path) -> list[dict[str, Any]]:
+def _checkpoints(note: Path) -> list[Checkpoint]:
     """The note's checkpoints up to the first that is none."""
     try:
         found = json.loads(note.read_bytes())
     except (OSError, ValueError, RecursionError):
         return []
-    good = []
+    good: list[Checkpoint] = []
     for one in found if isinstance(found, list) else []:
         if not isinstance(one, dict) or not isinstance(one.get("rows"), int) or not isinstance(one.get("sha256"), str):
             break

@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from importlib.metadata import version
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
-import torch
 from filelock import FileLock, Timeout
 
 from data_prep.errors import PathsearchError
 from data_prep.temporary import remove_litter
 from data_prep.whole_files import write_json
-from pathsearch.run.fields import check_fields
+from pathsearch.run.environment import environment
+from pathsearch.run.fields import Form, check_fields
 from pathsearch.run.same_encoder import beside
 from pathsearch.run.settings import RunSettings
 from pathsearch.run.sums import DUE, SUMS, check_sums, write_sums
-from pathsearch.run.threads import GIVEN
 
-LIBRARIES = ("torch", "torchvision", "deap", "numpy", "scikit-learn", "safetensors", "pandas", "pillow")
 GENERATION, TRAININGS = "generation.safetensors", "training-*.safetensors"  # of a checkpoint
 RESULTS = ("log.csv", "training.csv", "path.json", "expert.safetensors", "router.safetensors", "report.json")
 SUMMED = ("config.json", "env.json", *RESULTS)  # what a finished run's digests are of
@@ -33,8 +28,8 @@ FIGURES = (
 )
 DRAWN = ("report.html", "pictures.json", *(f"{name}.{kind}" for name in FIGURES for kind in ("png", "svg")))
 RESTORE = "put a copy back, or make the run again with --overwrite"
-ENCODER = {"name": str, "weights": str, "image_size": int, "key": str}
-REPORT: dict[str, Any] = {  # what is read of a finished run's report.json, and its types
+ENCODER: dict[str, Form] = {"name": str, "weights": str, "image_size": int, "key": str}
+REPORT: dict[str, Form] = {  # what is read of a finished run's report.json, and its types
     **dict.fromkeys(("task", "split", "split_in_words", "path"), str),
     **{"seed": int, "encoder": ENCODER, "threshold": {"rule": str}, "parameters": {"expert": int, "full_grid": int}},
     **{"test": {"n": int, "classes": list, "recall_per_class": dict, "ci95": dict}, "baselines": dict},
@@ -288,7 +283,7 @@ def newest_finished(runs_dir: Path) -> tuple[list[Run], dict[str, str]]:
         The runs by task, and the names of those that were left out, each with the reason: unfinished, damaged, or of
         another encoder. Older runs of a task on the same encoder are not named.
     """
-    reports, left_out = {}, {}
+    reports, left_out = {}, dict[str, str]()
     for run in sorted(all_runs(runs_dir), key=_age):
         try:
             reports[run] = run.report()
@@ -321,22 +316,8 @@ def unsealed(runs: Sequence[Run]) -> list[str]:
     ]
 
 
-def environment() -> dict[str, Any]:
-    """What a run was made with: versions, processor, threads."""
-    return {
-        "python": platform.python_version(),
-        "system": platform.platform(),
-        "processor": platform.machine(),
-        "cores": os.cpu_count(),
-        "torch_threads": torch.get_num_threads(),  # at the start; steps may get fewer: see report.json
-        "threads_given": {name: os.environ[name] for name in GIVEN if name in os.environ},
-        "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "libraries": {name: version(name) for name in LIBRARIES},
-    }
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def _flat(values: Mapping[str, object], prefix: str = "") -> dict[str, object]:
+    flat: dict[str, object] = {}
     for key, value in values.items():
         flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
     return flat

@@ -3,12 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict
+
+if TYPE_CHECKING:
+    from typing_extensions import NotRequired  # in `typing` from Python 3.11 on
 
 LABELS = ("weights", "key")  # a description that may name a file, and a digest of all the others
 SHAPE = "feature_shape"  # follows from the others
 SHOWN = ("name", "image_size")  # beside the weights, whenever an encoder is put in words
 UNNAMED = {"precision": "float32", "taps": "the last"}  # what an identity does not mention
+
+
+class Identity(TypedDict):
+    """What decides the features of an image, as reports and experts have it; key: a digest of all of it."""
+
+    name: str
+    weights: str
+    weights_sha256: str
+    image_size: int
+    map_size: int
+    preprocessing: str
+    feature_shape: list[int]
+    key: str
+    precision: NotRequired[str]  # where it is not as usual
+    taps: NotRequired[list[int]]
 
 
 def differences(identities: Sequence[Mapping[str, Any]]) -> list[str]:

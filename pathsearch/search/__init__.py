@@ -6,6 +6,9 @@
   test.
 - `comparison`: The directory of a comparison: settings before work starts, one whole file a part, report and digests at
   the end.
+- `comparison_report`: The report of a comparison: which fields it has, and what stands in them.
+- `config_file`: The settings in a config.json, and in the reports of earlier comparisons, as far as they are read
+  again.
 - `drawing`: Controls without a search: candidates are drawn and trained alone until the evolved path's path-images are
   spent.
 - `finalists`: Which of the visited paths are trained to the end.

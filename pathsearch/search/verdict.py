@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal, cast
 
 from pathsearch.measures.measure import NAMES as MEASURES
+from pathsearch.measures.measure import MeasureName
 from pathsearch.measures.standing import BETTER, UNDECIDED, WORSE, how_many, p_in_words, standing, told, too_few
-from pathsearch.measures.statistics import FEWEST_SEEDS, SURE, correct, over_seeds
+from pathsearch.measures.statistics import FEWEST_SEEDS, SURE, Corrected, Spread, corrected, over_seeds
+from pathsearch.search.comparison_report import (
+    Against,
+    ComparisonReport,
+    EquivalenceReport,
+    FrontsReport,
+    MethodReport,
+    SplitName,
+)
 from pathsearch.search.rivals import SAMPLE
 
 NAMES = {
@@ -23,25 +32,27 @@ NAMES = {
 
 ONE = ("ladder", "full_grid", "linear_probe")  # of which there is one: they take an article
 PATH = "the evolved path"
+COSTS: tuple[Literal["path_images", "images", "operations"], ...] = ("path_images", "images", "operations")
 SAMPLE_WORDS = f"{SAMPLE} visited paths a seed at most"
 
 
-def verdict(report: dict[str, Any]) -> list[str]:
+def verdict(found: Mapping[str, Any]) -> list[str]:
     """How the evolved path stands to each control on test, by the measure that was maximised and by size.
 
     Also whether fitness ranks truly. A report of an earlier version is read anew.
     """
+    report = cast("ComparisonReport", found)
     seeds = len(report["seeds"])
     if report["methods"]["evolved"]["test"]["accuracy"]["mean"] is None:
         return ["There are no test images: nothing was compared on test."]
     measure, rows = on_measure(report)
     lines = [_against(report, method, measure, row) for method, row in rows.items()]
-    fronts = report.get("fronts") or {"against": {}}  # the earliest reports have none
-    for split in fronts["against"]:
-        lines.append(_fronts(fronts, split))
-        lines += [_above_largest_class(fronts, split)] if "above_largest_class" in fronts else []
-    if report.get("equivalence") is not None:
-        lines.append(_equivalence(report["equivalence"]))
+    if fronts := report.get("fronts"):  # the earliest reports have none
+        for split in fronts["against"]:
+            lines.append(_fronts(fronts, split))
+            lines += [_above_largest_class(fronts, split)] if "above_largest_class" in fronts else []
+    if (equivalence := report.get("equivalence")) is not None:
+        lines.append(_equivalence(equivalence))
     if left_out := report.get("left_out"):  # reports of earlier versions have none
         lines.append(f"Left out of this comparison: {', '.join(NAMES[method] for method in left_out)}.")
     if all("path_images" in row for row in report["methods"].values()):  # reports of earlier versions have none
@@ -57,11 +68,11 @@ def verdict(report: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _spent(methods: dict[str, Any]) -> str:
+def _spent(methods: Mapping[str, MethodReport]) -> str:
     """What each method's training cost, at equal path-images."""
     each = []
     for method, row in methods.items():
-        seen, images, operations = (row[kind]["mean"] for kind in ("path_images", "images", "operations"))
+        seen, images, operations = (row[kind]["mean"] for kind in COSTS)
         if seen:
             each.append(f"{NAMES[method]} {seen:,.0f} ({images:,.0f} images; {operations:.2g} operations)")
     return (
@@ -73,22 +84,24 @@ def _spent(methods: dict[str, Any]) -> str:
 def comparison_verdict(report: Mapping[str, Any]) -> list[str]:
     """The verdict in today's words where the report has what they need, else as it was written."""
     known = {"against", "rank_fidelity", "methods", "seeds"} <= set(report)
-    return verdict(dict(report)) if known else list(report.get("verdict", []))
+    return verdict(report) if known else list(report.get("verdict", []))
 
 
-def on_measure(report: dict[str, Any]) -> tuple[str, dict[str, dict[str, Any]]]:
+def on_measure(report: ComparisonReport) -> tuple[MeasureName, Mapping[str, Corrected]]:
     """The measure that the search maximised, and the evolved path's test over seeds against each control by it."""
-    settings = report.get("budget", {}).get("settings", {})  # where earlier reports have the measure
-    measure = report.get("measure") or settings.get("search", {}).get("fitness", "accuracy")
+    measure = report.get("measure") or _measure_of_then(report)
     if measure == "accuracy":
-        return measure, dict(report["against"])
+        return measure, report["against"]
     rates = {method: [one["test"][measure] or 0.0 for one in row["each"]] for method, row in report["methods"].items()}
-    rows = {method: over_seeds(rates["evolved"], rates[method]) | {"p_holm": None} for method in report["against"]}
-    correct(rows)
-    return measure, rows
+    return measure, corrected({method: over_seeds(rates["evolved"], rates[method]) for method in report["against"]})
 
 
-def _against(report: dict[str, Any], method: str, measure: str, row: dict[str, Any]) -> str:
+def _measure_of_then(report: ComparisonReport) -> MeasureName:
+    """Where earlier reports have it."""
+    return report.get("budget", {}).get("settings", {}).get("search", {}).get("fitness", "accuracy")
+
+
+def _against(report: ComparisonReport, method: str, measure: MeasureName, row: Corrected) -> str:
     own, other = (report["methods"][name]["test"][measure] for name in ("evolved", method))
     clause = told(PATH, _named(method), row["difference"], row["p_holm"])
     test = "no test over seeds"
@@ -100,7 +113,7 @@ def _against(report: dict[str, Any], method: str, measure: str, row: dict[str, A
     )
 
 
-def _seed_by_seed(row: dict[str, Any]) -> str:
+def _seed_by_seed(row: Against) -> str:
     """The tests on the test images at each seed; reports of earlier versions have McNemar's alone."""
     if "paired" in row:
         tests, answers = "the paired test", [standing(one["difference"] or 0, one["p"]) for one in row["paired"]]
@@ -113,7 +126,7 @@ def _seed_by_seed(row: dict[str, Any]) -> str:
     )
 
 
-def _fronts(fronts: dict[str, Any], split: str) -> str:
+def _fronts(fronts: FrontsReport, split: SplitName) -> str:
     """One sentence: the evolved front's hypervolume on a split beside every other's."""
     volumes = {method: row["hypervolume"][split] for method, row in fronts["methods"].items()}
     return (
@@ -122,7 +135,7 @@ def _fronts(fronts: dict[str, Any], split: str) -> str:
     )
 
 
-def _above_largest_class(fronts: dict[str, Any], split: str) -> str:
+def _above_largest_class(fronts: FrontsReport, split: SplitName) -> str:
     """The same above the largest class's share."""
     found = fronts["above_largest_class"]
     volumes = {method: row[split] for method, row in found["hypervolume"].items()}
@@ -133,7 +146,7 @@ def _above_largest_class(fronts: dict[str, Any], split: str) -> str:
     )
 
 
-def _others(volumes: dict[str, Any], against: dict[str, Any]) -> str:
+def _others(volumes: Mapping[str, Spread], against: Mapping[str, Corrected]) -> str:
     words = {BETTER: "larger than", WORSE: "smaller than", UNDECIDED: "not shown to differ from"}
     others = []
     for method, row in against.items():
@@ -143,10 +156,11 @@ def _others(volumes: dict[str, Any], against: dict[str, Any]) -> str:
     return "; ".join(others)
 
 
-def _equivalence(found: dict[str, Any]) -> str:
+def _equivalence(found: EquivalenceReport) -> str:
     row, share, margin = found["test"], found["share"], f"{100 * found['margin']:g} points"
-    gap = f"{100 * row['difference']:+.2f} points on test, {100 * share['mean']:.1f} % of the parameters"
-    if row["p"] is None:
+    size = "–" if share["mean"] is None else f"{100 * share['mean']:.1f} %"
+    gap = f"{100 * row['difference']:+.2f} points on test, {size} of the parameters"
+    if row["p"] is None or row["ci90"] is None:
         return f"Against the full grid: {gap}; whether that is within {margin} was not tested."
     low, high = (100 * bound for bound in row["ci90"])
     said = "is within" if row["p"] < SURE else "is not shown to be within"
@@ -160,5 +174,5 @@ def _named(method: str) -> str:
     return f"the {NAMES[method]}" if method in ONE else NAMES[method]
 
 
-def _words(rate: dict[str, Any], digits: int = 4) -> str:
+def _words(rate: Spread, digits: int = 4) -> str:
     return f"{rate['mean']:.{digits}f}" + (f" ± {rate['sd']:.{digits}f}" if rate["sd"] is not None else "")

@@ -13,7 +13,7 @@ from torch import Tensor
 from data_prep.manifest import Task
 from pathsearch.measures import metrics
 from pathsearch.measures.one_error import error_of_score, errors
-from pathsearch.measures.paired import paired
+from pathsearch.measures.paired import Paired, paired
 from pathsearch.measures.reliability import calibration
 from pathsearch.measures.statistics import prior_shift
 from pathsearch.targets.calibrated import calibrated_likelihood
@@ -140,7 +140,7 @@ class ClassTarget(Target):
         own: tuple[Said, float | None],
         other: tuple[Said, float | None],
         groups: Groups,
-    ) -> dict[str, Any]:
+    ) -> Paired:
         """See `paired`."""
         first, second = ((p, decide(p, fixed)) for p, fixed in ((probabilities(said), at) for said, at in (own, other)))
         return paired(measure, truth.numpy(), first, second, groups)

@@ -22,7 +22,7 @@ from pathsearch.measures.clusters import clusters
 from pathsearch.measures.intervals import GroupDraws, method
 from pathsearch.measures.measure import averaged
 from pathsearch.measures.one_error import errors_between
-from pathsearch.measures.paired import compared
+from pathsearch.measures.paired import Paired, compared
 
 Shape = tuple[int, ...]
 Said = dict[str, Tensor]  # what one network said to n images: tensors of n rows on the CPU, by name
@@ -199,7 +199,7 @@ class Target(ABC):
         own: tuple[Said, float | None],
         other: tuple[Said, float | None],
         groups: Groups,
-    ) -> dict[str, Any]:
+    ) -> Paired:
         """The first network against the second on the same images; fields as of `measures.paired`."""
         both = [averaged(self.quality(said, truth, fixed)) if len(truth) else None for said, fixed in (own, other)]
         return compared(self.measures[0], len(truth), (both[0], both[1]), clusters(groups, len(truth)))

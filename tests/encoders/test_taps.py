@@ -173,7 +173,7 @@ def test_the_router_knows_its_task_by_all_taps():
 def test_the_whole_model_is_in_one_onnx_file(tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime", reason="pip install '.[onnx]'")
     pytest.importorskip("onnxscript", reason="pip install '.[onnx]'")
-    bundle.write([finished()], data_dir(), tmp_path / "b", Silent(), onnx=True)
+    bundle.write([finished()], data_dir(), tmp_path / "b", Silent(), bundle.Extras(onnx=True))
     files = [task("blobs").files()[row] for row in task("blobs").rows("test")[:6]]
     images = load_images(files, SIZE)
     session = onnxruntime.InferenceSession(tmp_path / "b" / "model.onnx")

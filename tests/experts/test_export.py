@@ -36,7 +36,7 @@ TASKS = ("stripes", "blobs")
 @functools.cache
 def bundle_dir() -> Path:
     out = scratch() / "onnx-bundle"
-    bundle.write([finished(name) for name in TASKS], data_dir(), out, Silent(), onnx=True)
+    bundle.write([finished(name) for name in TASKS], data_dir(), out, Silent(), bundle.Extras(onnx=True))
     return out
 
 
@@ -148,5 +148,5 @@ def test_names_are_in_the_metadata():
 def test_without_the_packages_one_line_says_so(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     with refused("--onnx: expected the packages onnx and onnxscript, got none; pip install 'pathsearch\\[onnx\\]'"):
-        bundle.write([finished("blobs")], data_dir(), tmp_path / "out", Silent(), onnx=True)
+        bundle.write([finished("blobs")], data_dir(), tmp_path / "out", Silent(), bundle.Extras(onnx=True))
     assert list(tmp_path.iterdir()) == []

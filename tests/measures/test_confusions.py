@@ -12,7 +12,7 @@ from pathsearch.measures.confusions import MANY, fields, largest, table_of
 from pathsearch.measures.metrics import evaluate
 from pathsearch.measures.reliability import assess
 from pathsearch.reports import page_tables
-from pathsearch.reports.alt_texts import confusion_of
+from pathsearch.reports.alt_texts import Texts, confusion_of
 
 
 @pytest.mark.parametrize("k", [3, MANY, MANY + 1])
@@ -72,7 +72,7 @@ def test_pages_of_a_thousand_classes_stay_short():
     counted = page_tables.counted(about, "Images.")
     assert len(counted.rows) == page_tables.LONGEST + 1
     assert counted.rows[-1] == ["all", "3,000", "3,000"], "the sum is that of all classes"
-    words = confusion_of("test", "test")({"report": {"test": part}})
+    words = confusion_of("test", "test")(Texts({"test": part}, [], [], {}))
     assert "largest confusions: " in words
     assert len(words) < 500
 

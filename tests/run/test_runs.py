@@ -19,6 +19,7 @@ from data_prep.errors import PathsearchError
 from pathsearch.reports import figures
 from pathsearch.reports.report_page import write_page
 from pathsearch.run import runs
+from pathsearch.run.environment import LIBRARIES
 from pathsearch.run.log_table import write_table
 from pathsearch.run.runs import (
     Run,
@@ -41,7 +42,7 @@ def test_opening_writes_what_decides_the_outcome(run):
     assert run.settings() == settings("blobs")
     env = json.loads((run.folder / "env.json").read_text())
     assert env == environment()
-    assert set(env["libraries"]) == set(runs.LIBRARIES)
+    assert set(env["libraries"]) == set(LIBRARIES)
     assert env["libraries"]["torch"] == torch.__version__.partition("+")[0] or env["libraries"]["torch"]
     assert not run.finished
 

@@ -1,0 +1,193 @@
+"""The report of a run and its `path.json`: which fields they have, and what stands in them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypedDict, cast, final
+
+from pathsearch.experts.reuse import ReusingRun
+from pathsearch.measures.intervals import MethodInWords
+from pathsearch.measures.measure import MeasureName
+from pathsearch.measures.paired import Paired
+from pathsearch.measures.rates import ClassRates, MeanRates
+from pathsearch.measures.reliability import Calibration
+from pathsearch.measures.statistics import McNemar, PriorShift
+from pathsearch.run.runs import Run
+from pathsearch.run.same_encoder import Identity
+
+if TYPE_CHECKING:
+    from typing_extensions import NotRequired  # in `typing` from Python 3.11 on
+
+# `NotRequired`: reports of earlier versions lack it, or it is told only where there is something to tell.
+
+
+class Threshold(TypedDict):
+    """How answers are decided."""
+
+    rule: str
+    value: float | None  # None: the most probable class
+
+
+class Recipe(TypedDict):
+    """How a path was trained, where that evolves with it."""
+
+    learning_rate: float
+    weight_decay: float
+    dropout: float
+
+
+class SearchEnd(TypedDict):
+    """How the search went."""
+
+    stopped: str
+    generations: int
+    paths_visited: int
+
+
+class BaselineNetwork(TypedDict):
+    """A network beside the expert."""
+
+    path: str
+    parameters: int
+    validation: ClassRates
+    test: ClassRates
+
+
+class Baseline(TypedDict):
+    """One network of a kind, or the mean over several and `each` of them."""
+
+    parameters: float | None
+    validation: ClassRates | MeanRates
+    test: ClassRates | MeanRates
+    each: NotRequired[list[BaselineNetwork]]
+
+
+@final
+class PairedNetwork(Paired):
+    """The expert against one network."""
+
+    path: str
+
+
+@final
+class PairedEach(TypedDict):
+    """The expert against several networks of a kind."""
+
+    each: list[PairedNetwork]
+
+
+@final
+class McNemarNetwork(McNemar):
+    """McNemar's test of the expert against one network."""
+
+    path: str
+
+
+@final
+class McNemarEach(TypedDict):
+    """The same for several networks of a kind."""
+
+    each: list[McNemarNetwork]
+
+
+class Mistake(TypedDict):
+    """An image that was answered wrongly."""
+
+    task: str
+    file: str
+    true: str
+    said: str
+    probability: float  # of what was said
+
+
+class Mistakes(TypedDict):
+    """The surest of them."""
+
+    n: int
+    wrong: int
+    shown: list[Mistake]
+
+
+class Finalist(TypedDict):
+    """A path of which the smallest good one was chosen."""
+
+    path: str
+    parameters: int
+    validation_accuracy: float
+    validation_log_likelihood: float
+    standard_error: float
+    epochs: int
+    chosen: bool
+    score: NotRequired[float]  # of the measure that the search maximises
+    below_best: NotRequired[float]
+    below_best_error: NotRequired[float]
+
+
+class RunReport(ReusingRun):
+    """The whole report of a run with one target, a class."""
+
+    task: str
+    split: str
+    split_in_words: str
+    data: NotRequired[str]
+    encoder: Identity
+    seed: int
+    views: str
+    refit: str
+    threshold: Threshold
+    images_encoded_now: int
+    path: str
+    recipe: NotRequired[Recipe]
+    search: SearchEnd
+    measure: NotRequired[MeasureName]
+    intervals: NotRequired[MethodInWords]
+    validation: ClassRates
+    test: ClassRates
+    baselines: dict[str, Baseline]
+    paired: NotRequired[dict[str, PairedNetwork | PairedEach]]
+    mcnemar: NotRequired[dict[str, McNemarNetwork | McNemarEach]]
+    calibration: NotRequired[Calibration]
+    prior_shift: NotRequired[PriorShift]
+    mistakes: NotRequired[Mistakes]
+    finalists: NotRequired[list[Finalist]]
+    verdict: list[str]
+    threads: NotRequired[int]
+    seconds: NotRequired[dict[str, float]]
+
+
+class PathCard(TypedDict, total=False):
+    """`path.json`: a path on its grid; empty where the file is not there."""
+
+    task: str
+    path: str
+    layers: list[list[int]]  # active modules of each layer
+    modules: list[list[str]]  # kinds
+    module_parameters: list[list[int]]
+    frozen: list[list[int]]
+    paths: dict[str, list[list[int]]]  # layers by task, oldest first
+    parameters: int
+    full_grid_parameters: int
+
+
+def baseline_test(report: RunReport, name: str) -> ClassRates | MeanRates | None:
+    """What a baseline does on test; None where the report has none of it."""
+    row = report["baselines"].get(name)
+    return row.get("test") if row else None
+
+
+def paired_each(row: PairedNetwork | PairedEach) -> list[PairedNetwork]:
+    """The tests against each network of a kind."""
+    if "each" in row:
+        return row["each"]
+    return [row]
+
+
+def mcnemar_each(row: McNemarNetwork | McNemarEach) -> list[McNemarNetwork]:
+    """McNemar's tests against each network of a kind."""
+    if "each" in row:
+        return row["each"]
+    return [row]
+
+
+def report_of(run: Run) -> RunReport:
+    """The report of a finished run, verified."""
+    return cast("RunReport", run.report())
