@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from data_prep.errors import PathsearchError
 from pathsearch.cli.given import FewerOptions, asked, takes_settings
 from pathsearch.cli.prepare import DataDir, Json
 from pathsearch.cli.terminal import Terminal
@@ -53,10 +54,18 @@ def compare(
     from pathsearch.run.place import Place
     from pathsearch.search.compare import compare as compare_methods
     from pathsearch.search.comparison import Comparison
-    from pathsearch.targets.decision import check_rule
+    from pathsearch.targets import target_of
+    from pathsearch.targets.target import DEFAULT
 
     check_vocabulary(settings.grid.modules)
-    check_rule(settings.training.threshold, len(prepared.classes))
+    asks = target_of(prepared)
+    if asks.kind != DEFAULT:
+        raise PathsearchError(
+            f"compare: expected a task of classes, got {task!r}, which asks for {asks.kind}; its baselines stand in "
+            "the report of evolve"
+        )
+    asks.check_rule(settings.training.threshold)
+    asks.measure(settings.search.fitness)
     where = choose_device(device)
     trunk = make_encoder(settings.encoder, where)
     trunk.refuse_idle_map_size()

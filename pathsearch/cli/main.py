@@ -90,10 +90,12 @@ def evolve(
     from pathsearch.reports.report_page import write_page
     from pathsearch.run.place import Place
     from pathsearch.run.runs import named_run, unsealed
-    from pathsearch.targets.decision import check_rule
+    from pathsearch.targets import target_of
 
     check_vocabulary(settings.grid.modules)
-    check_rule(settings.training.threshold, len(prepared.classes))
+    asks = target_of(prepared)
+    asks.check_rule(settings.training.threshold)
+    asks.measure(settings.search.fitness)
     run = named_run(runs_dir, run_name or f"{task}-{prepared.split_name}-s{settings.seed}")
     where = choose_device(device)
     heritage = Heritage.of(runs_dir, grid)

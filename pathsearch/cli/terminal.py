@@ -125,9 +125,12 @@ class Terminal:
 
     def run_table(self, found: Mapping[str, Any]) -> None:
         """One run's result, from its report, beside its baselines, and what it stands on."""
-        from pathsearch.measures.rates import interval_of, spread_of  # imports scipy
+        from pathsearch.measures.rates import interval_of, other_target, spread_of  # imports scipy
 
         report = cast("RunReport", found)
+        if other_target(report["test"]):
+            self._other_table(report)
+            return
         about = report["encoder"]
         trunk = f"{about['name']}, {about['weights']}, {about['image_size']} px"
         table = Table(
@@ -158,6 +161,26 @@ class Terminal:
                 rate(test["auc"]),
             )
         self.results.print(table)
+        self._after_table(report)
+
+    def _other_table(self, report: RunReport) -> None:
+        """The same of another target than classes, by the measure that was maximised."""
+        from pathsearch.measures.measure import NAMES
+        from pathsearch.measures.rates import measured_of
+
+        measure = str(report["measure"])
+        table = Table(title=escape(report["task"]), caption=escape(f"split: {report['split_in_words']}"))
+        for name in ("", "parameters", f"validation {NAMES[measure]}", f"test {NAMES[measure]} (95 %)"):
+            table.add_column(name, justify="right" if name else "left")
+        for name, row in {"evolved path": report, **report["baselines"]}.items():
+            size = row["parameters"]["expert"] if name == "evolved path" else row["parameters"]  # type: ignore[index]
+            (validation, _), (test, pair) = (measured_of(row[split], measure) for split in ("validation", "test"))
+            interval = "" if pair is None else " ({:.4f}, {:.4f})".format(*pair)
+            table.add_row(name.replace("_", " "), f"{size:,.0f}", rate(validation), rate(test) + interval)
+        self.results.print(table)
+        self._after_table(report)
+
+    def _after_table(self, report: RunReport) -> None:
         for line in report["verdict"]:
             self.say(line)
         for owner, counts in (report.get("reuse") or {}).items():

@@ -17,6 +17,7 @@ from pathsearch.experts.expert import Expert
 from pathsearch.experts.router import FALSE_REJECTION, Router, Territory, check_rate
 from pathsearch.run.runs import Run
 from pathsearch.run.same_encoder import described
+from pathsearch.targets.target import DEFAULT
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,11 @@ def _load_experts(runs: Sequence[Run]) -> dict[str, Expert]:
     for run in runs:
         run.verify()
         expert = Expert.load(run.expert_file)
+        if expert.facts.target != DEFAULT:
+            raise PathsearchError(
+                f"run {run.name}: expected a task of classes, got one that asks for {expert.facts.target}; a model of "
+                "several tasks answers with classes: leave this run out"
+            )
         if expert.facts.task in experts:
             raise PathsearchError(f"run {run.name}: task {expert.facts.task!r} is named twice; give one run a task")
         experts[expert.facts.task] = expert

@@ -22,7 +22,7 @@ from pathsearch.measures.statistics import mcnemar
 from pathsearch.run.settings import RunSettings
 from pathsearch.search.choice import Choice
 from pathsearch.search.search import SearchState
-from pathsearch.targets.target import Said, Target
+from pathsearch.targets.target import DEFAULT, Said, Target
 from pathsearch.training.fitness import joined, said_to
 from pathsearch.training.last_training import Trained
 
@@ -98,8 +98,10 @@ def _circumstances(outcome: Outcome) -> dict[str, Any]:
     paths = {**outcome.heritage.paths(), task.name: path}
     whose = of_run(paths, grid.module_parameters(), task.name, own)
     joined = "on training and validation images together, after path, epochs and threshold were fixed on validation"
+    target = outcome.expert.facts.target
     return {
         "task": task.name,
+        **({} if target == DEFAULT else {"target": target}),
         "split": task.split_name,
         "split_in_words": split_in_words(task, training.images_per_class),
         "data": outcome.settings.data,

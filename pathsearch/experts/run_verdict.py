@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from pathsearch.experts.run_report import RunReport, mcnemar_each, paired_each
 from pathsearch.measures.measure import NAMES, MeasureName
-from pathsearch.measures.rates import interval_of
+from pathsearch.measures.rates import measured_of
 from pathsearch.measures.standing import BETTER, UNDECIDED, WORSE, Tested, evidence, how_many, standing, told, too_few
 from pathsearch.measures.statistics import SURE
 
@@ -27,13 +27,10 @@ def run_verdict(found: Mapping[str, Any], measure: MeasureName | None = None) ->
     wanted = report.get("measure") or measure or "accuracy"
     lines = []
     for name, baseline in report["baselines"].items():
-        if baseline["test"].get("accuracy") is None:
-            continue
         rows, by = _tested(report, name, wanted)
-        own, other = report["test"][by], baseline["test"].get(by)
+        (own, pair), (other, _) = measured_of(report["test"], by), measured_of(baseline["test"], by)
         if own is None or other is None:
             continue
-        pair = interval_of(report["test"], by)
         interval = f" (95 % {pair[0]:.4f} to {pair[1]:.4f})" if pair else ""
         numbers = f"{own:.4f}{interval} against {other:.4f}"
         words = WORDS.get(name, name)

@@ -12,7 +12,15 @@ from pathsearch.measures.clusters import Floats, Ints
 
 MeasureName = Literal["accuracy", "balanced_accuracy", "auc"]
 
-NAMES = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "auc": "AUC"}
+
+class _Names(dict[str, str]):
+    """Measures in words; one of another target than classes is called by its name."""
+
+    def __missing__(self, name: str) -> str:
+        return name.replace("_", " ")
+
+
+NAMES = _Names(accuracy="accuracy", balanced_accuracy="balanced accuracy", auc="AUC")
 
 
 class Measured(NamedTuple):

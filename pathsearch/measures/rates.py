@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypedDict, final
+from collections.abc import Mapping
+from typing import Any, Literal, TypedDict, final
 
 from pathsearch.measures.confusions import Counts
 from pathsearch.measures.intervals import Interval, Method
@@ -50,6 +51,17 @@ class MeanRates(Rates):
     recall_sd: float | None
     auc_sd: float | None
     log_likelihood_sd: float | None
+
+
+def other_target(split: Mapping[str, object]) -> str | None:
+    """The target whose measures a report's split has under its name; None for classes, which have none."""
+    return None if "classes" in split else next((name for name, part in split.items() if isinstance(part, dict)), None)
+
+
+def measured_of(split: Mapping[str, Any], measure: str) -> tuple[float | None, Interval | None]:
+    """A measure, and its 95 % interval, as a report's split has them for whatever target."""
+    part = split.get(other_target(split) or "", split)
+    return part.get(measure), (part.get("ci95") or {}).get(measure)
 
 
 def interval_of(rates: ClassRates | MeanRates, name: RateName) -> Interval | None:

@@ -24,6 +24,8 @@
 - `page_comparison`: The page of a comparison: verdict first, then the methods, the tests between them, and whatever
   else is told.
 - `page_joint`: The page of a joint evaluation: all tasks' test images mixed, and nobody says which is which.
+- `page_other`: The parts of a run's page that speak of its answers, for a task that asks for something else than a
+  class.
 - `page_run`: The page of one run: what was asked, what came out, and everything that a reader needs to doubt it.
 - `page_source`: What a page is made from: the files of a folder, read once; figures and small pictures as data URIs.
 - `page_statistics`: Calibration, McNemar's test and class shares as tables, where a report has them.

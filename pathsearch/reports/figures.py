@@ -17,7 +17,7 @@ from pathsearch.experts.joint_report import JointReport
 from pathsearch.experts.run_report import RunReport
 from pathsearch.measures.confusions import table_of
 from pathsearch.measures.measure import NAMES
-from pathsearch.measures.rates import ClassRates, MeanRates, interval_of, spread_of
+from pathsearch.measures.rates import ClassRates, MeanRates, interval_of, other_target, spread_of
 from pathsearch.reports.figure_calibration import rejection
 from pathsearch.reports.figure_compare import comparison
 from pathsearch.reports.figure_confusion import confusion
@@ -107,7 +107,10 @@ def fitness_curve(log_file: Path) -> Figure:
     _percent_axis(top, best, mean, low, high)
     config = log_file.with_name("config.json")
     search: SearchConfig = read_json(config, Config)["search"] if config.exists() else {}
-    measure, on = search.get("fitness", "accuracy"), "Cross-validated" if search.get("folds", 1) > 1 else "Validation"
+    measure, on = (
+        maximised(log_file) or search.get("fitness", "accuracy"),
+        "Cross-validated" if search.get("folds", 1) > 1 else "Validation",
+    )
     top.set_ylabel(f"{on} {NAMES[measure]} (%)")
     bottom.plot(x, log["distinct_paths"], "-", color=GREY, marker=_dot(x))
     bottom.set(xlabel="Generation", ylabel="Distinct\npaths", ylim=(0, 1.1 * log["distinct_paths"].max()))
@@ -116,6 +119,12 @@ def fitness_curve(log_file: Path) -> Figure:
     figure.align_ylabels()
     figure.legend(loc="outside upper center", ncols=3)
     return figure
+
+
+def maximised(beside: Path) -> str | None:
+    """The measure that the report beside a file names; None while there is no report."""
+    file = beside.with_name("report.json")
+    return read_json(file, RunReport).get("measure") if file.exists() else None
 
 
 def training_curve(training_file: Path) -> Figure:
@@ -132,8 +141,10 @@ def training_curve(training_file: Path) -> Figure:
         accuracy.plot(log["epoch"], 100 * log[f"{part}_accuracy"], label=label, **look)
         loss.plot(log["epoch"], log[f"{part}_loss"], **look)
     _percent_axis(accuracy, 100 * log["train_accuracy"], 100 * log["val_accuracy"])
-    accuracy.set_ylabel("Accuracy (%)")
-    loss.set(xlabel="Epoch", ylabel="Loss (nats per image)")
+    measure = maximised(training_file)
+    of_classes = measure is None or measure in NAMES
+    accuracy.set_ylabel("Accuracy (%)" if of_classes else "Mean quality of\nthe answers (%)")
+    loss.set(xlabel="Epoch", ylabel="Loss (nats per image)" if of_classes else "Loss")
     loss.set_ylim(bottom=0)
     _whole_x(loss, log["epoch"])
     figure.align_ylabels()
@@ -145,6 +156,8 @@ def run_confusion(part: SplitName, report_file: Path) -> Figure | None:
     """Confusion of the `part` images of a task."""
     report = read_json(report_file, RunReport)
     metrics = report[part]
+    if other_target(metrics):
+        return None
     title = f"{_title(report)}, {part}, n = {metrics['n']:,}"
     rows, columns = metrics["classes"], metrics.get("columns", metrics["classes"])
     return confusion(rows, columns, table_of(metrics, len(rows), len(columns)), title, _encoder(report))
@@ -154,7 +167,7 @@ def baselines(report_file: Path) -> Figure | None:
     """Test accuracy of the expert and of what it must beat, with 95 % intervals; None without baselines."""
     report = read_json(report_file, RunReport)
     others, sizes = report.get("baselines") or {}, report.get("parameters")
-    if not others:
+    if not others or other_target(report["test"]):
         return None
     looks = {
         "full_grid": ("Full grid", "s", BLACK),

@@ -7,10 +7,11 @@ from typing import Any
 from pathsearch.experts.run_report import RunReport
 from pathsearch.experts.run_verdict import run_verdict
 from pathsearch.measures.confusions import table_of
-from pathsearch.measures.rates import ClassRates, RateName, interval_of
+from pathsearch.measures.rates import ClassRates, RateName, interval_of, other_target
 from pathsearch.reports import page_tables as tables
 from pathsearch.reports.again import evolve_command, weights_name
 from pathsearch.reports.album import About
+from pathsearch.reports.page_other import other_parts
 from pathsearch.reports.page_source import Source
 from pathsearch.reports.page_statistics import statistics
 from pathsearch.reports.page_tables import Table, interval_in_percent, intervals_in_words, number, percent
@@ -20,18 +21,12 @@ from pathsearch.search.config_file import Config
 def run_page(source: Source[RunReport]) -> dict[str, Any]:
     """What the template `run.html.j2` shows."""
     report = source.report
-    test, validation = report["test"], report["validation"]
     about = source.about(report["task"])
-    classes = test["classes"]
-    on_test = f"Test images, n = {test['n']:,}. Split: {report['split_in_words']}."
-    on_validation = f"Validation images, n = {validation['n']:,}, on which path and threshold were chosen."
-    return {
+    asked = other_parts(report) if other_target(report["test"]) else _of_classes(source)
+    return asked | {
         "title": f"{report['task']}: an evolved path, tested",
         "kind": "One run",
-        "question": _question(report, classes),
-        "answer": _answer(report),
         "verdict": run_verdict(report, source.config.get("search", {}).get("fitness")),
-        "key_numbers": _key_numbers(report),
         "about": about,
         "counts": tables.counted(about, f"Images of each class. Split: {report['split_in_words']}.") if about else None,
         "split": report["split_in_words"],
@@ -40,17 +35,7 @@ def run_page(source: Source[RunReport]) -> dict[str, Any]:
         "search_figures": source.figures("fitness_curve", "finalists", "path_on_grid", "paths"),
         "finalists": tables.finalists(report),
         "generations": tables.generations(source.log),
-        "results": tables.results(report),
         "result_figures": source.figures("baselines", "training_curve"),
-        "recalls": tables.recalls(test, f"Recall of each class. {on_test}"),
-        "gap": _gap(report),
-        "rule": _rule(report),
-        "confusion_figures": source.figures("confusion_test", "confusion_validation"),
-        "confusions": [
-            table
-            for part, caption in ((test, f"Counts. {on_test}"), (validation, f"Counts. {on_validation}"))
-            if (table := _counts(part, caption)) is not None
-        ],
         "statistics": statistics(report),
         "reliability_figures": source.figures("reliability"),
         "other_figures": source.figures(*source.other_figures()),
@@ -67,6 +52,29 @@ def run_page(source: Source[RunReport]) -> dict[str, Any]:
         ),
         "command": evolve_command(source.config, source.folder.name) if source.config else None,
         "has_file_weights": source.config.get("encoder", {}).get("weights") not in ("imagenet", "random", None),
+    }
+
+
+def _of_classes(source: Source[RunReport]) -> dict[str, Any]:
+    """What only a task of classes has."""
+    report = source.report
+    test, validation = report["test"], report["validation"]
+    on_test = f"Test images, n = {test['n']:,}. Split: {report['split_in_words']}."
+    on_validation = f"Validation images, n = {validation['n']:,}, on which path and threshold were chosen."
+    return {
+        "question": _question(report, test["classes"]),
+        "answer": _answer(report),
+        "key_numbers": _key_numbers(report),
+        "results": tables.results(report),
+        "recalls": tables.recalls(test, f"Recall of each class. {on_test}"),
+        "gap": _gap(report),
+        "rule": _rule(report),
+        "confusion_figures": source.figures("confusion_test", "confusion_validation"),
+        "confusions": [
+            table
+            for part, caption in ((test, f"Counts. {on_test}"), (validation, f"Counts. {on_validation}"))
+            if (table := _counts(part, caption)) is not None
+        ],
     }
 
 
@@ -175,11 +183,12 @@ def _limits(report: RunReport, about: About | None) -> list[str]:
             "As far as is known, the split does not keep groups (patients) apart: images of one may stand in training "
             "and test, and the numbers flatter.",
         )
-    rates = [(value, name) for name, value in report["test"]["recall_per_class"].items() if value is not None]
+    recalls = report["test"].get("recall_per_class", {})  # of classes
+    rates = [(value, name) for name, value in recalls.items() if value is not None]
     if rates:
         value, name = min(rates)
         lines.insert(0, f"Of {name}, the class found least, {percent(1 - value)} of the test images are missed.")
-    if not report.get("calibration"):
+    if recalls and not report.get("calibration"):
         lines.append("Whether the probabilities are met was not measured in this run.")
     return lines
 

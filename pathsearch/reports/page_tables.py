@@ -178,7 +178,7 @@ def finalists(report: RunReport) -> Table | None:
         return None
     measure = NAMES[report.get("measure", "accuracy")]
     columns: dict[str, FinalistNumber] = {
-        "Validation accuracy": "validation_accuracy",
+        **({"Validation accuracy": "validation_accuracy"} if measure in NAMES.values() else {}),
         f"Validation {measure}": "score",
     }
     columns |= {"Standard error": "standard_error", "Below the best by": "below_best"}

@@ -27,7 +27,7 @@ from pathsearch.search.arena import Budget, Entry, by_stage, most, threshold, un
 from pathsearch.search.choice import scores_of
 from pathsearch.search.finalists import finalists
 from pathsearch.search.search import Ground, SearchState, search
-from pathsearch.targets.target import Said, Target
+from pathsearch.targets.target import Said
 from pathsearch.training import baselines
 from pathsearch.training.bench import Bench
 from pathsearch.training.cost import Cost
@@ -79,11 +79,6 @@ def front_answers(bench: Bench, entry: Entry, split: Split) -> dict[int, Said]:
 def _said(bench: Bench, network: PathNetwork, weights: dict[str, Tensor], split: Split) -> Said:
     network.load_state_dict(weights)
     return said_to(bench.target, network, split)
-
-
-def senseless(target: Target) -> list[str]:
-    """Methods that mean nothing for a target."""
-    return [] if target.has_neighbours else ["nearest"]
 
 
 # --- with a search --------------------------------------------------------------------------------------------------

@@ -35,7 +35,6 @@ class ClassTarget(Target):
     rates: ClassVar[tuple[str, ...]] = ("accuracy", "balanced_accuracy", "auc", "log_likelihood")
     summed: ClassVar[tuple[str, ...]] = ("accuracy", "balanced_accuracy", "recall", "auc", "log_likelihood")
     all_or_nothing: ClassVar[bool] = True
-    has_neighbours: ClassVar[bool] = True
 
     def truth(self, task: Task, split: str) -> Tensor:
         """(n,) class indices."""

@@ -63,7 +63,6 @@ class Target(ABC):
         rates: fields of `assess` of which comparisons give mean and spread.
         summed: the same, of several baselines of one kind.
         all_or_nothing: whether an answer is right or wrong, and nothing between.
-        has_neighbours: whether `nearest` says anything.
     """
 
     kind: ClassVar[str]
@@ -71,7 +70,6 @@ class Target(ABC):
     rates: ClassVar[tuple[str, ...]]
     summed: ClassVar[tuple[str, ...]]
     all_or_nothing: ClassVar[bool] = False
-    has_neighbours: ClassVar[bool] = False
 
     def __init__(self, names: Sequence[str] = ()) -> None:
         self.names = tuple(names)
@@ -215,8 +213,8 @@ class Target(ABC):
         return {}
 
     def nearest(self, known: np.ndarray, truth: Tensor, asked: np.ndarray, k: int) -> Said:
-        """What the k nearest of known images (n, C) say to asked ones (m, C), for targets that have neighbours."""
-        raise NotImplementedError
+        """What the k nearest of known images (n, C) say to asked ones (m, C); a comparison asks it."""
+        raise PathsearchError(f"target {self.kind}: nearest neighbours say nothing of it; leave them out")
 
     def placed(self, assessed: dict[str, Any]) -> dict[str, Any]:
         """`assess` as it stands in a report's `validation` and `test`."""

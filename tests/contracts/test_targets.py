@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from page_checks import faults
 from PIL import Image
-from small_world import evolve, refused, scratch, settings
+from small_world import evolve, options, pathsearch, refused, scratch, settings
 from torch import Tensor
 
 from data_prep.manifest import Task, save_task
@@ -196,3 +197,27 @@ def test_an_expert_of_a_target_that_is_not_loaded_is_refused(count, tmp_path, mo
     monkeypatch.setattr(plugins, "_loaded", {})
     with refused("expected the plug-in count.py"):
         Expert.load(run.expert_file)
+
+
+def test_the_command_line_takes_it_to_a_page(tmp_path):
+    """In a process of its own, where nothing has loaded the plug-in before."""
+    task, runs = blobs(), tmp_path / "runs"
+    where = ["--data-dir", task.task_dir.parent, "--runs-dir", runs, "--plugin", COUNT]
+    small = [*options(settings("blobs", epochs=2))[2:], "--task", "counted"]
+    found = pathsearch("evolve", *small, *where)
+    assert found.code == 0, found.err
+    assert "test closeness" in found.out
+    assert "On test, " in found.out
+    (run,) = (folder for folder in runs.iterdir() if folder.is_dir())
+    assert faults((run / "report.html").read_text()) == []
+    assert not (run / "confusion_test.png").exists()
+    refusal = pathsearch("bundle", run.name, "--out", tmp_path / "m", *where)
+    assert refusal.code == 2
+    assert "expected a task of classes, got one that asks for count" in refusal.err
+    refusal = pathsearch("joint-eval", *where)
+    assert "no finished run" in refusal.err
+    assert "asks for count" in refusal.err
+    refusal = pathsearch("compare", "--task", "counted", *where)
+    assert "compare: expected a task of classes, got 'counted', which asks for count" in refusal.err
+    refusal = pathsearch("evolve", *small, *where[:-2])
+    assert "target: expected one of class; got 'count'; one of your own needs --plugin FILE" in refusal.err
