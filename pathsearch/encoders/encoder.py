@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,8 @@ class Encoder:
         weights_label: the weights in words, for reports ("random (He, seed 0)", never a bare "vgg16").
         weights_sha256: digest of all parameters and buffers, so that equal names cannot hide other weights.
         taps: channels of each map that modules may read, the trunk's last map first; they add up to C.
-        feature_shape: (C, H, W) of one image's features: the maps of all taps, one after another along the channels.
+        feature_shape: (C, H, W) of one image's features: the maps of all taps, one after another along the channels;
+            (n,) of several maps at their own sizes, one after another.
         dtype: of the features.
     """
 
@@ -64,12 +66,21 @@ class Encoder:
         ends = self._stage_ends(blank)
         self._ends = frozenset(ends)
         self.taps = tuple(ends.values())
-        self.feature_shape: tuple[int, int, int] = tuple(self(blank).shape[1:])  # type: ignore[assignment]
+        if settings.sizes == "own":
+            self._stage_shapes = [tuple(one.shape[1:]) for one in self.maps(blank)]
+        self.feature_shape: tuple[int, ...] = tuple(self(blank).shape[1:])
 
     @property
     def places(self) -> dict[str, tuple[int, ...]]:
-        """Shape of each place that a blueprint may read."""
-        return {"features": self.feature_shape}
+        """Shape of each place that a blueprint may read: the features, or each stage at its own size."""
+        if self.settings.sizes == "one":
+            return {"features": self.feature_shape}
+        return {f"stage{number}": shape for number, shape in enumerate(self._stage_shapes, 1)}
+
+    @property
+    def parts(self) -> tuple[int, ...]:
+        """How many of the features, along their first axis, come of each map."""
+        return self.taps if len(self.feature_shape) > 1 else tuple(map(prod, self.places.values()))
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -87,6 +98,8 @@ class Encoder:
             about["precision"] = self.settings.precision
         if self.settings.taps > 1:
             about["taps"] = list(self.taps)
+        if self.settings.sizes != "one":
+            about["sizes"] = self.settings.sizes
         return about
 
     @property
@@ -98,7 +111,12 @@ class Encoder:
     def refuse_idle_map_size(self) -> None:
         """Refuse a map size above the trunk's own, unless it is the default; runs of earlier versions may have one."""
         wanted, side = self.settings.map_size, self.feature_shape[-1]
-        if side < wanted != EncoderSettings.map_size:
+        if self.settings.sizes == "own" and wanted != EncoderSettings.map_size:
+            raise PathsearchError(
+                f"encoder.map_size: {wanted} has no effect with encoder.sizes=own, which leaves maps as they are; "
+                "leave one of them out"
+            )
+        if self.settings.sizes == "one" and side < wanted != EncoderSettings.map_size:
             raise PathsearchError(
                 f"encoder.map_size: {wanted} has no effect, since the map of {self.settings.name} at "
                 f"{self.settings.image_size} px has {side} positions a side; give {side} or fewer, or leave it out"
@@ -112,7 +130,7 @@ class Encoder:
             images: (B, 3, S, S) uint8, S the image size of the settings.
 
         Returns:
-            (B, C, H, W) float16 on the CPU, averaged down to at most `map_size` positions a side.
+            (B, C, H, W) float16 on the CPU, averaged down to at most `map_size` positions a side; see `averaged`.
 
         Raises:
             PathsearchError: a feature is not finite in float16.
@@ -167,8 +185,11 @@ class Encoder:
     def averaged(self, maps: Sequence[Tensor]) -> Tensor:
         """Maps of all taps, the last map first, as one (B, C, H, W); differentiable.
 
-        Each is averaged down to at most `map_size` positions a side, and to no more than the last map has.
+        Each is averaged down to at most `map_size` positions a side, and to no more than the last map has. At their own
+        sizes they stay as they are: one map alone, several as rows (B, n).
         """
+        if self.settings.sizes == "own":
+            return torch.cat([one.flatten(1) for one in maps], dim=1) if len(maps) > 1 else maps[0]
         side = min(self.settings.map_size, maps[0].shape[-1])
         same = [F.adaptive_avg_pool2d(one, side) if one.shape[-1] > side else one for one in maps]
         return torch.cat(same, dim=1) if len(same) > 1 else same[0]

@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -80,6 +80,7 @@ class Split:
             shows its unchanged one instead.
         standardise: fitted on the training images.
         groups: (n,) names, such as patients, "" where unknown; None where the split does not come from a manifest.
+        places: of the source, with their shapes, where it has several: views are then (rows, n), see `Blueprint.cut`.
     """
 
     name: str
@@ -88,6 +89,7 @@ class Split:
     rows: tuple[np.ndarray, ...]
     standardise: Standardiser
     groups: np.ndarray | None = None
+    places: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.truth)
@@ -131,7 +133,7 @@ class Split:
         truth = torch.cat([self.truth, other.truth])
         known = [s.groups for s in (self, other) if s.groups is not None]
         groups = np.concatenate(known) if len(known) == 2 else None
-        return Split(f"{self.name}+{other.name}", truth, self.views, tuple(rows), self.standardise, groups)
+        return Split(f"{self.name}+{other.name}", truth, self.views, tuple(rows), self.standardise, groups, self.places)
 
     def only(self, positions: np.ndarray) -> Split:
         """The images at `positions`, in that order, with all their views."""
@@ -142,7 +144,7 @@ class Split:
     def pooled(self) -> Tensor:
         """(n, C) float32, what the router sees of the unchanged images: see `pooled`."""
         parts = np.array_split(self.rows[0], max(1, math.ceil(len(self) / 1024)))
-        return torch.cat([pooled(torch.from_numpy(self.views[0][part])) for part in parts])
+        return torch.cat([pooled(torch.from_numpy(self.views[0][part]), self.places) for part in parts])
 
 
 class _Mapped(NamedTuple):
@@ -169,8 +171,9 @@ class Features:
     views: tuple[np.ndarray, ...]
     standardise: Standardiser
     encoded: int  # images that the encoder had to run for now; 0 when all came from the cache
-    taps: tuple[int, ...] = ()  # channels of each of the encoder's
+    taps: tuple[int, ...] = ()  # parts of the features along their first axis, one a map
     few: dict[str, np.ndarray] = field(default_factory=dict)  # by split, the only images of it that are used
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # of the source's places
 
     def limited(self, images_per_class: int | None, seed: int) -> Features:
         """The same with few training and validation images, drawn by `seed`, whatever their groups; None: with all.
@@ -211,7 +214,7 @@ class Features:
         used = self.few.get(name, np.arange(len(rows)))
         places = (rows[used], *[used] * (len(views) - 1))
         groups = self.task.groups(name)[used]
-        return Split(name, truth[torch.from_numpy(used)], views, places, self.standardise, groups)
+        return Split(name, truth[torch.from_numpy(used)], views, places, self.standardise, groups, self.shapes)
 
 
 def split_in_words(task: Task, images_per_class: int | None) -> str:
@@ -269,8 +272,8 @@ def encode(
                     progress(done, to_do)
         write_json(folder / "key.json", own)
         arrays = tuple(np.load(folder / f"view{view}.npy", mmap_mode="r") for view in range(n_views))
-        standardise = _standardiser(folder, arrays[0], task, encoder.taps)
-    return Features(task, arrays, standardise, to_do, encoder.taps)
+        standardise = _standardiser(folder, arrays[0], task, encoder.parts)
+    return Features(task, arrays, standardise, to_do, encoder.parts, shapes=encoder.places)
 
 
 def verify(task: Task, cache_dir: Path) -> None:

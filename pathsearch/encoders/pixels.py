@@ -26,8 +26,8 @@ class Pixels(Encoder):
     dtype = np.uint8
 
     def __init__(self, settings: EncoderSettings, device: torch.device | str = "cpu") -> None:
-        for name, wanted in (("map_size", EncoderSettings.map_size), ("taps", 1), ("precision", "float32")):
-            if (given := getattr(settings, name)) != wanted:
+        for name in ("map_size", "taps", "precision", "sizes"):
+            if (given := getattr(settings, name)) != (wanted := getattr(EncoderSettings, name)):
                 raise PathsearchError(
                     f"encoder.{name}: expected {wanted} with encoder.name=pixels, which has no maps, got {given}; "
                     "leave it out"

@@ -39,7 +39,7 @@ class Whole(nn.Module):
         """
         encoder = self.model.encoder
         maps = encoder.averaged(encoder.stages(encoder.normalised(images))).half()
-        task, distance = self.model.router.send(pooled(maps))
+        task, distance = self.model.router.send(pooled(maps, encoder.places))
         label = torch.full_like(task, UNKNOWN)
         every = []
         for number, expert in enumerate(self.model.experts[name] for name in self.model.router.tasks):

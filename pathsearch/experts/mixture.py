@@ -94,7 +94,7 @@ def answer(
         for t, n in enumerate(names):
             maps[chunk[:, 0] == t] = tests[n].raw(chunk[chunk[:, 0] == t, 1])
         # 2. the router sees features only
-        sent, _ = router.route(pooled(maps))
+        sent, _ = router.route(pooled(maps, tests[names[0]].places))
         owner, positions = chunk.numpy().T
         for t, n in enumerate(names):
             own = owner == t

@@ -75,7 +75,7 @@ class Model:
             PathsearchError: the encoder's features are not finite.
         """
         maps = self.encoder(images)
-        sent, distances = self.router.route(pooled(maps))
+        sent, distances = self.router.route(pooled(maps, self.encoder.places))
         answers = [Answer(s, None, None, None, float(d), True, {}) for s, d in zip(sources, distances, strict=True)]
         for number, task in enumerate(self.router.tasks):
             here = (sent == number).nonzero()[0]

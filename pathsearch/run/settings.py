@@ -63,6 +63,13 @@ class EncoderSettings:
         "the paper's grid reads the last map alone",
         low=1,
     )
+    sizes: str = setting(
+        "one",
+        "one: all maps are brought to the size of the last and joined; own: each keeps its size, and blueprints read "
+        "them as stage1 (the last), stage2 and so on.",
+        "one small size is cheap to cache, and enough for a chain",
+        choices=("one", "own"),
+    )
 
     def __post_init__(self) -> None:
         check_settings(self)

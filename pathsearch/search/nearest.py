@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from pathsearch.encoders.features import Split
 from pathsearch.measures.one_error import choose_smallest
 from pathsearch.search.choice import errors_of
@@ -29,7 +31,7 @@ def choose(bench: Bench) -> tuple[dict[str, Any], Said]:
     facts = {
         "path": None,
         "k": several[at],
-        "parameters": kept * training.views[0].shape[1],
+        "parameters": kept * training.only(np.arange(1)).pooled().shape[1],
         "candidates": [{"k": k, "validation_accuracy": s} for k, s in zip(several, scores, strict=True)],
         "chosen": at,
         "images": {"search": 0, "candidates": 0, "refit": 0},  # stored, not trained on
