@@ -197,6 +197,7 @@ def load(folder: Path, device: torch.device) -> Predictor:
             index["random_seed"],
             about.get("precision", "float32"),
             len(about["taps"]) if "taps" in about else 1,
+            about.get("sizes", "one"),
         )
         preparation = Preparation(tuple(index["preparation"]["sizes"]), index["preparation"]["grey"])
         entries = {

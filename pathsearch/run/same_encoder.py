@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 LABELS = ("weights", "key")  # a description that may name a file, and a digest of all the others
 SHAPE = "feature_shape"  # follows from the others
 SHOWN = ("name", "image_size")  # beside the weights, whenever an encoder is put in words
-UNNAMED = {"precision": "float32", "taps": "the last"}  # what an identity does not mention
+UNNAMED = {"precision": "float32", "taps": "the last", "sizes": "one"}  # what an identity does not mention
 
 
 class Identity(TypedDict):
@@ -27,6 +27,7 @@ class Identity(TypedDict):
     key: str
     precision: NotRequired[str]  # where it is not as usual
     taps: NotRequired[list[int]]
+    sizes: NotRequired[str]
 
 
 def differences(identities: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -65,8 +65,7 @@ class EncoderSettings:
     )
     sizes: str = setting(
         "one",
-        "one: all maps are brought to the size of the last and joined; own: each keeps its size, and blueprints read "
-        "them as stage1 (the last), stage2 and so on.",
+        "one: maps are brought to the size of the last and joined; own: each as it is, for blueprints, as stage1, stage2.",
         "one small size is cheap to cache, and enough for a chain",
         choices=("one", "own"),
     )
