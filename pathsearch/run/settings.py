@@ -65,7 +65,8 @@ class EncoderSettings:
     )
     sizes: str = setting(
         "one",
-        "one: maps are brought to the size of the last and joined; own: each as it is, for blueprints, as stage1, stage2.",
+        "one: maps are brought to the size of the last and joined; own: each as it is, for blueprints, as stage1, "
+        "stage2.",
         "one small size is cheap to cache, and enough for a chain",
         choices=("one", "own"),
     )
