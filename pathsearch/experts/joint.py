@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from data_prep.whole_files import file_sha256, write_json
 from pathsearch.encoders.features import Split, encode
 from pathsearch.experts.calibration import calibration
 from pathsearch.experts.expert import Expert
+from pathsearch.experts.joint_report import JointReport
 from pathsearch.experts.mixture import CHUNK, Answers, answer
 from pathsearch.experts.model import Model, check_unchanged
 from pathsearch.experts.reuse import matrix
@@ -128,7 +129,7 @@ def _report(tests: dict[str, Split], experts: dict[str, Expert], answers: Answer
     said = np.concatenate([answers.predictions[n] for n in names])
     groups = _groups(tests)
     overall = evaluate(labels, answers.probabilities(len(all_classes)), all_classes, said, seed, groups)
-    oracle_right = sum(round(t["oracle"]["accuracy"] * t["oracle"]["n"]) for t in tasks.values())
+    oracle_right = sum(round((t["oracle"]["accuracy"] or 0) * t["oracle"]["n"]) for t in tasks.values())
     return {
         "overall": {**overall, "oracle_accuracy": oracle_right / overall["n"]},
         "tasks": tasks,
@@ -233,16 +234,16 @@ def save(report: dict[str, Any], runs_dir: Path) -> Path:
     return folder
 
 
-def read(folder: Path) -> dict[str, Any]:
+def read(folder: Path) -> JointReport:
     """A saved joint report, verified; one of an earlier version has no digests.
 
     Raises:
         PathsearchError: a file is missing, damaged or changed; names it.
     """
-    return saved_report(folder, SAVED, "put a copy back, or make the joint evaluation again")
+    return cast("JointReport", saved_report(folder, SAVED, "put a copy back, or make the joint evaluation again"))
 
 
-def newest(runs: Sequence[Run], model: Model) -> dict[str, Any] | None:
+def newest(runs: Sequence[Run], model: Model) -> JointReport | None:
     """The newest joint evaluation, beside them, of exactly these runs as they are, by exactly this model's router.
 
     None if there is none; one that is damaged is none.
@@ -258,7 +259,7 @@ def newest(runs: Sequence[Run], model: Model) -> dict[str, Any] | None:
     return None
 
 
-def _is_of(report: dict[str, Any], file: Path, runs: Sequence[Run], model: Model) -> bool:
+def _is_of(report: JointReport, file: Path, runs: Sequence[Run], model: Model) -> bool:
     if report.get("runs") != {task: run.name for task, run in zip(model.experts, runs, strict=True)}:
         return False
     if "sha256" in report:

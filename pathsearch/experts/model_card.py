@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import cast
 
 from data_prep.manifest import Task
 from pathsearch.encoders.pixels import PIXELS
@@ -33,7 +32,7 @@ def card(model: Model, runs: Sequence[Run], tasks: Sequence[Task], preparation: 
         "## What it answers\n\n" + _answers(model, reports),
         "## Data\n\n" + "\n\n".join(_data(*each) for each in zip(tasks, reports, strict=True)),
         "## Encoder and preprocessing\n\n" + _encoder(model, preparation),
-        "## Numbers\n\n" + _numbers(reports, cast("JointReport | None", newest(runs, model))),
+        "## Numbers\n\n" + _numbers(reports, newest(runs, model)),
         "## Limits\n\n" + _limits(reports, tasks),
         "## Use\n\n" + _use(model, onnx),
     ]

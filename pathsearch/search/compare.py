@@ -27,6 +27,7 @@ from pathsearch.run.threads import choose_threads, keeps_threads
 from pathsearch.search import rivals
 from pathsearch.search.arena import STAGES, Budget, Entry, most
 from pathsearch.search.comparison import SAVED, Comparison, read
+from pathsearch.search.comparison_report import Front, SplitName
 from pathsearch.search.rivals import METHODS
 from pathsearch.search.tradeoff import FRONTED, equivalence_report, fronts_report, read_front, sizes_of
 from pathsearch.search.verdict import NAMES, comparison_verdict, verdict
@@ -178,7 +179,7 @@ def _report(
     benches: Sequence[Bench],
     entries: dict[str, list[Entry]],
     said: dict[str, list[Said]],
-    fronts: dict[str, list[dict[str, Any]]],
+    fronts: dict[str, list[Front]],
     test: Split,
 ) -> dict[str, Any]:
     bench = benches[0]
@@ -188,8 +189,9 @@ def _report(
         for method in said
     }
     against = {method: _against(bench, methods, answers, method, test) for method in methods if method != "evolved"}
-    blind = {
-        name: bench.target.blind(split.truth) for name, split in (("validation", bench.validation), ("test", test))
+    blind: dict[SplitName, float] = {
+        "validation": bench.target.blind(bench.validation.truth),
+        "test": bench.target.blind(test.truth),
     }
     correct(against)
     fidelity = [one.facts["fidelity"] for one in entries["evolved"] if "fidelity" in one.facts]

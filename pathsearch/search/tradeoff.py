@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from pathsearch.encoders.features import Split
 from pathsearch.grid.grid import Grid, count
 from pathsearch.measures.fronts import Frame
-from pathsearch.measures.statistics import correct, equivalence, over_seeds, spread
+from pathsearch.measures.statistics import Corrected, Spread, corrected, equivalence, over_seeds, spread
 from pathsearch.search.arena import Entry
+from pathsearch.search.comparison_report import EquivalenceReport, Front, Fronts, FrontsReport, Point, SplitName
 from pathsearch.search.rivals import front_answers
 from pathsearch.training.bench import Bench
 
 FRONTED = ("evolved", "random_search", "pathnet", "random_paths", "ladder")  # candidates of several sizes
 MARGIN = 0.002  # 0.2 points: less is called the full grid's accuracy
-SPLITS = ("validation", "test")
+SPLITS: tuple[SplitName, ...] = ("validation", "test")
 
 
-def read_front(bench: Bench, entry: Entry, test: Split) -> dict[str, Any]:
+def read_front(bench: Bench, entry: Entry, test: Split) -> Front:
     """One method's front at one seed: candidates that no other beats on validation, and what they say on test."""
     rows = [entry.facts["candidates"][i] for i in entry.front]
     said = front_answers(bench, entry, test).values() if len(test) else [None] * len(rows)
@@ -37,8 +38,8 @@ def read_front(bench: Bench, entry: Entry, test: Split) -> dict[str, Any]:
 
 
 def fronts_report(
-    each: dict[str, list[dict[str, Any]]], methods: dict[str, Any], sizes: tuple[int, int], blind: dict[str, float]
-) -> dict[str, Any]:
+    each: dict[str, list[Front]], methods: dict[str, Any], sizes: tuple[int, int], blind: dict[SplitName, float]
+) -> FrontsReport:
     """Fronts with their hypervolumes, seed by seed, and the evolved one against the others.
 
     Args:
@@ -56,16 +57,17 @@ def fronts_report(
         below the probe count too, down to the smallest that have learnt anything.
     """
     splits = [split for split in SPLITS if methods["linear_probe"][split]["n"]]
-    points = {name: _point(methods[name], splits) for name in ("full_grid", "linear_probe") if name in methods}
-    probe = {split: points["linear_probe"][split]["mean"] for split in splits}
+    names: tuple[str, ...] = ("full_grid", "linear_probe")
+    points = {name: _point(methods[name], splits) for name in names if name in methods}
+    probe: dict[SplitName, float] = {split: points["linear_probe"][split]["mean"] or 0.0 for split in splits}
     largest_class = {split: blind[split] for split in splits}
     volumes, above = (_hypervolumes(each, sizes, floors) for floors in (probe, largest_class))
-    rows: dict[str, Any] = {}
+    rows: dict[str, Fronts] = {}
     for method, several in each.items():
         bars = points["full_grid"]["validation"]["each"] if "full_grid" in points else [None] * len(several)
         within = [_share_within(one, bar, sizes[1]) for one, bar in zip(several, bars, strict=True)]
-        rows[method] = {"name": methods[method]["name"], "hypervolume": volumes[method]}
-        rows[method] |= {"share_within": spread(within), "each": several}
+        name = methods[method]["name"]
+        rows[method] = {"name": name, "hypervolume": volumes[method], "share_within": spread(within), "each": several}
     return {
         "reference": {
             "parameters": list(sizes),
@@ -87,46 +89,49 @@ def fronts_report(
 
 
 def _hypervolumes(
-    each: dict[str, list[dict[str, Any]]], sizes: tuple[int, int], floors: dict[str, float]
-) -> dict[str, dict[str, Any]]:
+    each: dict[str, list[Front]], sizes: tuple[int, int], floors: dict[SplitName, float]
+) -> dict[str, dict[SplitName, Spread]]:
     """By method and split, over seeds."""
     frames = {split: Frame(*sizes, floor) for split, floor in floors.items()}
     return {
         method: {
-            split: spread([frame.hypervolume(one["parameters"], one[split]) for one in several])
+            split: spread([frame.hypervolume(one["parameters"], _known(one[split])) for one in several])
             for split, frame in frames.items()
         }
         for method, several in each.items()
     }
 
 
-def _point(row: dict[str, Any], splits: Sequence[str]) -> dict[str, Any]:
+def _point(row: dict[str, Any], splits: Sequence[SplitName]) -> Point:
     """A method of one size; on validation its accuracy is that which candidates are chosen by, without a threshold."""
     chosen = [one["candidates"][one["chosen"]]["validation_accuracy"] for one in row["each"]]
     rates = {"validation": chosen, "test": [one["test"]["accuracy"] for one in row["each"]]}
-    found: dict[str, Any] = {"name": row["name"], "parameters": row["parameters"]["mean"]}
-    return found | {split: spread(rates[split]) for split in splits}
+    found = {split: spread(rates[split]) for split in splits}
+    return cast("Point", {"name": row["name"], "parameters": row["parameters"]["mean"], **found})
 
 
-def _share_within(one: dict[str, Any], bar: float | None, largest: int) -> float | None:
+def _share_within(one: Front, bar: float | None, largest: int) -> float | None:
     if bar is None:
         return None
     good = [n for n, rate in zip(one["parameters"], one["validation"], strict=True) if rate >= bar - MARGIN]
     return min(good) / largest if good else None
 
 
-def _against(hypervolumes: dict[str, dict[str, Any]], split: str) -> dict[str, Any]:
-    volumes = {method: by_split[split]["each"] for method, by_split in hypervolumes.items()}
-    found = {
-        method: over_seeds(volumes["evolved"], each) | {"p_holm": None}
-        for method, each in volumes.items()
-        if method != "evolved"
-    }
-    correct(found)
-    return found
+def _known(values: Sequence[float | None]) -> list[float]:
+    """Values of splits that have images: none of them is missing."""
+    known = [value for value in values if value is not None]
+    assert len(known) == len(values)
+    return known
 
 
-def equivalence_report(methods: dict[str, Any]) -> dict[str, Any]:
+def _against(hypervolumes: dict[str, dict[SplitName, Spread]], split: SplitName) -> dict[str, Corrected]:
+    volumes = {method: _known(by_split[split]["each"]) for method, by_split in hypervolumes.items()}
+    return corrected(
+        {method: over_seeds(volumes["evolved"], each) for method, each in volumes.items() if method != "evolved"}
+    )
+
+
+def equivalence_report(methods: dict[str, Any]) -> EquivalenceReport:
     """Whether the evolved path has the full grid's accuracy, within `MARGIN`, and with what share of its parameters."""
     own, full = (methods[method]["each"] for method in ("evolved", "full_grid"))
     share = [one["parameters"] / whole["parameters"] for one, whole in zip(own, full, strict=True)]
@@ -135,7 +140,7 @@ def equivalence_report(methods: dict[str, Any]) -> dict[str, Any]:
         for split in SPLITS
         if methods["evolved"][split]["n"]
     }
-    return {"margin": MARGIN, "share": spread(share), **tests}
+    return cast("EquivalenceReport", {"margin": MARGIN, "share": spread(share), **tests})
 
 
 def sizes_of(grid: Grid, task: str) -> tuple[int, int]:
