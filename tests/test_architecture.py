@@ -243,3 +243,28 @@ def test_files_stay_short(package):
     lengths = {name: len(text.splitlines()) for name, text in sources(package).items()}
     assert {name: n for name, n in lengths.items() if n > LONGEST} == {}
     assert sorted(lengths.values())[len(lengths) // 2] < 150, "the median"
+
+
+# --- arguments ------------------------------------------------------------------------------------------------------
+
+MOST = 6  # arguments, apart from self and cls: more of them travel together and want a name
+
+
+def trains(text: str) -> Iterator[str]:
+    """Functions with too many arguments."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            given = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+            if len([one for one in given if one.arg not in ("self", "cls")]) > MOST:
+                yield node.name
+
+
+def test_no_function_takes_a_train_of_arguments():
+    """But the commands', which are what a user may type, and the preparations', which follow them."""
+    for name, text in sources("pathsearch").items():
+        assert name.startswith("cli.") or list(trains(text)) == [], name
+
+
+def test_a_train_of_arguments_is_seen():
+    assert list(trains("def f(self, a, b, c, d, e, g): pass")) == []
+    assert list(trains("def f(a, b, c, *, d, e, g, h): pass")) == ["f"]

@@ -87,16 +87,7 @@ def compare(
             return _read(comparison)
         tell.stage("test", 0)
         test = features.test()
-        said = {
-            method: [rivals.answers(bench, one, test) for bench, one in zip(benches, several, strict=True)]
-            for method, several in entries.items()
-        }
-        fronts = {
-            method: [read_front(bench, one, test) for bench, one in zip(benches, entries[method], strict=True)]
-            for method in FRONTED
-            if method in entries
-        }
-        result = _report(task, encoder, benches, entries, said, fronts, test)
+        result = _report(task, encoder, benches, entries, test)
         result["threads"] = threads
         result[DUE] = SUMS
         write_json(comparison.report_file, result)
@@ -174,14 +165,17 @@ def _side_by_side(works: Sequence[Part], cores: int) -> None:
 
 
 def _report(
-    task: Task,
-    encoder: Encoder,
-    benches: Sequence[Bench],
-    entries: dict[str, list[Entry]],
-    said: dict[str, list[Said]],
-    fronts: dict[str, list[Front]],
-    test: Split,
+    task: Task, encoder: Encoder, benches: Sequence[Bench], entries: dict[str, list[Entry]], test: Split
 ) -> dict[str, Any]:
+    said = {
+        method: [rivals.answers(bench, one, test) for bench, one in zip(benches, several, strict=True)]
+        for method, several in entries.items()
+    }
+    fronts = {
+        method: [read_front(bench, one, test) for bench, one in zip(benches, entries[method], strict=True)]
+        for method in FRONTED
+        if method in entries
+    }
     bench = benches[0]
     methods = {method: _method(benches, several, said[method], test) for method, several in entries.items()}
     answers = {
