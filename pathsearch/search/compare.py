@@ -27,7 +27,7 @@ from pathsearch.run.threads import choose_threads, keeps_threads
 from pathsearch.search import rivals
 from pathsearch.search.arena import STAGES, Budget, Entry, most
 from pathsearch.search.comparison import SAVED, Comparison, read
-from pathsearch.search.comparison_report import Front, SplitName
+from pathsearch.search.comparison_report import SplitName
 from pathsearch.search.rivals import METHODS
 from pathsearch.search.tradeoff import FRONTED, equivalence_report, fronts_report, read_front, sizes_of
 from pathsearch.search.verdict import NAMES, comparison_verdict, verdict
