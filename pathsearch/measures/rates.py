@@ -55,7 +55,9 @@ class MeanRates(Rates):
 
 def other_target(split: Mapping[str, object]) -> str | None:
     """The target whose measures a report's split has under its name; None for classes, which have none."""
-    return None if "classes" in split else next((name for name, part in split.items() if isinstance(part, dict)), None)
+    if "classes" in split:  # one of which may be called n
+        return None
+    return next((name for name, part in split.items() if isinstance(part, dict) and "n" in part), None)
 
 
 def measured_of(split: Mapping[str, Any], measure: str) -> tuple[float | None, Interval | None]:

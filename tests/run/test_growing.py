@@ -11,6 +11,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -31,7 +32,8 @@ MUTANTS = int(os.environ.get("PATHSEARCH_MUTANTS", "60"))  # of each form
 class Stub:
     """Quick stand-in for an encoder: an image's features are its pixels, averaged. Stops after some batches."""
 
-    key, taps, feature_shape, dtype = "stub", (3,), (3, 4, 4), np.float16
+    key, parts, feature_shape, dtype = "stub", (3,), (3, 4, 4), np.float16
+    places = MappingProxyType({"features": (3, 4, 4)})
     settings = EncoderSettings("squeezenet1_1", "random", SIZE)
 
     def __init__(self, stop_after: int = -1) -> None:
