@@ -9,9 +9,12 @@ import torch
 from torch import Tensor
 
 from pathsearch.encoders.features import Split, Standardiser
+from pathsearch.grid.path import PROBE
 from pathsearch.run.settings import RunSettings, SearchSettings, TrainingSettings
 from pathsearch.targets.classes import ClassTarget
+from pathsearch.training.baselines import train_path
 from pathsearch.training.bench import Bench
+from pathsearch.training.last_training import Trained
 
 
 def bench(
@@ -33,3 +36,8 @@ def labelled(labels: Tensor) -> Split:
     """Images of which only the classes are known."""
     n, one = len(labels), torch.ones(1, 1, 1)
     return Split("val", labels, (np.zeros((n, 1, 1, 1), np.float16),), (np.arange(n),), Standardiser(0 * one, one))
+
+
+def train_probe(of: Bench) -> Trained:
+    """The linear probe's last training."""
+    return train_path(of, of.grid(), PROBE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -15,9 +16,9 @@ from pathsearch.experts.expert import Expert, ExpertFacts
 from pathsearch.experts.heritage import Heritage
 from pathsearch.experts.reporting import Outcome, report
 from pathsearch.experts.router import Territory
-from pathsearch.experts.trainings import Trainings
-from pathsearch.grid.grid import Grid
-from pathsearch.grid.path import Path
+from pathsearch.experts.trainings import Training, Trainings
+from pathsearch.grid.grid import Grid, count
+from pathsearch.grid.path import PROBE, Path
 from pathsearch.grid.plugins import plugins_of
 from pathsearch.run.log_table import write_table
 from pathsearch.run.place import Place
@@ -25,7 +26,7 @@ from pathsearch.run.runs import Run, forget_trainings
 from pathsearch.run.sealed import owner_of
 from pathsearch.run.settings import RunSettings
 from pathsearch.run.threads import choose_threads, keeps_threads
-from pathsearch.search.choice import Choice, choose
+from pathsearch.search.choice import Ballot, Choice
 from pathsearch.search.finalists import finalists
 from pathsearch.search.search import Ground, SearchState, search
 from pathsearch.training import baselines
@@ -80,33 +81,39 @@ def evolve(
         beside = {
             "random_path": [(str(path), trainings.whole(path, "random paths")) for path in others],
             "full_grid": [("full grid", trainings.whole(grid.space.full_path(), "full grid"))],
-            "linear_probe": [("linear probe", trainings.whole(None, "linear probe"))],
         }
+        # the probe is in every space, and always a finalist
+        alone = [trainings.alone(PROBE, "linear probe")]
+        folded = [trainings.folded(PROBE, "linear probe")]
         trainings.begin()
         state = _search(bench, ground, scorer, run, kept)
         clock.lap("search")
 
-        # 4. finalists of different sizes, each trained alone from the same initial weights as the baselines; the
-        # smallest good one wins
-        candidates = finalists(bench, ground, scorer, state)
+        # 4. finalists of different sizes, each trained alone from the same initial weights as the baselines, and in
+        # parts where validation is small; the smallest good one wins
+        candidates = [PROBE, *finalists(bench, ground, scorer, state)]
         grid.load_state_dict(start)
-        alone = [trainings.alone(path, f"finalist {path}") for path in candidates]
-        tell.stage("train", len(trainings.asked) + 1)
+        alone += [trainings.alone(path, f"finalist {path}") for path in candidates[1:]]
+        folded += [trainings.folded(path, f"finalist {path}") for path in candidates[1:]]
+        tell.stage("train", len(trainings.asked) + 2 * settings.training.refit)
         trainings.carry_out()
-        choice = choose(bench, grid, candidates, [one.trained() for one in alone])
-        refit = trainings.refit(alone[choice.chosen])
+        choice = _choose(trainings.ballot, candidates, alone, folded)
+        probe = trainings.refit(alone[0], "refit")
+        refit = probe if choice.path.is_probe else trainings.refit(alone[choice.chosen], "refit")
         trainings.carry_out()
         best = refit.trained()
+        beside["linear_probe"] = [("linear probe", probe)]
     rivals = {name: [(label, one.trained()) for label, one in several] for name, several in beside.items()}
     clock.lap("train")
 
     # 5. fix the expert: path, weights, threshold, router statistics; nothing may change after this line
-    grid.adopt(best.network, choice.path, task.name)
+    if not choice.path.is_probe:
+        grid.adopt(best.network, choice.path, task.name)
     facts = _facts(bench, grid, choice, task, encoder)
     Expert(facts, best.network.cpu(), bench.training.standardise).save(run.expert_file)
     expert = Expert.load(run.expert_file)  # what is tested is what is on disk
     write_table(run.training_file, best.history)
-    _write_path(run, grid, choice.path, task, heritage)
+    _write_path(run, grid, choice, task, heritage)
     strata = torch.from_numpy(bench.target.strata(bench.training.truth))
     Territory.fit(bench.training.pooled(), strata, bench.validation.pooled()).save(run.router_file)
     clock.lap("fix")
@@ -158,6 +165,16 @@ def _search(bench: Bench, ground: Ground, scorer: Evaluator, run: Run, kept: Kep
     return search(scorer, ground, bench.search, bench.seed, state, on_generation)
 
 
+def _choose(
+    ballot: Ballot, candidates: Sequence[Path], alone: Sequence[Training], folded: Sequence[Sequence[Training]]
+) -> Choice:
+    results = [one.trained() for one in alone]
+    said = [
+        ballot.said(result, [one.trained() for one in parts]) for result, parts in zip(results, folded, strict=True)
+    ]
+    return ballot.choose(candidates, results, [count(one.network) for one in results], said)
+
+
 def _facts(bench: Bench, grid: Grid, choice: Choice, task: Task, encoder: Encoder) -> ExpertFacts:
     path = choice.path
     specifications = [[grid.specifications[n][i] for i in layer] for n, layer in enumerate(path.layers)]
@@ -166,8 +183,8 @@ def _facts(bench: Bench, grid: Grid, choice: Choice, task: Task, encoder: Encode
         classes=list(task.classes),
         path=str(path),
         specifications=specifications,
-        shapes=[list(shape) for shape in grid.shapes],
-        wiring=grid.blueprint.wiring,
+        shapes=[list(shape) for shape in (grid.shapes[:1] if path.is_probe else grid.shapes)],
+        wiring=None if path.is_probe else grid.blueprint.wiring,
         encoder=encoder.identity,
         threshold=bench.target.fix(bench.last.threshold, choice.best.said, bench.validation.truth),
         split=task.split_name,
@@ -177,19 +194,20 @@ def _facts(bench: Bench, grid: Grid, choice: Choice, task: Task, encoder: Encode
     )
 
 
-def _write_path(run: Run, grid: Grid, path: Path, task: Task, heritage: Heritage) -> None:
+def _write_path(run: Run, grid: Grid, choice: Choice, task: Task, heritage: Heritage) -> None:
+    paths = {**heritage.paths(), task.name: choice.path}
     write_json(
         run.path_file,
         {
             "task": task.name,
             "classes": list(task.classes),
-            "path": str(path),
-            "layers": path.layers,
+            "path": str(choice.path),
+            "layers": choice.path.over(len(grid.layers)),
             "modules": grid.specifications,
             "module_parameters": grid.module_parameters(),
             "frozen": heritage.occupied(grid),
-            "paths": {name: one.layers for name, one in {**heritage.paths(), task.name: path}.items()},
-            "parameters": grid.count_parameters(path, task.name),
+            "paths": {name: one.over(len(grid.layers)) for name, one in paths.items()},
+            "parameters": choice.sizes[choice.chosen],
             "full_grid_parameters": grid.count_parameters(grid.space.full_path(), task.name),
         },
     )

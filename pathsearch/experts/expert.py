@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
+from math import prod
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -17,7 +18,7 @@ from pathsearch.encoders.encoder import frozen
 from pathsearch.encoders.features import Standardiser
 from pathsearch.grid import modules
 from pathsearch.grid.blueprint import Blueprint
-from pathsearch.grid.grid import PathNetwork
+from pathsearch.grid.grid import PathNetwork, probe
 from pathsearch.grid.path import Path
 from pathsearch.grid.plugins import check_plugins
 from pathsearch.run.fields import check_fields
@@ -42,7 +43,7 @@ class ExpertFacts:
     classes: list[str]  # the names that its target makes answers of
     path: str
     specifications: list[list[str]]  # of the modules on the path, by layer
-    shapes: list[list[int]]  # input of each layer, output of the last
+    shapes: list[list[int]]  # of the features, then the output of each layer
     encoder: dict[str, Any]  # the encoder's identity: features of another one mean nothing here
     threshold: float | None  # what its target fixed on validation, if anything
     split: str
@@ -148,12 +149,14 @@ def _standardises(standardise: Standardiser, shape: list[int]) -> bool:
 
 def _rebuild(facts: ExpertFacts) -> PathNetwork:
     """The network of an expert, its weights yet to be filled in."""
-    Path.parse(facts.path)  # refuse nonsense with a clear line
-    nothing = torch.Generator()
+    nothing, target = torch.Generator(), make_target(facts.target, facts.classes)
+    if Path.parse(facts.path).is_probe:  # which refuses nonsense with a clear line
+        features = (prod(facts.shapes[0]),)
+        return probe(*target.head(features), features, nothing)
     blueprint = Blueprint.of([tuple(shape) for shape in facts.shapes], facts.specifications, facts.wiring)
     layers = [
         [modules.build(kind, in_shape, layer.out_shape, nothing) for kind in layer.modules]
         for layer, in_shape in zip(blueprint.layers, blueprint.in_shapes, strict=True)
     ]
-    head, out_shape = make_target(facts.target, facts.classes).head(blueprint.head_shape)
+    head, out_shape = target.head(blueprint.head_shape)
     return PathNetwork(layers, modules.build(head, blueprint.head_shape, out_shape, nothing), blueprint)

@@ -97,7 +97,9 @@ class Heritage:
 
     def occupied(self, grid: Grid) -> list[list[int]]:
         """Modules on earlier experts' paths, by layer."""
-        return [sorted({i for path in self.paths().values() for i in path.layers[n]}) for n in range(len(grid.layers))]
+        n_layers = len(grid.layers)
+        each = [path.over(n_layers) for path in self.paths().values()]
+        return [sorted({i for layers in each for i in layers[n]}) for n in range(n_layers)]
 
     @torch.no_grad()
     def verify(self, grid: Grid, split: Split) -> list[EarlierExpert]:
@@ -111,8 +113,12 @@ class Heritage:
         for ancestor in self.ancestors:
             facts = ancestor.expert.facts
             now = file_sha256(ancestor.run.expert_file)
-            on_grid = grid.network(Path.parse(facts.path), facts.task).cpu().eval()
-            same = torch.equal(on_grid(ancestor.expert.standardise(maps)), ancestor.expert.outputs(maps))
+            path, again = Path.parse(facts.path), ancestor.expert.standardise(maps)
+            if path.is_probe:  # it stands on no grid
+                answers = Expert.load(ancestor.run.expert_file).network(again)
+            else:
+                answers = grid.network(path, facts.task).cpu().eval()(again)
+            same = torch.equal(answers, ancestor.expert.outputs(maps))
             rows.append(
                 {
                     "task": facts.task,
@@ -136,6 +142,8 @@ def settle(grid: Grid, experts: Sequence[Expert]) -> None:
     """
     for expert in experts:
         facts, path = expert.facts, Path.parse(expert.facts.path)
+        if path.is_probe:
+            continue
         grid.add_head(facts.task, *expert.target.head(grid.head_shape))
         grid.adopt(expert.network.network, path, facts.task)  # type: ignore[arg-type]
         grid.freeze(path)

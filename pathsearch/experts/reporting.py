@@ -84,6 +84,11 @@ def report(outcome: Outcome) -> dict[str, Any]:
             else {}
         ),
         **target.more(outcome.task, {"val": own.validation, "test": own.test}, truth, own.fixed),
+        "choice": {
+            "folds": outcome.choice.n_folds,
+            "images": outcome.choice.n_images,
+            "in_words": outcome.choice.in_words,
+        },
         "finalists": _finalists(outcome),
     }
     return {**result, "verdict": run_verdict(result)}
@@ -128,7 +133,7 @@ def _finalists(outcome: Outcome) -> list[dict[str, Any]]:
     return [
         {
             "path": str(path),
-            "parameters": outcome.grid.count_parameters(path, outcome.task.name),
+            "parameters": choice.sizes[i],
             "validation_accuracy": result.accuracy,
             "validation_log_likelihood": result.log_likelihood,
             "score": choice.scores[i],  # of the measure that the search maximises; so are the errors

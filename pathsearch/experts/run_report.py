@@ -122,6 +122,14 @@ class Finalist(TypedDict):
     below_best_error: NotRequired[float]
 
 
+class ChosenOn(TypedDict):
+    """What the finalists' scores stand on."""
+
+    folds: int  # 1: validation images alone
+    images: int
+    in_words: str
+
+
 class RunReport(ReusingRun):
     """The whole report of a run with one target, a class."""
 
@@ -148,6 +156,7 @@ class RunReport(ReusingRun):
     calibration: NotRequired[Calibration]
     prior_shift: NotRequired[PriorShift]
     mistakes: NotRequired[Mistakes]
+    choice: NotRequired[ChosenOn]
     finalists: NotRequired[list[Finalist]]
     verdict: list[str]
     threads: NotRequired[int]
@@ -166,6 +175,12 @@ class PathCard(TypedDict, total=False):
     paths: dict[str, list[list[int]]]  # layers by task, oldest first
     parameters: int
     full_grid_parameters: int
+
+
+def chosen_by(report: RunReport) -> str:
+    """The first word of the measure that finalists were chosen by."""
+    choice = report.get("choice")
+    return "Cross-validated" if choice and choice["folds"] > 1 else "Validation"
 
 
 def baseline_test(report: RunReport, name: str) -> ClassRates | MeanRates | None:

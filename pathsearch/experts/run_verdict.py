@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from pathsearch.experts.run_report import RunReport, mcnemar_each, paired_each
+from pathsearch.grid.path import Path
 from pathsearch.measures.measure import NAMES, MeasureName
 from pathsearch.measures.rates import measured_of
 from pathsearch.measures.standing import BETTER, UNDECIDED, WORSE, Tested, evidence, how_many, standing, told, too_few
@@ -25,8 +26,15 @@ def run_verdict(found: Mapping[str, Any], measure: MeasureName | None = None) ->
     """
     report = cast("RunReport", found)
     wanted = report.get("measure") or measure or "accuracy"
-    lines = []
+    lines, own_path = [], Path.parse(report["path"])
+    if own_path.is_probe and "choice" in report:
+        lines.append(
+            "The linear probe was chosen itself, here called the evolved path: on "
+            f"{report['choice']['in_words']}, no smaller finalist came within one standard error of the best."
+        )
     for name, baseline in report["baselines"].items():
+        if own_path.is_probe and name == "linear_probe":
+            continue  # the same network
         rows, by = _tested(report, name, wanted)
         (own, pair), (other, _) = measured_of(report["test"], by), measured_of(baseline["test"], by)
         if own is None or other is None:

@@ -14,9 +14,11 @@ from pathsearch.grid.path import Path
 from pathsearch.grid.plugins import load_plugins, named_plugins
 from pathsearch.run.engine import Crew, processes_for
 from pathsearch.run.teller import Silent
+from pathsearch.search.choice import Ballot
 from pathsearch.training import baselines
 from pathsearch.training.bench import Bench
 from pathsearch.training.cost import PASSES, Meter
+from pathsearch.training.folds import choice_folds
 from pathsearch.training.kept import Kept
 from pathsearch.training.last_training import Trained
 
@@ -31,7 +33,7 @@ class Training:
         kept: where what comes of it is kept.
         number: of its file.
         label: what it is to the run.
-        path: what is trained; None for the linear probe.
+        path: what is trained.
         refits: the training, without a refit, that this one adds a refit to.
     """
 
@@ -40,26 +42,22 @@ class Training:
     kept: Kept
     number: int
     label: str
-    path: Path | None
+    path: Path
     refits: Training | None = None
 
     @property
     def what(self) -> str:
         """Is trained, as the file says."""
-        return f"{self.label}, {'all features' if self.path is None else self.path}"
+        return f"{self.label}, {self.path}"
 
     def trained(self) -> Trained:
         """Read back what was kept, bit for bit; else train, and keep it."""
         return self.kept.training(self.number, self.what, self._untrained, self._train)
 
     def _untrained(self) -> PathNetwork:
-        if self.path is None:
-            return baselines.probe_network(self.bench)
-        return self.bench.grid().network(self.path, self.bench.task)
+        return baselines.network_of(self.bench, self.bench.grid(), self.path)
 
     def _train(self) -> Trained:
-        if self.path is None:
-            return baselines.linear_probe(self.bench)
         grid = self.bench.grid()
         settle(grid, [Expert.load(file) for file in self.earlier])
         if self.refits is not None:
@@ -76,6 +74,7 @@ class Trainings:
     def __init__(self, bench: Bench, earlier: Sequence[FilePath], kept: Kept, cores: int) -> None:
         """On a bench, from a grid that carries earlier experts; `cores` may be used."""
         self.bench, self.earlier, self.kept, self.cores = bench, tuple(earlier), kept, cores
+        self.ballot = Ballot(bench, choice_folds(bench))
         self.asked: list[Training] = []
         self.finished = 0
         self.meter = Meter(bench.grid(), bench.task)
@@ -93,15 +92,19 @@ class Trainings:
         """A candidate's, which leaves the validation images to choose by."""
         return self._ask(self.bench.without_refit(), label, path)
 
-    def whole(self, path: Path | None, label: str) -> Training:
-        """A baseline's; of no path: the linear probe's."""
+    def folded(self, path: Path, label: str) -> list[Training]:
+        """A candidate's for each part of the images, where these choose."""
+        return [self._ask(part, f"{label}, part {k}", path) for k, part in enumerate(self.ballot.parts, 1)]
+
+    def whole(self, path: Path, label: str) -> Training:
+        """A baseline's."""
         return self._ask(self.bench, label, path)
 
-    def refit(self, of: Training) -> Training:
-        """The chosen candidate's, on validation images too if the settings ask for it."""
-        return self._ask(self.bench, "refit", of.path, of)
+    def refit(self, of: Training, label: str) -> Training:
+        """What a candidate's adds to it, on validation images too; itself, unless the settings ask for that."""
+        return self._ask(self.bench, label, of.path, of) if self.bench.last.refit else of
 
-    def _ask(self, bench: Bench, label: str, path: Path | None, refits: Training | None = None) -> Training:
+    def _ask(self, bench: Bench, label: str, path: Path, refits: Training | None = None) -> Training:
         quiet = replace(bench, tell=Silent())
         self.asked.append(Training(quiet, self.earlier, self.kept, len(self.asked) + 1, label, path, refits))
         return self.asked[-1]
@@ -140,7 +143,7 @@ class Trainings:
         self.bench.tell.advance(self.finished, one.label)
 
     def _size(self, one: Training) -> int:
-        return 0 if one.path is None else self.meter.path(one.path)
+        return 0 if one.path.is_probe else self.meter.path(one.path)
 
     def _processes(self, some: Sequence[Training]) -> int:
         images = self.bench.last.epochs * len(self.bench.training)

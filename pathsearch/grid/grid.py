@@ -89,7 +89,8 @@ class Grid(nn.Module):
 
     def count_parameters(self, path: Path, task: str) -> int:
         """Number of parameters of a path with the task's head."""
-        on_path = sum(count(self.module(n, i)) for n, layer in enumerate(path.layers) for i in layer)
+        each = zip(range(len(self.layers)), path.layers, strict=True)
+        on_path = sum(count(self.module(n, i)) for n, layer in each for i in layer)
         return on_path + count(self.heads[task])
 
     def rungs(self, number: int) -> list[Path]:
@@ -152,6 +153,18 @@ class PathNetwork(nn.Module):
             return torch.stack([module(read) for module in self.modules_of(number)]).sum(0)
 
         return self.head(walk(self.blueprint, x, sums, masks))
+
+
+def probe(specification: str, out_shape: Shape, features: Shape, generator: torch.Generator) -> PathNetwork:
+    """The path without a layer: a head, linear for most targets, on all features at once.
+
+    Args:
+        specification: of the head.
+        out_shape: of what it puts out for one image.
+        features: (width,), of what it reads.
+        generator: of its initial weights.
+    """
+    return PathNetwork([], nn.Sequential(nn.Flatten(), modules.build(specification, features, out_shape, generator)))
 
 
 class Heads(nn.ModuleDict):

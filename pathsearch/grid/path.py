@@ -32,7 +32,14 @@ class Space:
             )
 
     def check(self, path: Path) -> Path:
-        """Return `path` unchanged if it lies in this space; raise `PathsearchError` naming the layer if not."""
+        """Return `path` unchanged if it lies in this space; raise `PathsearchError` naming the layer if not.
+
+        The probe lies in every space, with or without a recipe.
+        """
+        if path.is_probe:
+            if path.recipe is not None:
+                path.recipe.check()
+            return path
         if len(path.layers) != self.n_layers:
             raise PathsearchError(
                 f"path {path}: expected {self.n_layers} layers, got {len(path.layers)}; "
@@ -91,14 +98,13 @@ class Path:
     """One sorted tuple of distinct module indices for each layer; equal paths are one path, whatever their order.
 
     Printed `0+3|1|2+4`: layers divided by `|`, active modules joined by `+`; with a recipe, `0+3|1|2+4@0.002,3,0.5`.
+    A path without a layer is the linear probe, printed `probe`: a head on the flattened features.
     """
 
     layers: tuple[tuple[int, ...], ...]
     recipe: Recipe | None = None  # how it is trained; None: as the settings say
 
     def __post_init__(self) -> None:
-        if not self.layers:
-            raise PathsearchError("path: expected at least one layer, got none")
         for number, layer in enumerate(self.layers):
             if not layer:
                 raise PathsearchError(f"path layer {number}: expected at least one active module, got none")
@@ -122,16 +128,27 @@ class Path:
         """Return the path printed as `text`; raise `PathsearchError` if it is not one."""
         modules, at, recipe = text.partition("@")
         try:
-            layers = [[int(index) for index in layer.split("+")] for layer in modules.split("|")]
+            parts = [] if modules == PROBE_NAME else modules.split("|")
+            layers = [[int(index) for index in layer.split("+")] for layer in parts]
         except ValueError:
             raise PathsearchError(
-                f"path: expected a form like 0+3|1|2+4, or 0+3|1|2+4@0.002,3,0.5 with a recipe, got {text!r}"
+                f"path: expected a form like 0+3|1|2+4, or 0+3|1|2+4@0.002,3,0.5 with a recipe, or {PROBE_NAME}, "
+                f"got {text!r}"
             ) from None
         return cls.of(layers, Recipe.parse(recipe) if at else None)
 
     def __str__(self) -> str:
-        layers = "|".join("+".join(map(str, layer)) for layer in self.layers)
+        layers = "|".join("+".join(map(str, layer)) for layer in self.layers) or PROBE_NAME
         return layers if self.recipe is None else f"{layers}@{self.recipe}"
+
+    @property
+    def is_probe(self) -> bool:
+        """Whether it is the linear probe."""
+        return not self.layers
+
+    def over(self, n_layers: int) -> tuple[tuple[int, ...], ...]:
+        """Active modules of each layer of a grid of so many; the probe has none in any."""
+        return self.layers or ((),) * n_layers
 
     @property
     def bare(self) -> Path:
@@ -145,6 +162,10 @@ class Path:
             for layer in self.layers
         ]
         return [Path(layers, self.recipe) for layers in product(*subsets)]
+
+
+PROBE_NAME = "probe"
+PROBE = Path(())  # in every space, and one of every choice
 
 
 def mutate(path: Path, space: Space, rng: random.Random) -> Path:

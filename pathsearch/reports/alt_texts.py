@@ -8,7 +8,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from pathsearch.experts.joint_report import JointReport
-from pathsearch.experts.run_report import PathCard, RunReport
+from pathsearch.experts.run_report import PathCard, RunReport, chosen_by
+from pathsearch.grid.path import Path
 from pathsearch.measures.confusions import largest, table_of
 from pathsearch.measures.measure import NAMES, MeasureName
 from pathsearch.search.comparison_report import ComparisonReport, SplitName
@@ -53,8 +54,11 @@ def path_on_grid(files: Texts) -> str:
     """Which modules the path has."""
     path = files.path
     layers = "; ".join(
-        f"layer {n}: {', '.join(path['modules'][n - 1][i] for i in layer)}" for n, layer in enumerate(path["layers"], 1)
+        f"layer {n}: {', '.join(path['modules'][n - 1][i] for i in layer)}"
+        for n, layer in enumerate(path["layers"], 1)
+        if layer
     )
+    layers = layers or "No module: it is the linear probe"
     return (
         f"The evolved path on the grid of {len(path['modules'])} layers by {len(path['modules'][0])} modules. {layers}."
         f" {path['parameters']:,} of the full grid's {path['full_grid_parameters']:,} parameters."
@@ -64,7 +68,7 @@ def path_on_grid(files: Texts) -> str:
 def paths(files: Texts) -> str:
     """All paths on one grid."""
     layers = files.path.get("paths", {})
-    each = "; ".join(f"{task} {'|'.join('+'.join(map(str, one)) for one in rows)}" for task, rows in layers.items())
+    each = "; ".join(f"{task} {Path.of(rows if any(rows) else ())}" for task, rows in layers.items())
     return f"Paths of {len(layers)} tasks on one grid, modules by layer: {each}."
 
 
@@ -104,7 +108,7 @@ def _by(report: RunReport) -> tuple[Literal["score", "validation_accuracy"], Mea
 
 def finalists_caption(files: Texts) -> str:
     """The measure by which finalists were compared."""
-    return f"Finalists: size against validation {NAMES[_by(files.report)[1]]}"
+    return f"Finalists: size against {chosen_by(files.report).lower()} {NAMES[_by(files.report)[1]]}"
 
 
 def finalists(files: Texts) -> str:
@@ -114,7 +118,7 @@ def finalists(files: Texts) -> str:
     chosen = next(row for row in rows if row["chosen"])
     best = max(rows, key=lambda row: row[key])
     return (
-        f"Validation {NAMES[measure]} against size of {len(rows)} finalists. Highest: {_r(best[key])} with "
+        f"{chosen_by(report)} {NAMES[measure]} against size of {len(rows)} finalists. Highest: {_r(best[key])} with "
         f"{best['parameters']:,} parameters. Chosen, the smallest within one standard error of it: "
         f"{_r(chosen[key])} with {chosen['parameters']:,}."
     )

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from pathsearch.experts.run_report import RunReport
+from pathsearch.experts.run_report import RunReport, chosen_by
 from pathsearch.measures.measure import NAMES
 from pathsearch.reports.figure_style import BLUE, COLUMN, GREY, VERMILLION, canvas, compact, read_json
 
@@ -57,7 +57,7 @@ def finalists(report_file: Path) -> Figure | None:
         )
     _size_axis(axes, size)
     measure = report.get("measure", "accuracy") if paired else "accuracy"
-    axes.set_ylabel(f"Validation {NAMES[measure]} (%)" + ("\n± 1 SE of the difference" if paired else ""))
+    axes.set_ylabel(f"{chosen_by(report)} {NAMES[measure]} (%)" + ("\n± 1 SE of the difference" if paired else ""))
     figure.legend(loc="outside upper center", ncols=3)
     return figure
 

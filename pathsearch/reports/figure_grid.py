@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypedDict
 
@@ -87,10 +88,18 @@ def path_on_grid(path_file: Path) -> Figure:
             if module in active[layer]:
                 line(axes, source, (left, y))
                 line(axes, (left + wide, y), total)
+        if not active[layer]:
+            continue
         axes.add_patch(Circle(total, 0.075, facecolor="white", edgecolor=BLUE, linewidth=0.8, zorder=3))
         axes.text(*total, "+", ha="center", va="center_baseline", fontsize=SMALL, color=BLUE, zorder=4)
         source = (total[0] + 0.075, middle)
-    line(axes, source, (PAGE - EDGE - END, middle))
+    if any(active):
+        line(axes, source, (PAGE - EDGE - END, middle))
+    else:  # the probe goes past all of them
+        corners = [(x, height + 0.05) for x in (EDGE + END / 2, PAGE - EDGE - END / 2)]
+        ends = [(x, middle + 0.21) for x, _ in corners]
+        for start, end in pairwise([ends[0], *corners, ends[1]]):
+            line(axes, start, end, clip_on=False)
     box(axes, Place(PAGE - EDGE - END, middle, END, 0.42), f"{tidy(card['task'], 12)}\nhead", 6.5, **END_BOX)
 
     keys = [("on the path", ACTIVE), ("not on the path", PLAIN)]

@@ -101,6 +101,8 @@ def paths_on_grid(path_file: Path) -> Figure | None:
                 _thread(axes, source[task], (left, y + shift[task]), looks[task])
                 _thread(axes, (left + wide, y + shift[task]), end, looks[task])
         for task in paths:
+            if not paths[task][layer]:  # the probe goes past
+                _thread(axes, source[task], (left + wide + gap / 2, lane[task]), looks[task])
             source[task] = (left + wide + gap / 2, lane[task])
             axes.add_patch(Circle(source[task], 0.035, facecolor=looks[task][0], edgecolor="white", linewidth=0.4))
     for task in paths:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pathsearch.experts.joint_report import JointReport
-from pathsearch.experts.run_report import RunReport
+from pathsearch.experts.run_report import RunReport, chosen_by
 from pathsearch.measures.clusters import Ints
 from pathsearch.measures.confusions import largest, names, table_of
 from pathsearch.measures.intervals import WORDS
@@ -179,7 +179,7 @@ def finalists(report: RunReport) -> Table | None:
     measure = NAMES[report.get("measure", "accuracy")]
     columns: dict[str, FinalistNumber] = {
         **({"Validation accuracy": "validation_accuracy"} if measure in NAMES.values() else {}),
-        f"Validation {measure}": "score",
+        f"{chosen_by(report)} {measure}": "score",
     }
     columns |= {"Standard error": "standard_error", "Below the best by": "below_best"}
     columns |= {"Standard error of that": "below_best_error", "Epochs": "epochs"}
@@ -192,7 +192,8 @@ def finalists(report: RunReport) -> Table | None:
         ]
         for row in rows
     ]
-    told = "Finalists, each trained alone from the same weights; chosen on validation"
+    on = report["choice"]["in_words"] if "choice" in report else "validation"
+    told = f"Finalists, each trained alone from the same weights; chosen on {on}"
     if "below_best_error" in rows[0]:
         told += f": the smallest whose {measure} is below the best by at most the standard error of that"
     chosen = next((i for i, row in enumerate(rows) if row["chosen"]), None)

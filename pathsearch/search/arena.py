@@ -14,6 +14,7 @@ from pathsearch.measures.fronts import front
 from pathsearch.targets.target import Said
 from pathsearch.training.bench import Bench
 from pathsearch.training.cost import Cost, epoch_images, multiply_adds
+from pathsearch.training.folds import choice_folds
 from pathsearch.training.last_training import Trained
 
 STAGES = ("search", "candidates", "refit")  # of a method, each with its cost
@@ -45,12 +46,12 @@ def most(bench: Bench) -> Budget:
     one, last = bench.search, bench.last
     paths = one.population if one.weights == "shared" else 1  # which every minibatch trains
     images = min(one.batch_size, len(bench.training))
-    return Budget(minibatches(bench) * images * paths, last.finalists * last.epochs * epoch(bench))
+    return Budget(minibatches(bench) * images * paths, (last.finalists + 1) * last.epochs * epoch(bench))
 
 
 def epoch(bench: Bench) -> int:
-    """Images of one epoch of a last training."""
-    return epoch_images(len(bench.training), bench.last.batch_size)
+    """Images of one epoch of a candidate's last training, and of one of each that it is chosen by."""
+    return sum(epoch_images(len(one.training), bench.last.batch_size) for one in (bench, *choice_folds(bench)))
 
 
 def n_candidates(bench: Bench, budget: Budget) -> int:
@@ -75,16 +76,17 @@ class Tried:
     """One candidate's training, without a refit. Of many candidates, the networks that others beat are let go."""
 
     trained: Trained  # with no network: its weights stand below
+    said: Said  # to the images that choose
     parameters: int
-    cost: Cost
+    cost: Cost  # with that of the trainings that it is chosen by
     weights: dict[str, Tensor] | None
 
     @classmethod
-    def of(cls, bench: Bench, trained: Trained) -> Tried:
-        """All of it."""
-        spent = cost(bench, trained.network, len(trained.history))
+    def of(cls, bench: Bench, trained: Trained, said: Said, more: Cost) -> Tried:
+        """All of it; `more` was spent on what was said."""
+        spent = cost(bench, trained.network, len(trained.history)) + more
         bare = replace(trained, network=PathNetwork([], nn.Identity()))
-        return cls(bare, count(trained.network), spent, weights_of(trained.network))
+        return cls(bare, said, count(trained.network), spent, weights_of(trained.network))
 
     def fixed(self, network: PathNetwork) -> Trained | None:
         """What came of it in `network`, an untrained one; None if the weights were let go."""
@@ -137,7 +139,7 @@ def weights_of(network: PathNetwork) -> dict[str, Tensor]:
 
 
 def until_spent(
-    bench: Bench, path_images: int, trainings: Iterator[tuple[Any, Trained]], at_least: int = 1
+    bench: Bench, path_images: int, trainings: Iterator[tuple[Any, Tried]], at_least: int = 1
 ) -> tuple[list[Any], list[Tried]]:
     """Train one candidate after another until their path-images reach so many; `at_least` so many candidates.
 
@@ -147,9 +149,9 @@ def until_spent(
     candidates: list[Any] = []
     found: list[Tried] = []
     spent = 0
-    for candidate, trained in trainings:
+    for candidate, tried in trainings:
         candidates.append(candidate)
-        found.append(Tried.of(bench, trained))
+        found.append(tried)
         on_front = set(front([one.parameters for one in found], [one.trained.accuracy for one in found]))
         found = [one if i in on_front else replace(one, weights=None) for i, one in enumerate(found)]
         spent += found[-1].cost.path_images

@@ -1,15 +1,21 @@
-"""The one selection rule: of candidates trained alone, take the smallest good one on validation."""
+"""The one selection rule: of candidates trained alone, take the smallest good one on images not trained on."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
-from pathsearch.grid.grid import Grid
+import numpy as np
+import torch
+from torch import Tensor
+
+from pathsearch.encoders.features import Split
 from pathsearch.grid.path import Path
 from pathsearch.measures.one_error import choose_smallest
 from pathsearch.targets.target import Said
 from pathsearch.training.bench import Bench
+from pathsearch.training.fitness import joined
 from pathsearch.training.last_training import Trained
 
 
@@ -19,8 +25,11 @@ class Choice:
 
     candidates: list[Path]
     results: list[Trained]  # before any refit
+    sizes: list[int]  # number of parameters
     chosen: int
-    scores: list[float]  # of the measure that the search maximises, on validation
+    n_folds: int  # 1: validation images alone chose
+    n_images: int  # that the scores stand on
+    scores: list[float]  # of the measure that the search maximises
     errors: list[float]  # standard error of each score
     gaps: list[float]  # and of its difference from the best
 
@@ -34,25 +43,70 @@ class Choice:
         """The chosen one, before any refit."""
         return self.results[self.chosen]
 
+    @property
+    def in_words(self) -> str:
+        """What the scores stand on."""
+        if self.n_folds == 1:
+            return f"{self.n_images} validation images"
+        return (
+            f"{self.n_images} training and validation images in {self.n_folds} parts, each scored by a network of its "
+            "own that was trained on the others"
+        )
 
-def choose(bench: Bench, grid: Grid, candidates: Sequence[Path], results: Sequence[Trained]) -> Choice:
-    """Choose the smallest within one standard error (of the difference) of the best.
 
-    Args:
-        bench: its validation images decide, by the measure of its search.
-        grid: knows the size of its paths.
-        candidates: paths of the grid, at least one.
-        results: what each became by its last training, without a refit.
+@dataclass(frozen=True)
+class Ballot:
+    """The images that choose, and what each candidate's networks said to them.
+
+    Attributes:
+        bench: its target and measure judge.
+        parts: see `choice_folds`; empty where the validation images choose.
     """
-    scores = scores_of(bench, results)
-    own, gaps = errors_of(bench, [one.said for one in results])
-    chosen = choose_smallest(scores, [grid.count_parameters(path, bench.task) for path in candidates], gaps)
-    return Choice(list(candidates), list(results), chosen, scores, own, gaps)
 
+    bench: Bench
+    parts: Sequence[Bench]
 
-def errors_of(bench: Bench, said: Sequence[Said]) -> tuple[list[float], list[float]]:
-    """Standard error of each network's score on validation images, and of its difference from the best one's."""
-    return bench.target.errors(bench.measure, said, bench.validation.truth, bench.validation.groups)
+    def said(self, alone: Trained, folded: Sequence[Trained]) -> Said:
+        """Of one candidate: trained alone, and once for each part; none of these was trained on the images it scores.
+
+        Answers to all parts are pooled, as those to one set of images.
+        """
+        return joined([one.said for one in folded]) if self.parts else alone.said
+
+    def choose(
+        self, candidates: Sequence[Path], results: Sequence[Trained], sizes: Sequence[int], said: Sequence[Said]
+    ) -> Choice:
+        """Choose the smallest within one standard error (of the difference) of the best.
+
+        Args:
+            candidates: paths, at least one.
+            results: what each became by its last training, without a refit.
+            sizes: number of parameters of each.
+            said: by each, see `said`.
+        """
+        truth, (own, gaps) = self.truth, self.errors(said)
+        scores = [self.bench.target.fitness(self.bench.measure, one, truth).score for one in said]
+        chosen, n = choose_smallest(scores, sizes, gaps), len(self._splits)
+        return Choice(list(candidates), list(results), list(sizes), chosen, n, len(truth), scores, own, gaps)
+
+    def errors(self, said: Sequence[Said]) -> tuple[list[float], list[float]]:
+        """Standard error of each network's score, and of its difference from the best one's."""
+        return self.bench.target.errors(self.bench.measure, said, self.truth, self.groups)
+
+    @cached_property
+    def truth(self) -> Tensor:
+        """Of the images that choose."""
+        return torch.cat([split.truth for split in self._splits])
+
+    @cached_property
+    def groups(self) -> np.ndarray | None:
+        """(n,) of the same."""
+        known = [split.groups for split in self._splits if split.groups is not None]
+        return np.concatenate(known) if len(known) == len(self._splits) else None
+
+    @property
+    def _splits(self) -> list[Split]:
+        return [part.validation for part in self.parts] or [self.bench.validation]
 
 
 def scores_of(bench: Bench, results: Sequence[Trained]) -> list[float]:

@@ -5,22 +5,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import chain, cycle
 from itertools import count as count_up
-from itertools import cycle
 from typing import NamedTuple
 
-import numpy as np
-
-from pathsearch.grid.path import Path
-from pathsearch.grid.recipe import Recipe, followed, random_recipe
+from pathsearch.grid.path import PROBE, Path
+from pathsearch.grid.recipe import Recipe, random_recipe
 from pathsearch.measures.fronts import front
 from pathsearch.run.streams import derive, python_stream
-from pathsearch.search import choice, nearest
-from pathsearch.search.arena import Budget, Entry, Tried, n_candidates, threshold, until_spent
-from pathsearch.search.choice import scores_of
+from pathsearch.search import nearest
+from pathsearch.search.arena import Budget, Entry, Tried, cost, n_candidates, threshold, until_spent
+from pathsearch.search.choice import Ballot
 from pathsearch.training import baselines
 from pathsearch.training.bench import Bench
-from pathsearch.training.last_training import Trained
+from pathsearch.training.cost import Cost
+from pathsearch.training.folds import choice_folds
 
 
 class Candidate(NamedTuple):
@@ -32,41 +31,32 @@ class Candidate(NamedTuple):
 
 def random_paths(bench: Bench, budget: Budget) -> Entry:
     """Paths drawn as a search draws its first ones; the same rule chooses among them."""
-    paths = baselines.draws(bench.grid(), bench.seed, bench.search.recipes)
+    paths = chain([PROBE], baselines.draws(bench.grid(), bench.seed, bench.search.recipes))
     return with_front(bench, *_choose(bench, budget, restarted(paths, bench.seed)))
 
 
 def ladder(bench: Bench, budget: Budget) -> Entry:
     """One module a layer, ever larger ones, and again from other initial weights: only a choice of width."""
-    rungs = bench.grid().rungs(n_candidates(bench, budget))
+    rungs = [PROBE, *bench.grid().rungs(n_candidates(bench, budget))]
     return with_front(bench, *_choose(bench, budget, restarted(cycle(rungs), bench.seed)))
 
 
 def full_grid(bench: Bench, budget: Budget) -> Entry:
     """Every module at once, from several initial weights; the best of them on validation."""
-    full = bench.grid().space.full_path()
-    several = (Candidate(replace(full, recipe=recipe), own) for own, recipe in restarts(bench))
-    entry, candidates, _ = _choose(bench, budget, several)
-    return _with_recipes(entry, [one.path.recipe for one in candidates])
+    return _one_path(bench.grid().space.full_path(), bench, budget)
 
 
 def linear_probe(bench: Bench, budget: Budget) -> Entry:
     """One linear layer on the features, from several initial weights; the best of them on validation."""
+    return _one_path(PROBE, bench, budget)
 
-    def several() -> Iterator[tuple[Bench, Trained]]:
-        for own, recipe in restarts(bench):
-            one = bench.trained_by(followed(bench.last, recipe)).at(own)
-            yield one, baselines.linear_probe(one.without_refit())
 
-    benches, results = until_spent(bench, budget.total, several())
-    at = int(np.argmax(scores_of(bench, [one.trained for one in results])))
-    own, tried = benches[at], results[at]
-    if own.last.refit:
-        best = baselines.refit_probe(own, tried.trained)
-    else:  # the weights of one that others beat in accuracy were let go: the same training gives them again
-        best = tried.fixed(baselines.probe_network(own)) or baselines.linear_probe(own)
-    entry = Entry.of(bench, results, at, best, path=None)
-    return _with_recipes(entry, [recipe for _, (_, recipe) in zip(results, restarts(bench), strict=False)])
+def _one_path(path: Path, bench: Bench, budget: Budget) -> Entry:
+    several = (Candidate(replace(path, recipe=recipe), own) for own, recipe in restarts(bench))
+    entry, candidates, _ = _choose(bench, budget, several)
+    for row, one in zip(entry.facts["candidates"], candidates, strict=True):
+        row |= {} if one.path.recipe is None else {"recipe": str(one.path.recipe)}
+    return entry
 
 
 def neighbours(bench: Bench, budget: Budget) -> Entry:
@@ -104,33 +94,36 @@ def choose(
     bench: Bench, candidates: list[Candidate], results: list[Tried]
 ) -> tuple[Entry, list[Candidate], list[Tried]]:
     """The selection rule among trained candidates; the chosen one is refitted from its own initial weights."""
-    paths = [one.path for one in candidates]
-    at = choice.choose(bench, bench.grid(), paths, [one.trained for one in results]).chosen
+    ballot = Ballot(bench, choice_folds(bench))
+    paths, trained = [one.path for one in candidates], [one.trained for one in results]
+    at = ballot.choose(paths, trained, [one.parameters for one in results], [one.said for one in results]).chosen
     path, own = candidates[at].path, bench.at(candidates[at].seed)
     grid = own.grid()
     if own.last.refit:
         best = baselines.refit_path(own, grid, path, results[at].trained)
     else:  # the weights of one that others beat in accuracy were let go: the same training gives them again
-        best = results[at].fixed(grid.network(path, own.task)) or baselines.train_path(own, grid, path)
+        best = results[at].fixed(baselines.network_of(own, grid, path)) or baselines.train_path(own, grid, path)
     return Entry.of(bench, results, at, best, path=str(path)), candidates, results
 
 
-def trainings(bench: Bench, candidates: Iterable[Candidate]) -> Iterator[tuple[Candidate, Trained]]:
-    """Each candidate with its last training, without a refit, from its own initial weights."""
+def trainings(bench: Bench, candidates: Iterable[Candidate]) -> Iterator[tuple[Candidate, Tried]]:
+    """Each candidate with its last training, without a refit, from its own initial weights; and those in parts."""
     grid = bench.grid()  # trainings leave it as it is
+    ballot = Ballot(bench, choice_folds(bench))
     for one in candidates:
         own = bench.without_refit().at(one.seed)
-        yield one, baselines.train_path(own, grid if one.seed == bench.seed else own.grid(), one.path)
+        trained = baselines.train_path(own, grid if one.seed == bench.seed else own.grid(), one.path)
+        parts = ballot.parts
+        if one.seed != bench.seed:
+            parts = [part.at(derive(one.seed, "part", k)) for k, part in enumerate(parts)]
+        folded = [baselines.train_path(part, part.grid(), one.path) for part in parts]
+        spent = sum(
+            (cost(each, its.network, len(its.history)) for each, its in zip(parts, folded, strict=True)), Cost()
+        )
+        yield one, Tried.of(bench, trained, ballot.said(trained, folded), spent)
 
 
 def _choose(
     bench: Bench, budget: Budget, candidates: Iterator[Candidate]
 ) -> tuple[Entry, list[Candidate], list[Tried]]:
     return choose(bench, *until_spent(bench, budget.total, trainings(bench, candidates)))
-
-
-def _with_recipes(entry: Entry, recipes: Iterable[Recipe | None]) -> Entry:
-    """The same, saying which recipe each of its candidates followed, where one did."""
-    for row, recipe in zip(entry.facts["candidates"], recipes, strict=True):
-        row |= {} if recipe is None else {"recipe": str(recipe)}
-    return entry

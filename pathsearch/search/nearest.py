@@ -8,7 +8,7 @@ import numpy as np
 
 from pathsearch.encoders.features import Split
 from pathsearch.measures.one_error import choose_smallest
-from pathsearch.search.choice import errors_of
+from pathsearch.search.choice import Ballot
 from pathsearch.targets.target import Said
 from pathsearch.training.bench import Bench
 
@@ -26,7 +26,7 @@ def choose(bench: Bench) -> tuple[dict[str, Any], Said]:
     several = [k for k in NEIGHBOURS if k <= len(training)]
     said = [_say(bench, training, validation, k) for k in several]
     scores = [bench.target.fitness(bench.measure, one, validation.truth).score for one in said]
-    at = choose_smallest(scores, [-k for k in several], errors_of(bench, said)[1])
+    at = choose_smallest(scores, [-k for k in several], Ballot(bench, ()).errors(said)[1])
     kept = len(training) + (len(validation) if bench.last.refit else 0)
     facts = {
         "path": None,

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from pathsearch.encoders.features import Split
 from pathsearch.grid.grid import Grid, PathNetwork
-from pathsearch.grid.path import Path
+from pathsearch.grid.path import PROBE, Path
 from pathsearch.measures.statistics import rank_agreement
 from pathsearch.run.streams import python_stream
 from pathsearch.search import drawing, nearest
@@ -62,10 +62,7 @@ def answers(bench: Bench, entry: Entry, split: Split) -> Said:
     split = bench.seen(split)
     if entry.facts["method"] == "nearest":
         return nearest.answers(bench, split, entry.facts["k"])
-    if entry.facts["method"] == "linear_probe":
-        network = baselines.probe_network(bench)
-    else:
-        network = bench.grid().network(Path.parse(entry.facts["path"]), bench.task)
+    network = baselines.network_of(bench, bench.grid(), Path.parse(entry.facts["path"]))
     return _said(bench, network, entry.weights, split)
 
 
@@ -73,7 +70,7 @@ def front_answers(bench: Bench, entry: Entry, split: Split) -> dict[int, Said]:
     """The same of each candidate on its validation front, by the candidate's number, smallest first."""
     grid, split = bench.grid(), bench.seen(split)
     paths = {i: Path.parse(entry.facts["candidates"][i]["path"]) for i in entry.front}
-    return {i: _said(bench, grid.network(paths[i], bench.task), entry.front[i], split) for i in entry.front}
+    return {i: _said(bench, baselines.network_of(bench, grid, paths[i]), entry.front[i], split) for i in entry.front}
 
 
 def _said(bench: Bench, network: PathNetwork, weights: dict[str, Tensor], split: Split) -> Said:
@@ -141,7 +138,7 @@ def _searched(bench: Bench, way: Way, budget: Budget | None, pareto: bool | None
     cost = scorer.cost
     # 2. finalists from what it visited; controls pick as evolved does
     picking = bench if pareto is None else bench.searched_by(replace(how, pareto=pareto))
-    paths = finalists(picking, ground, scorer, state)
+    paths = [PROBE, *finalists(picking, ground, scorer, state)]
     sample = _sample(state, bench.seed) if budget is None else []
     scores = scorer.score(sample) if sample else []
     # 3. their last trainings, from the initial weights; controls then train them again from others, until all is spent

@@ -7,10 +7,8 @@ from dataclasses import replace
 from itertools import islice
 from math import prod
 
-from torch import nn
-
-from pathsearch.grid import modules
-from pathsearch.grid.grid import Grid, PathNetwork
+from pathsearch.grid.grid import Grid, PathNetwork, probe
+from pathsearch.grid.modules import Shape
 from pathsearch.grid.path import Path
 from pathsearch.grid.recipe import followed
 from pathsearch.run.streams import derive, python_stream, torch_stream
@@ -18,27 +16,17 @@ from pathsearch.training.bench import Bench
 from pathsearch.training.last_training import Trained, refit, train
 
 
-def linear_probe(bench: Bench) -> Trained:
-    """One linear layer on the flattened features: the paper's "no path selection network"."""
-    trained = train(bench.at(_probe_seed(bench)), probe_network(bench), [])
-    return refit_probe(bench, trained)
-
-
-def refit_probe(bench: Bench, trained: Trained) -> Trained:
-    """What `linear_probe` adds to a probe that was trained without a refit, if the settings ask for one."""
-    return refit(bench.at(_probe_seed(bench)), trained, probe_network(bench), []) if bench.last.refit else trained
-
-
-def probe_network(bench: Bench) -> PathNetwork:
-    """The untrained linear probe of the features."""
-    head, out_shape = bench.target.head((prod(bench.shape),))
-    layer = modules.build(head, (prod(bench.shape),), out_shape, torch_stream(bench.seed, "probe"))
-    return PathNetwork([], nn.Sequential(nn.Flatten(), layer)).to(bench.device)
+def network_of(bench: Bench, grid: Grid, path: Path) -> PathNetwork:
+    """A path's network at the present weights of the grid; the probe's, of which the grid knows nothing, untrained."""
+    if not path.is_probe:
+        return grid.network(path, bench.task)
+    features = (prod(bench.shape),)
+    return probe(*bench.target.head(features), features, torch_stream(bench.seed, "probe")).to(bench.device)
 
 
 def train_path(bench: Bench, grid: Grid, path: Path) -> Trained:
     """The last training of one path of a grid, from the grid's present weights; by its recipe if it has one."""
-    trained = train(_of_path(bench, path), grid.network(path, bench.task), grid.shapes[1:])
+    trained = train(_of_path(bench, path), network_of(bench, grid, path), _shapes(grid, path))
     return refit_path(bench, grid, path, trained)
 
 
@@ -46,16 +34,17 @@ def refit_path(bench: Bench, grid: Grid, path: Path, trained: Trained) -> Traine
     """What `train_path` adds to a path that was trained without a refit, if the settings ask for one."""
     if not bench.last.refit:
         return trained
-    return refit(_of_path(bench, path), trained, grid.network(path, bench.task), grid.shapes[1:])
+    return refit(_of_path(bench, path), trained, network_of(bench, grid, path), _shapes(grid, path))
+
+
+def _shapes(grid: Grid, path: Path) -> list[Shape]:
+    """Of the outputs of a path's layers."""
+    return [] if path.is_probe else grid.shapes[1:]
 
 
 def _of_path(bench: Bench, path: Path) -> Bench:
-    own = derive(bench.seed, "path", path.bare)  # one draw whatever the recipe
-    return bench.trained_by(followed(bench.last, path.recipe)).at(own)
-
-
-def _probe_seed(bench: Bench) -> int:
-    return derive(bench.seed, "probe")
+    name = ("probe",) if path.is_probe else ("path", path.bare)  # one draw whatever the recipe
+    return bench.trained_by(followed(bench.last, path.recipe)).at(derive(bench.seed, *name))
 
 
 def random_paths(grid: Grid, number: int, seed: int, recipes: bool = False) -> list[Path]:

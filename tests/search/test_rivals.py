@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from benches import bench
+from benches import bench, train_probe
 from comparisons import bench as world_bench
 from comparisons import chosen, run
 from page_checks import faults
@@ -29,7 +29,7 @@ from pathsearch.search.arena import Budget, epoch, until_spent
 from pathsearch.search.comparison import Comparison
 from pathsearch.search.rivals import METHODS
 from pathsearch.targets.classes import probabilities
-from pathsearch.training.baselines import linear_probe, train_path
+from pathsearch.training.baselines import train_path
 from pathsearch.training.bench import Bench
 
 # --- the controls ---------------------------------------------------------------------------------------------------
@@ -219,11 +219,7 @@ def test_every_method_that_can_has_recipes(with_recipes):
 @pytest.mark.parametrize("method", ["full_grid", "linear_probe"])
 def test_restarts_follow_their_recipes(method, monkeypatch):
     """The second training, were it chosen, is what settings of its recipe's values give, before and after the refit."""
-    original = drawing.scores_of
-    second = lambda *given: [float(i == 1) for i, _ in enumerate(original(*given))]  # noqa: E731
-    monkeypatch.setattr(drawing, "scores_of", second)
-    monkeypatch.setattr(choice, "scores_of", second)
-    monkeypatch.setattr(choice, "errors_of", lambda _, said: ([0.0] * len(said), [0.0] * len(said)))
+    monkeypatch.setattr(choice, "choose_smallest", lambda *_: 1)
     of = chosen(weights="fresh", recipes=True, steps=1, epochs=2)
     here = world_bench(of)
     entry = rivals.enter(here, method, Budget(0, 3 * 2 * epoch(here)))
@@ -234,7 +230,7 @@ def test_restarts_follow_their_recipes(method, monkeypatch):
     if method == "full_grid":
         alone = train_path(bench(both, last=last, seed=seed, task="blobs"), grid, grid.space.full_path())
     else:
-        alone = linear_probe(bench(both, last=last, seed=seed))
+        alone = train_probe(bench(both, last=last, seed=seed))
     assert torch.equal(alone.said["log_p"], entry.said["log_p"])
     weights = alone.network.state_dict()
     assert all(torch.equal(weights[name], tensor) for name, tensor in entry.weights.items())

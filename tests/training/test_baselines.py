@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from benches import bench
+from benches import bench, train_probe
 from trained import PATH, SETTINGS, by_hand, equal, go
 
 from pathsearch.run.streams import derive
 from pathsearch.targets.classes import ClassTarget
 from pathsearch.training import last_training as module
-from pathsearch.training.baselines import linear_probe, random_paths, train_path
+from pathsearch.training.baselines import random_paths, train_path
 from pathsearch.training.fitness import said_to
 from pathsearch.training.last_training import refit
 
@@ -51,15 +51,15 @@ def test_refit_keeps_what_validation_said_before(make_grid, splits):
 
 
 def test_the_probe_is_one_linear_layer_on_all_features(make_grid, splits):
-    trained = linear_probe(bench(splits, last=SETTINGS))
+    trained = train_probe(bench(splits, last=SETTINGS))
     assert sum(p.numel() for p in trained.network.parameters()) == 3 * 8 * 2 * 2 + 3
-    assert equal(trained.network, linear_probe(bench(splits, last=SETTINGS)).network)  # not the grid's
-    assert not equal(trained.network, linear_probe(bench(splits, last=SETTINGS, seed=1)).network)
+    assert equal(trained.network, train_probe(bench(splits, last=SETTINGS)).network)  # not the grid's
+    assert not equal(trained.network, train_probe(bench(splits, last=SETTINGS, seed=1)).network)
 
 
 def test_the_probe_is_refitted_from_its_start(make_grid, splits):
-    again = linear_probe(bench(splits, last=replace(SETTINGS, refit=True)))
-    assert not equal(again.network, linear_probe(bench(splits, last=SETTINGS)).network)
+    again = train_probe(bench(splits, last=replace(SETTINGS, refit=True)))
+    assert not equal(again.network, train_probe(bench(splits, last=SETTINGS)).network)
     said = said_to(ClassTarget("abc"), again.network, splits[1])["log_p"]
     assert (said.argmax(1) == splits[1].truth).float().mean() > 0.9
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from benches import bench
+from benches import bench, train_probe
 from trained import PATH, SETTINGS, by_hand, equal, go
 
 from pathsearch.grid.grid import PathNetwork
@@ -19,7 +19,7 @@ from pathsearch.grid.path import Path
 from pathsearch.targets.classes import ClassTarget
 from pathsearch.targets.target import NonFiniteFitness
 from pathsearch.training import last_training as module
-from pathsearch.training.baselines import linear_probe, train_path
+from pathsearch.training.baselines import train_path
 from pathsearch.training.fitness import said_to
 from pathsearch.training.last_training import train
 
@@ -45,9 +45,9 @@ def test_a_path_learns_the_planted_task(make_grid, splits):
 def test_the_probe_learns_what_is_linear_and_only_that(make_grid, make_splits):
     settings = replace(SETTINGS, epochs=20, patience=20, learning_rate=0.01)
     linear, xor = make_splits(), make_splits(n_classes=2, kind="xor", noise=0.5)
-    probe = linear_probe(bench(linear, last=settings))
+    probe = train_probe(bench(linear, last=settings))
     assert probe.accuracy > 0.95
-    blind = linear_probe(bench(xor, last=settings))
+    blind = train_probe(bench(xor, last=settings))
     assert blind.accuracy < 0.7  # chance is a half
     path = train_path(bench(xor, last=settings), make_grid(n_classes=2), Path.parse("1|1"))
     assert path.accuracy > 0.95
@@ -153,7 +153,7 @@ def test_same_seed_same_weights_bit_for_bit(make_grid, splits):
 def test_training_leaves_the_global_generators_alone(make_grid, splits):
     before, torch_before = random.getstate(), torch.get_rng_state()
     train_path(bench(splits, last=replace(SETTINGS, refit=True, epochs=2)), make_grid(), PATH)
-    linear_probe(bench(splits, last=replace(SETTINGS, epochs=2)))
+    train_probe(bench(splits, last=replace(SETTINGS, epochs=2)))
     assert random.getstate() == before
     assert torch.equal(torch.get_rng_state(), torch_before)
 
