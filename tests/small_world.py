@@ -48,7 +48,16 @@ ENCODER = EncoderSettings("squeezenet1_1", "random", SIZE, map_size=4)
 GRID = GridSettings(n_modules=4, max_active=2, width=16)
 SEARCH = SearchSettings(population=8, generations=3, steps=4, warmup=4, batch_size=32)
 TRAINING = TrainingSettings(
-    epochs=4, patience=3, batch_size=32, finalists=2, random_paths=2, average=0.7, dropout=0.1, weight_decay=0.05
+    epochs=4,
+    patience=3,
+    batch_size=32,
+    finalists=2,
+    probe=False,  # here it is better than all paths
+    choice_folds=1,
+    random_paths=2,
+    average=0.7,
+    dropout=0.1,
+    weight_decay=0.05,
 )
 
 

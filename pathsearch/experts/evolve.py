@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -16,9 +15,9 @@ from pathsearch.experts.expert import Expert, ExpertFacts
 from pathsearch.experts.heritage import Heritage
 from pathsearch.experts.reporting import Outcome, report
 from pathsearch.experts.router import Territory
-from pathsearch.experts.trainings import Training, Trainings
-from pathsearch.grid.grid import Grid, count
-from pathsearch.grid.path import PROBE, Path
+from pathsearch.experts.trainings import Trainings
+from pathsearch.grid.grid import Grid
+from pathsearch.grid.path import PROBE
 from pathsearch.grid.plugins import plugins_of
 from pathsearch.run.log_table import write_table
 from pathsearch.run.place import Place
@@ -26,7 +25,7 @@ from pathsearch.run.runs import Run, forget_trainings
 from pathsearch.run.sealed import owner_of
 from pathsearch.run.settings import RunSettings
 from pathsearch.run.threads import choose_threads, keeps_threads
-from pathsearch.search.choice import Ballot, Choice
+from pathsearch.search.choice import Choice
 from pathsearch.search.finalists import finalists
 from pathsearch.search.search import Ground, SearchState, search
 from pathsearch.training import baselines
@@ -82,27 +81,25 @@ def evolve(
             "random_path": [(str(path), trainings.whole(path, "random paths")) for path in others],
             "full_grid": [("full grid", trainings.whole(grid.space.full_path(), "full grid"))],
         }
-        # the probe is in every space, and always a finalist
-        alone = [trainings.alone(PROBE, "linear probe")]
-        folded = [trainings.folded(PROBE, "linear probe")]
+        probe = trainings.candidate(PROBE, "linear probe")  # a path of every space
         trainings.begin()
         state = _search(bench, ground, scorer, run, kept)
         clock.lap("search")
 
         # 4. finalists of different sizes, each trained alone from the same initial weights as the baselines, and in
         # parts where validation is small; the smallest good one wins
-        candidates = [PROBE, *finalists(bench, ground, scorer, state)]
+        several = finalists(bench, ground, scorer, state)
         grid.load_state_dict(start)
-        alone += [trainings.alone(path, f"finalist {path}") for path in candidates[1:]]
-        folded += [trainings.folded(path, f"finalist {path}") for path in candidates[1:]]
+        evolved = [trainings.candidate(path, f"finalist {path}") for path in several]
         tell.stage("train", len(trainings.asked) + 2 * settings.training.refit)
         trainings.carry_out()
-        choice = _choose(trainings.ballot, candidates, alone, folded)
-        probe = trainings.refit(alone[0], "refit")
-        refit = probe if choice.path.is_probe else trainings.refit(alone[choice.chosen], "refit")
+        candidates = [probe, *evolved] if settings.training.probe else evolved
+        choice = trainings.choose(candidates)
+        last = {one.path: one.alone for one in (probe, candidates[choice.chosen])}  # often the same
+        fixed = {path: trainings.refit(alone) for path, alone in last.items()}
         trainings.carry_out()
-        best = refit.trained()
-        beside["linear_probe"] = [("linear probe", probe)]
+        best = fixed[choice.path].trained()
+        beside["linear_probe"] = [("linear probe", fixed[PROBE])]
     rivals = {name: [(label, one.trained()) for label, one in several] for name, several in beside.items()}
     clock.lap("train")
 
@@ -163,16 +160,6 @@ def _search(bench: Bench, ground: Ground, scorer: Evaluator, run: Run, kept: Kep
         write_table(run.log_file, state.log)
         tell.advance(len(state.log), "resumed")
     return search(scorer, ground, bench.search, bench.seed, state, on_generation)
-
-
-def _choose(
-    ballot: Ballot, candidates: Sequence[Path], alone: Sequence[Training], folded: Sequence[Sequence[Training]]
-) -> Choice:
-    results = [one.trained() for one in alone]
-    said = [
-        ballot.said(result, [one.trained() for one in parts]) for result, parts in zip(results, folded, strict=True)
-    ]
-    return ballot.choose(candidates, results, [count(one.network) for one in results], said)
 
 
 def _facts(bench: Bench, grid: Grid, choice: Choice, task: Task, encoder: Encoder) -> ExpertFacts:

@@ -6,15 +6,16 @@ import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
+from typing import NamedTuple
 
 from pathsearch.experts.expert import Expert
 from pathsearch.experts.heritage import settle
-from pathsearch.grid.grid import PathNetwork
+from pathsearch.grid.grid import PathNetwork, count
 from pathsearch.grid.path import Path
 from pathsearch.grid.plugins import load_plugins, named_plugins
 from pathsearch.run.engine import Crew, processes_for
 from pathsearch.run.teller import Silent
-from pathsearch.search.choice import Ballot
+from pathsearch.search.choice import Ballot, Choice
 from pathsearch.training import baselines
 from pathsearch.training.bench import Bench
 from pathsearch.training.cost import PASSES, Meter
@@ -65,6 +66,14 @@ class Training:
         return baselines.train_path(self.bench, grid, self.path)
 
 
+class Candidate(NamedTuple):
+    """A path that may become the expert, and what it is judged by."""
+
+    path: Path
+    alone: Training  # which leaves the validation images to choose by
+    folded: tuple[Training, ...]  # one for each part of the images, where these choose
+
+
 class Trainings:
     """All of a run's, numbered as they are asked for; what needs no search is trained beside it, where that pays.
 
@@ -88,21 +97,27 @@ class Trainings:
         if self.crew is not None:
             self.crew.__exit__()
 
-    def alone(self, path: Path, label: str) -> Training:
-        """A candidate's, which leaves the validation images to choose by."""
-        return self._ask(self.bench.without_refit(), label, path)
-
-    def folded(self, path: Path, label: str) -> list[Training]:
-        """A candidate's for each part of the images, where these choose."""
-        return [self._ask(part, f"{label}, part {k}", path) for k, part in enumerate(self.ballot.parts, 1)]
-
     def whole(self, path: Path, label: str) -> Training:
         """A baseline's."""
         return self._ask(self.bench, label, path)
 
-    def refit(self, of: Training, label: str) -> Training:
+    def candidate(self, path: Path, label: str) -> Candidate:
+        """A path that may become the expert."""
+        alone = self._ask(self.bench.without_refit(), label, path)
+        parts = enumerate(self.ballot.parts, 1)
+        return Candidate(path, alone, tuple(self._ask(part, f"{label}, part {k}", path) for k, part in parts))
+
+    def choose(self, candidates: Sequence[Candidate]) -> Choice:
+        """The one selection rule, among candidates whose trainings are done."""
+        results = [one.alone.trained() for one in candidates]
+        folded = [[part.trained() for part in one.folded] for one in candidates]
+        said = [self.ballot.said(result, parts) for result, parts in zip(results, folded, strict=True)]
+        sizes = [count(one.network) for one in results]
+        return self.ballot.choose([one.path for one in candidates], results, sizes, said)
+
+    def refit(self, of: Training) -> Training:
         """What a candidate's adds to it, on validation images too; itself, unless the settings ask for that."""
-        return self._ask(self.bench, label, of.path, of) if self.bench.last.refit else of
+        return self._ask(self.bench, "refit", of.path, of) if self.bench.last.refit else of
 
     def _ask(self, bench: Bench, label: str, path: Path, refits: Training | None = None) -> Training:
         quiet = replace(bench, tell=Silent())

@@ -99,6 +99,11 @@ class TrainingSettings:
         "scores of a search do not tell the best few apart",
         low=1,
     )
+    probe: bool = setting(
+        True,
+        "The linear probe is one of the finalists, beside them, and may become the expert.",
+        "so that an expert is never knowingly worse than it",
+    )
     choice_folds: int | None = setting(
         None,
         "Parts of training and validation images that finalists are cross-validated on; 1: validation alone chooses.",

@@ -1,7 +1,7 @@
 """The genetic algorithm, finalists and choice, and the rivals that a comparison sets beside it.
 
 - `arena`: What a method of a comparison may spend on its bench, and what it leaves behind.
-- `choice`: The one selection rule: of candidates trained alone, take the smallest good one on validation.
+- `choice`: The one selection rule: of candidates trained alone, take the smallest good one on images not trained on.
 - `compare`: Does search pay? The evolved path beside its controls over several seeds: all on validation first, then one
   test.
 - `comparison`: The directory of a comparison: settings before work starts, one whole file a part, report and digests at

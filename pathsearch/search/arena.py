@@ -46,7 +46,7 @@ def most(bench: Bench) -> Budget:
     one, last = bench.search, bench.last
     paths = one.population if one.weights == "shared" else 1  # which every minibatch trains
     images = min(one.batch_size, len(bench.training))
-    return Budget(minibatches(bench) * images * paths, (last.finalists + 1) * last.epochs * epoch(bench))
+    return Budget(minibatches(bench) * images * paths, (last.finalists + last.probe) * last.epochs * epoch(bench))
 
 
 def epoch(bench: Bench) -> int:

@@ -31,13 +31,13 @@ class Candidate(NamedTuple):
 
 def random_paths(bench: Bench, budget: Budget) -> Entry:
     """Paths drawn as a search draws its first ones; the same rule chooses among them."""
-    paths = chain([PROBE], baselines.draws(bench.grid(), bench.seed, bench.search.recipes))
+    paths = chain(probes(bench), baselines.draws(bench.grid(), bench.seed, bench.search.recipes))
     return with_front(bench, *_choose(bench, budget, restarted(paths, bench.seed)))
 
 
 def ladder(bench: Bench, budget: Budget) -> Entry:
     """One module a layer, ever larger ones, and again from other initial weights: only a choice of width."""
-    rungs = [PROBE, *bench.grid().rungs(n_candidates(bench, budget))]
+    rungs = [*probes(bench), *bench.grid().rungs(n_candidates(bench, budget))]
     return with_front(bench, *_choose(bench, budget, restarted(cycle(rungs), bench.seed)))
 
 
@@ -62,6 +62,11 @@ def _one_path(path: Path, bench: Bench, budget: Budget) -> Entry:
 def neighbours(bench: Bench, budget: Budget) -> Entry:
     """k-nearest neighbours; nothing in it is random or trained, so every seed gives the same, for nothing."""
     return Entry(*nearest.choose(bench), {})
+
+
+def probes(bench: Bench) -> list[Path]:
+    """The linear probe, where it is one of those that paths are chosen from: it is in every space."""
+    return [PROBE] * bench.last.probe
 
 
 def restarted(paths: Iterable[Path], seed: int) -> Iterator[Candidate]:

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from pathsearch.encoders.features import Split
 from pathsearch.grid.grid import Grid, PathNetwork
-from pathsearch.grid.path import PROBE, Path
+from pathsearch.grid.path import Path
 from pathsearch.measures.statistics import rank_agreement
 from pathsearch.run.streams import python_stream
 from pathsearch.search import drawing, nearest
@@ -138,7 +138,7 @@ def _searched(bench: Bench, way: Way, budget: Budget | None, pareto: bool | None
     cost = scorer.cost
     # 2. finalists from what it visited; controls pick as evolved does
     picking = bench if pareto is None else bench.searched_by(replace(how, pareto=pareto))
-    paths = [PROBE, *finalists(picking, ground, scorer, state)]
+    paths = [*drawing.probes(bench), *finalists(picking, ground, scorer, state)]
     sample = _sample(state, bench.seed) if budget is None else []
     scores = scorer.score(sample) if sample else []
     # 3. their last trainings, from the initial weights; controls then train them again from others, until all is spent
