@@ -1,4 +1,4 @@
-"""What every encoder must do: call `check_encoder` with a maker of yours, which takes changes of its settings."""
+"""What every encoder must do: call `check_encoder` with `maker(…)` of settings that name yours."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import random
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from pathsearch.encoders.encoder import Encoder, digest
+from pathsearch.encoders.pixels import make_encoder
+from pathsearch.run.settings import EncoderSettings
 
 Make = Callable[..., Encoder]  # `make(image_size=64)`: the same encoder but for that
 
@@ -25,6 +28,11 @@ def check_encoder(make: Make) -> None:
     """All promises; raises what the first broken one says."""
     for promise in PROMISES:
         promise(make)
+
+
+def maker(settings: EncoderSettings, make: Callable[[EncoderSettings], Encoder] = make_encoder) -> Make:
+    """Of the encoder that settings name."""
+    return lambda **changes: make(replace(settings, **changes))
 
 
 def images(encoder: Encoder, n: int = B) -> Tensor:

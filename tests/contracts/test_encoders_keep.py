@@ -15,10 +15,10 @@ from small_world import full_model
 from torch import Tensor, nn
 
 from pathsearch.encoders.encoder import ENCODERS, Encoder
-from pathsearch.encoders.pixels import Pixels, make_encoder
+from pathsearch.encoders.pixels import Pixels
 from pathsearch.run.settings import EncoderSettings
 
-from encoder_contract import PROMISES, Make, broken, check_encoder  # isort: skip
+from encoder_contract import PROMISES, broken, check_encoder, maker  # isort: skip
 
 SMALL = EncoderSettings("squeezenet1_1", "random", 48)
 CASES = {
@@ -32,10 +32,6 @@ CASES = {
     "dropout": replace(SMALL, name="mobilenet_v3_small"),
     "pixels": EncoderSettings("pixels", image_size=48),
 }
-
-
-def maker(settings: EncoderSettings, make: Any = make_encoder) -> Make:
-    return lambda **changes: make(replace(settings, **changes))
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
-from small_world import SIZE, noise, refused, task
+from small_world import SIZE, data_dir, noise, options, pathsearch, refused, settings, task
 
 from pathsearch.encoders.encoder import ENCODERS, Encoder, register
 from pathsearch.encoders.features import encode
@@ -113,3 +114,25 @@ def test_pixels_may_be_read_otherwise(tmp_path, monkeypatch):
     assert split.standardise.mean.shape == (1, 1, 1)
     with refused("encoder.taps: expected 1 with encoder.name=grey, which has no maps, got 2; leave it out"):
         make_encoder(EncoderSettings("grey", taps=2))
+
+
+def test_from_a_file_to_a_prediction(tmp_path):
+    plugin, where = tmp_path / "tiny.py", ["--data-dir", data_dir(), "--runs-dir", tmp_path / "runs"]
+    plugin.write_text(TINY)
+    of = settings("blobs", generations=2, epochs=2)
+    small = [*options(replace(of, encoder=EncoderSettings())), "--run-name", "toy", "--image-size", str(SIZE)]
+    small += ["--encoder", "tiny", "--encoder-weights", "random"]
+    bare = pathsearch("evolve", *small, *where)
+    assert bare.code == 2
+    assert "one of your own needs --plugin FILE" in bare.err
+    made = pathsearch("evolve", *small, *where, "--plugin", plugin)
+    assert made.code == 0, made
+    assert pathsearch("joint-eval", "toy", *where, "--plugin", plugin).code == 0
+    for inside in ([], ["--with-encoder"]):
+        model = tmp_path / f"model{len(inside)}"
+        packed = pathsearch("bundle", "toy", *where, "--out", model, "--plugin", plugin, *inside)
+        assert packed.code == 0, packed
+        bare = pathsearch("predict", model, task("blobs").files()[0])
+        assert "expected the plug-in tiny.py" in bare.err
+        said = pathsearch("predict", model, task("blobs").files()[0], "--plugin", plugin)
+        assert said.code == 0, said
