@@ -41,4 +41,6 @@ def __getattr__(name: str) -> ModuleType:
     """The modules that plug-ins register in, under names that stay; imported when asked for."""
     if name in ("blueprint", "modules", "vocabulary"):
         return import_module(f"pathsearch.grid.{name}")
+    if name == "encoder":
+        return import_module("pathsearch.encoders.encoder")
     raise AttributeError(f"module 'pathsearch' has no attribute {name!r}")

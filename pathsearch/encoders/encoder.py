@@ -6,9 +6,9 @@ import difflib
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import prod
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -38,7 +38,9 @@ FAMILIES = (  # whose trunk is convolutional and can be cut off
 
 
 class Encoder:
-    """A frozen torchvision trunk: uint8 images in, float16 feature maps out.
+    """A frozen trunk: uint8 images in, float16 feature maps out.
+
+    The trunk is torchvision's of the settings' name, or that of a subclass which overrides `network`; see `register`.
 
     Attributes:
         settings: what it was made from.
@@ -48,15 +50,26 @@ class Encoder:
         feature_shape: (C, H, W) of one image's features: the maps of all taps, one after another along the channels;
             (n,) of several maps at their own sizes, one after another.
         dtype: of the features.
+        preprocessing: what becomes of an image before the trunk, in words.
+        has_trunk: whether there is a network in it.
+        plugin: the plug-in that its class came from, as NAME=SHA-256, or nothing.
     """
 
     dtype: Any = np.float16
+    preprocessing = "RGB / 255, bilinear resize, ImageNet mean and standard deviation"
+    has_trunk = True
+    plugin = ""
 
     def __init__(self, settings: EncoderSettings, device: torch.device | str = "cpu") -> None:
         self.settings = settings
-        model = _architecture(settings.name)
+        if settings.name in ENCODERS and settings.weights == "imagenet":
+            raise PathsearchError(
+                f"encoder.weights: expected random or a file with encoder.name={settings.name}, which is none of "
+                "torchvision's, got imagenet; give --encoder-weights random, or FILE"
+            )
+        model = self._model()
         self.weights_label = load_weights(model, settings)
-        self.trunk = frozen(_trunk(model, settings.name).to(device, memory_format=torch.channels_last))
+        self.trunk = frozen(_trunk(model).to(device, memory_format=torch.channels_last))
         self.device = torch.device(device)
         self.weights_sha256 = digest(self.trunk)
         mean, std = torch.tensor(MEAN), torch.tensor(STD)
@@ -91,7 +104,7 @@ class Encoder:
             "weights_sha256": self.weights_sha256,
             "image_size": self.settings.image_size,
             "map_size": self.settings.map_size,
-            "preprocessing": "RGB / 255, bilinear resize, ImageNet mean and standard deviation",
+            "preprocessing": self.preprocessing,
             "feature_shape": list(self.feature_shape),
         }
         if self.settings.precision != "float32":
@@ -100,6 +113,8 @@ class Encoder:
             about["taps"] = list(self.taps)
         if self.settings.sizes != "one":
             about["sizes"] = self.settings.sizes
+        if self.plugin:  # other code may give other features by the same weights
+            about["plugin"] = self.plugin
         return about
 
     @property
@@ -107,6 +122,22 @@ class Encoder:
         """Digest of the identity; the weights' description, which may name a file, does not count."""
         deciding = {name: value for name, value in self.identity.items() if name != "weights"}
         return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()[:16]
+
+    def network(self) -> nn.Module:
+        """The trunk of a subclass, without weights: these are drawn from the settings' seed, or read from a file.
+
+        A plain sequence of layers and blocks, from (B, 3, S, S) to the last map; its stages are where the size changes.
+        """
+        raise NotImplementedError(f"{type(self).__name__}: expected a method `network` that returns the trunk")
+
+    def _model(self) -> Any:
+        """The whole model, on the meta device until its weights are there."""
+        if self.settings.name not in ENCODERS:
+            return _architecture(self.settings.name)
+        model = nn.Module()
+        with torch.device("meta"):
+            model.features = self.network()  # as torchvision names a trunk
+        return model
 
     def refuse_idle_map_size(self) -> None:
         """Refuse a map size above the trunk's own, unless it is the default; runs of earlier versions may have one."""
@@ -196,11 +227,27 @@ class Encoder:
 
     def state(self) -> dict[str, Tensor]:
         """The trunk's tensors under torchvision's names, as the settings' `weights` read them from a file."""
-        model = _architecture(self.settings.name)
+        model = self._model()
         names = {id(tensor): name for name, tensor in model.state_dict(keep_vars=True).items()}
         own = self.trunk.network.state_dict()
-        trunk = _trunk(model, self.settings.name).state_dict(keep_vars=True)
+        trunk = _trunk(model).state_dict(keep_vars=True)
         return {names[id(tensor)]: own[key].cpu().contiguous() for key, tensor in trunk.items()}
+
+
+Kind = TypeVar("Kind", bound=type[Encoder])
+ENCODERS: dict[str, Any] = {}  # subclasses of `Encoder` by the names that settings give them
+
+
+def register(name: str) -> Callable[[Kind], Kind]:
+    """Enter an encoder under the name that `--encoder` takes: a subclass with a `network`, or one of `Pixels`."""
+
+    def enter(kind: Kind) -> Kind:
+        if name in ENCODERS or name in models.list_models(module=models):
+            raise ValueError(f"encoder {name!r} is registered twice, or torchvision's; rename yours")
+        ENCODERS[name] = kind
+        return kind
+
+    return enter
 
 
 class Frozen(nn.Module):
@@ -256,8 +303,9 @@ def choose_device(name: str) -> torch.device:
 def _architecture(name: str) -> Any:
     known = models.list_models(module=models)
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
+        near = difflib.get_close_matches(name, [*known, *ENCODERS], n=1)
         hint = f"did you mean {near[0]!r}?" if near else "see torchvision.models for the names, or give pixels"
+        hint += "; one of your own needs --plugin FILE"
         raise PathsearchError(f"encoder: expected a torchvision classification model, got {name!r}; {hint}")
     if not name.startswith(FAMILIES):
         raise PathsearchError(
@@ -267,11 +315,11 @@ def _architecture(name: str) -> Any:
         return models.get_model(name, weights=None)
 
 
-def _trunk(model: Any, name: str) -> Any:
+def _trunk(model: Any) -> Any:
     """The part of a classification model that yields feature maps."""
     if hasattr(model, "features"):
         # DenseNet applies its last ReLU outside `features`
-        return nn.Sequential(model.features, nn.ReLU()) if name.startswith("densenet") else model.features
+        return nn.Sequential(model.features, nn.ReLU()) if isinstance(model, models.DenseNet) else model.features
     # the ResNet family: all but pooling and classifier
     return nn.Sequential(*[part for key, part in model.named_children() if key not in ("avgpool", "fc")])
 

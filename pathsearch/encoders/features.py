@@ -160,7 +160,13 @@ class _Mapped(NamedTuple):
         return cls(str(array.filename), array.dtype.str, array.offset, array.shape)
 
     def opened(self) -> np.memmap:
-        return np.memmap(self.file, self.dtype, "r", self.offset, self.shape)
+        try:
+            return np.memmap(self.file, self.dtype, "r", self.offset, self.shape)
+        except (OSError, ValueError) as error:  # gone, or shorter than it was
+            raise PathsearchError(
+                f"features {self.file}: expected the file that was opened before, got none or a shorter one ({error}); "
+                "give the same command again, which encodes what is missing"
+            ) from None
 
 
 @dataclass(frozen=True)

@@ -3,62 +3,66 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from data_prep.errors import PathsearchError
-from pathsearch.encoders.encoder import Encoder
+from pathsearch.encoders.encoder import ENCODERS, Encoder, register
 from pathsearch.run.settings import EncoderSettings
 
 PIXELS = "pixels"  # as `encoder.name`, and the place that a blueprint reads
 
 
+@register(PIXELS)
 class Pixels(Encoder):
     """What stands in for a trunk where networks read images themselves: uint8 in, the same uint8 out.
+
+    A subclass that overrides `read`, and says so in `preprocessing`, keeps something else of them.
 
     Raises:
         PathsearchError: settings that only a trunk can follow.
     """
 
     dtype = np.uint8
+    preprocessing = "RGB of 0 to 255, bilinear resize"
+    has_trunk = False
 
     def __init__(self, settings: EncoderSettings, device: torch.device | str = "cpu") -> None:
         for name in ("map_size", "taps", "precision", "sizes"):
             if (given := getattr(settings, name)) != (wanted := getattr(EncoderSettings, name)):
                 raise PathsearchError(
-                    f"encoder.{name}: expected {wanted} with encoder.name=pixels, which has no maps, got {given}; "
-                    "leave it out"
+                    f"encoder.{name}: expected {wanted} with encoder.name={settings.name}, which has no maps, got "
+                    f"{given}; leave it out"
                 )
         if settings.weights not in ("imagenet", "random"):
             raise PathsearchError(
-                f"encoder.weights: expected none with encoder.name=pixels, which has no weights, got "
+                f"encoder.weights: expected none with encoder.name={settings.name}, which has no weights, got "
                 f"{settings.weights}; leave it out"
             )
         self.settings, self.device = settings, torch.device(device)
         self.weights_label, self.weights_sha256 = "no weights", ""
-        self.feature_shape = (3, settings.image_size, settings.image_size)
-        self.taps = (3,)
+        blank = torch.zeros(1, 3, settings.image_size, settings.image_size, dtype=torch.uint8)
+        self.feature_shape = tuple(self.read(blank).shape[1:])
+        self.taps = self.feature_shape[:1]
 
     @property
     def places(self) -> dict[str, tuple[int, ...]]:
         """One, of the image."""
         return {PIXELS: self.feature_shape}
 
-    @property
-    def identity(self) -> dict[str, Any]:
-        """What decides the values of an image; runs whose identities are equal share a source."""
-        return super().identity | {"preprocessing": "RGB of 0 to 255, bilinear resize"}
+    def read(self, images: Tensor) -> Tensor:
+        """What is kept of images (B, 3, S, S), uint8: here all of it; (B, C, H, W) uint8."""
+        return images
 
     def __call__(self, images: Tensor) -> Tensor:
-        """(B, 3, S, S) uint8 on the CPU, as they came."""
-        return images.contiguous().cpu()
+        """(B, C, H, W) uint8 on the CPU, as they were read."""
+        return self.read(images).contiguous().cpu()
 
     def maps(self, images: Tensor) -> tuple[Tensor, ...]:
-        """The images as the only map, (B, 3, S, S) float32."""
-        return (images.float(),)
+        """What was read as the only map, (B, C, H, W) float32."""
+        return (self.read(images).float(),)
 
     def averaged(self, maps: Sequence[Tensor]) -> Tensor:
         """The only map, as it is."""
@@ -70,5 +74,18 @@ class Pixels(Encoder):
 
 
 def make_encoder(settings: EncoderSettings, device: torch.device | str = "cpu") -> Encoder:
-    """The trunk that settings name, or the pixels."""
-    return Pixels(settings, device) if settings.name == PIXELS else Encoder(settings, device)
+    """The encoder that settings name: one that is registered, such as the pixels, or a torchvision trunk.
+
+    Raises:
+        PathsearchError: there is none of this name, or one of a plug-in fails; the message says which and why.
+    """
+    if settings.name not in ENCODERS:
+        return Encoder(settings, device)
+    try:
+        return ENCODERS[settings.name](settings, device)
+    except PathsearchError:
+        raise
+    except Exception as error:
+        raise PathsearchError(
+            f"encoder {settings.name!r}: {type(error).__name__}: {' '.join(str(error).split())}; mend its class"
+        ) from error

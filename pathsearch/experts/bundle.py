@@ -16,7 +16,7 @@ from data_prep.errors import PathsearchError
 from data_prep.manifest import load_task
 from data_prep.whole_files import file_sha256, folder_appears_whole, write_json, write_text
 from pathsearch.encoders.features import verify
-from pathsearch.encoders.pixels import PIXELS, make_encoder
+from pathsearch.encoders.pixels import make_encoder
 from pathsearch.experts.expert import Expert
 from pathsearch.experts.export import export
 from pathsearch.experts.model import Model, check_unchanged
@@ -125,7 +125,7 @@ def write(
         entries = {task: _put(run, task, folder) for task, run in zip(model.experts, runs, strict=True)}
         settings = model.encoder.settings
         from_file = settings.weights not in ("random", "imagenet")
-        inside = (extras.encoder or from_file) and settings.name != PIXELS
+        inside = (extras.encoder or from_file) and model.encoder.has_trunk
         if inside:
             save_tensors(folder / TRUNK, model.encoder.state())
         if extras.onnx:

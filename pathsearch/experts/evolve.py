@@ -176,7 +176,9 @@ def _facts(bench: Bench, grid: Grid, choice: Choice, task: Task, encoder: Encode
         threshold=bench.target.fix(bench.last.threshold, choice.best.said, bench.validation.truth),
         split=task.split_name,
         seed=bench.seed,
-        plugins=plugins_of((one for layer in specifications for one in layer), bench.target.kind),
+        plugins=plugins_of(
+            (one for layer in specifications for one in layer), bench.target.kind, encoder.settings.name
+        ),
         target=bench.target.kind,
     )
 

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from data_prep.errors import PathsearchError
 from data_prep.whole_files import appears_whole
-from pathsearch.encoders.pixels import PIXELS
 from pathsearch.encoders.pooled import pooled
 from pathsearch.experts.model import Model
 from pathsearch.experts.router import UNKNOWN
@@ -58,8 +57,10 @@ def export(model: Model, file: Path) -> None:
         PathsearchError: the packages for it are not installed, or the encoder computes in less than float32: ONNX
             Runtime has no bfloat16 convolutions on the CPU, and float32 in their place gives other distances.
     """
-    if model.encoder.settings.name == PIXELS:
-        raise PathsearchError("--onnx: expected an encoder with a trunk, got pixels; leave --onnx out")
+    if not model.encoder.has_trunk:
+        raise PathsearchError(
+            f"--onnx: expected an encoder with a trunk, got {model.encoder.settings.name}; leave --onnx out"
+        )
     if (precision := model.encoder.settings.precision) != "float32":
         raise PathsearchError(
             f"--onnx: expected an encoder of precision float32, got {precision}, which other runtimes do not compute "

@@ -6,7 +6,6 @@ import json
 from collections.abc import Sequence
 
 from data_prep.manifest import Task
-from pathsearch.encoders.pixels import PIXELS
 from pathsearch.experts.joint import newest
 from pathsearch.experts.joint_report import JointReport
 from pathsearch.experts.markdown import escaped, inline_code
@@ -68,7 +67,7 @@ def _data(task: Task, report: RunReport) -> str:
 
 def _encoder(model: Model, preparation: Preparation) -> str:
     about = model.encoder.identity
-    if about["name"] == PIXELS:
+    if not model.encoder.has_trunk:
         read = f"{about['preprocessing']}, {about['image_size']} px"
         return f"None: experts read pixels, {read}.\n\nNew images: {preparation.in_words()}."
     maps = f"maps of the last {len(about['taps'])} stages" if "taps" in about else "maps"

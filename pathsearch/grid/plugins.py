@@ -20,8 +20,8 @@ the same file. A worked example, `mine.py`, in one file that imports installed p
     pathsearch bundle ecg-random-s0 --out model --plugin mine.py
     pathsearch predict model image.png --plugin mine.py
 
-A whole blueprint comes in alike: see `blueprint`. An installed plug-in is a module under the entry point group
-`pathsearch.modules`, named by its entry point.
+A whole blueprint, a target or an encoder comes in alike: see docs/adding-parts.md. An installed plug-in is a module
+under the entry point group `pathsearch.modules`, named by its entry point.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from types import CodeType, ModuleType
 from typing import Any
 
 from data_prep.errors import PathsearchError
+from pathsearch.encoders.pixels import ENCODERS  # with the package's own in it
 from pathsearch.grid.blueprint import BLUEPRINTS
 from pathsearch.grid.modules import KINDS
 from pathsearch.grid.vocabulary import VOCABULARIES
@@ -84,13 +85,13 @@ def check_plugins(needed: Sequence[str], owner: str) -> None:
             )
 
 
-def plugins_of(specifications: Iterable[str], target: str = DEFAULT) -> list[str]:
-    """The plug-ins, `NAME=SHA-256`, that modules of these specifications and a target came from.
+def plugins_of(specifications: Iterable[str], target: str = DEFAULT, encoder: str = "") -> list[str]:
+    """The plug-ins, `NAME=SHA-256`, that modules of these specifications, a target and an encoder came from.
 
     The package's own have none.
     """
     names = {_origins.get(one.partition("@")[0].partition("-")[0]) for one in specifications}
-    names.add(_origins.get(f"target {target}"))
+    names |= {_origins.get(f"target {target}"), _origins.get(f"encoder {encoder}")}
     return [f"{name}={_loaded[name]}" for name in sorted(filter(None, names))]
 
 
@@ -103,14 +104,14 @@ def _load(named: str) -> str:
         )
     if name in _loaded:
         return name
-    registries: tuple[dict[str, Any], ...] = (KINDS, VOCABULARIES, TARGETS, BLUEPRINTS)
+    registries: tuple[dict[str, Any], ...] = (KINDS, VOCABULARIES, TARGETS, BLUEPRINTS, ENCODERS)
     before = [dict(registry) for registry in registries]
     try:
         run()
         if list(map(len, registries)) == list(map(len, before)):
             raise ValueError(
-                "it registers no module kind, no vocabulary, no blueprint and no target; pathsearch/grid/plugins.py "
-                "has an example"
+                "it registers no module kind, no vocabulary, no blueprint, no target and no encoder; "
+                "pathsearch/grid/plugins.py has an example"
             )
     except Exception as error:
         for registry, known in zip(registries, before, strict=True):
@@ -120,6 +121,8 @@ def _load(named: str) -> str:
         raise PathsearchError(f"--plugin {named}: {about}") from error
     _origins.update(dict.fromkeys(KINDS.keys() - before[0].keys(), name))
     _origins.update({f"target {kind}": name for kind in TARGETS.keys() - before[2].keys()})
+    for kind in ENCODERS.keys() - before[4].keys():
+        _origins[f"encoder {kind}"], ENCODERS[kind].plugin = name, f"{name}={digest}"
     _loaded[name], _named[name] = digest, named
     return name
 

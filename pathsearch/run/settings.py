@@ -24,7 +24,7 @@ class EncoderSettings:
 
     name: str = setting(
         "vgg16",
-        "A torchvision trunk such as vgg16 or resnet18, or pixels.",
+        "A torchvision trunk such as vgg16 or resnet18, pixels, or one of a --plugin.",
         "the paper's",
         option="--encoder",
     )

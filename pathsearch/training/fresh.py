@@ -58,19 +58,23 @@ class FreshWeights:
         """Train a copy of each path that was not seen before; the warm-up has nothing to do."""
         if generation < 0:
             return Progress(math.nan, math.nan)
+        self._look_up(paths)
+        means = np.mean([self.known[path][1] for path in paths], axis=0)
+        return Progress(float(means[0]), float(means[1]))
+
+    def score(self, paths: Sequence[Path]) -> list[Fitness]:
+        """Look up each path's fitness, training those not seen before."""
+        self._look_up(paths)
+        return [self.known[path][0] for path in paths]
+
+    def _look_up(self, paths: Sequence[Path]) -> None:
+        """Let all of them be known."""
         new = [path for path in dict.fromkeys(paths) if path not in self.known]
         n = sum(len(one.bench.validation) for one in self.parts or [self])
         at_once = paths_at_once(self.bench, COPIES_AT_ONCE, n)
         for start in range(0, len(new), at_once):
             some = new[start : start + at_once]
             self.known |= dict(zip(some, self._evaluate(some), strict=True))
-        means = np.mean([self.known[path][1] for path in paths], axis=0)
-        return Progress(float(means[0]), float(means[1]))
-
-    def score(self, paths: Sequence[Path]) -> list[Fitness]:
-        """Look up each path's fitness, training those not seen before."""
-        self.train(paths, 0)
-        return [self.known[path][0] for path in paths]
 
     def _evaluate(self, paths: list[Path]) -> list[tuple[Fitness, Progress]]:
         """Train each path, once or once a part, and score it."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -79,6 +82,18 @@ def test_pooled_is_the_mean_over_positions():
     maps = np.arange(24, dtype=np.float16).reshape(3, 2, 2, 2)
     split = Split("val", torch.tensor([0, 1]), (maps,), (np.array([2, 0]),), Standardiser.fit(maps, np.arange(3)))
     assert split.pooled().tolist() == [[17.5, 21.5], [1.5, 5.5]]  # (16+17+18+19)/4 …
+
+
+@pytest.mark.parametrize("left", [None, 1000])
+def test_features_that_were_taken_away_are_one_clear_line_to_another_process(task, tmp_path, left):
+    split = encode(task, encoder(), tmp_path / "cache").train()
+    text, file = pickle.dumps(split), Path(split.views[0].filename)
+    kept = file.read_bytes()
+    file.unlink()  # what is mapped here stays
+    if left:
+        file.write_bytes(kept[:left])
+    with refused(r"features .*view0\.npy: expected the file that was opened before, .*; give the same command again"):
+        pickle.loads(text)  # noqa: S301 (our own)
 
 
 # --- few images -----------------------------------------------------------------------------------------------------

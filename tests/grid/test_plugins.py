@@ -123,7 +123,10 @@ def test_the_bytes_that_are_hashed_are_run_and_nothing_is_left_beside_them(mine)
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("x = 1", "--plugin mine.py: it registers no module kind, no vocabulary, no blueprint and no target"),
+        (
+            "x = 1",
+            "--plugin mine.py: it registers no module kind, no vocabulary, no blueprint, no target and no encoder",
+        ),
         ("import nowhere_at_all", "--plugin mine.py: ModuleNotFoundError: No module named 'nowhere_at_all'"),
         ("def f(:", "--plugin mine.py: SyntaxError"),
         ("from pathsearch import modules\nmodules.register('gelu')(1)", "module kind 'gelu' is registered twice"),

@@ -46,6 +46,10 @@ def test_fresh_trains_each_path_once(make_grid, splits, monkeypatch):
     assert trained == PATHS
 
 
+def test_fresh_scores_of_no_paths_are_none(make_grid, splits):
+    assert fresh(make_grid, splits).score([]) == []
+
+
 def test_fresh_is_a_function_of_the_path_alone(make_grid, splits):
     first, second = fresh(make_grid, splits), fresh(make_grid, splits)
     first.train(PATHS, 1)

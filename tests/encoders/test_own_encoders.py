@@ -1,0 +1,138 @@
+"""Encoders of a user's own: a trunk or a way to read pixels, by name, under the digest of their plug-in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from small_world import SIZE, data_dir, noise, options, pathsearch, refused, settings, task
+
+from pathsearch.encoders.encoder import ENCODERS, Encoder, register
+from pathsearch.encoders.features import encode
+from pathsearch.encoders.pixels import Pixels, make_encoder
+from pathsearch.grid import plugins
+from pathsearch.run.settings import EncoderSettings
+
+TINY = """
+from torch import nn
+from pathsearch import encoder
+
+@encoder.register("tiny")
+class Tiny(encoder.Encoder):
+    def network(self):
+        return nn.Sequential(
+            nn.Conv2d(3, 8, 3, 2, 1), nn.BatchNorm2d(8), nn.ReLU(), nn.Sequential(nn.Conv2d(8, 16, 3, 2, 1), nn.ReLU())
+        )
+"""
+
+
+@pytest.fixture
+def tiny(tmp_path, monkeypatch) -> Iterator[Path]:
+    """The file of a plug-in; what it registers is forgotten after the test."""
+    known = dict(ENCODERS)
+    for name in ("_loaded", "_origins", "_named"):
+        monkeypatch.setattr(plugins, name, dict(getattr(plugins, name)))
+    (tmp_path / "tiny.py").write_text(TINY)
+    yield tmp_path / "tiny.py"
+    ENCODERS.clear()
+    ENCODERS.update(known)
+
+
+def made(weights: str = "random", **options: int | str) -> Encoder:
+    return make_encoder(EncoderSettings("tiny", weights, SIZE, **options))
+
+
+def test_a_trunk_of_ones_own_has_all_that_a_trunk_has(tiny, tmp_path):
+    plugins.load_plugins([tiny])
+    one = made()
+    assert one.feature_shape == (16, 4, 4), "12 positions a side, averaged"
+    assert one.weights_label == "random (He, seed 0)"
+    assert made(taps=2).taps == (16, 8)
+    assert made(taps=2, sizes="own").places == {"stage1": (16, 12, 12), "stage2": (8, 24, 24)}
+    save_file(one.state(), tmp_path / "w.safetensors")
+    again = made(str(tmp_path / "w.safetensors"))
+    assert again.key == one.key
+    assert torch.equal(again(noise(2, SIZE)), one(noise(2, SIZE)))
+    assert made(random_seed=1).key != one.key
+
+
+def test_other_code_of_the_same_name_has_other_features_in_the_cache(tiny, tmp_path):
+    """The weights of both are alike to the byte; only the plug-in's digest tells them apart."""
+    plugins.load_plugins([tiny])
+    first = made()
+    assert encode(task("blobs"), first, tmp_path / "cache").encoded == len(task("blobs").table)
+    assert plugins.plugins_of((), encoder="tiny") == [first.identity["plugin"]]
+    del ENCODERS["tiny"]
+    other = tiny.with_name("other.py")
+    other.write_text(TINY.replace("nn.ReLU()", "nn.Tanh()"))
+    plugins.load_plugins([other])
+    second = made()
+    assert second.weights_sha256 == first.weights_sha256
+    assert second.key != first.key
+    assert encode(task("blobs"), second, tmp_path / "cache").encoded > 0
+    assert "plugin" not in make_encoder(EncoderSettings("squeezenet1_1", "random", SIZE)).identity
+
+
+def test_what_cannot_be_is_one_line(tiny):
+    with refused("got 'tiny'; see torchvision.models for the names, or give pixels; one of your own needs --plugin"):
+        made()
+    plugins.load_plugins([tiny])
+    with refused("encoder.weights: expected random or a file with encoder.name=tiny, .* give --encoder-weights random"):
+        made("imagenet")
+    ENCODERS["flat"] = type("Flat", (Encoder,), {"network": lambda self: torch.nn.Linear(3, 3)})
+    with refused("encoder 'flat': RuntimeError: .*; mend its class"):
+        make_encoder(EncoderSettings("flat", "random", SIZE))
+    ENCODERS["bare"] = type("Bare", (Encoder,), {})
+    with refused("encoder 'bare': NotImplementedError: Bare: expected a method `network` that returns the trunk"):
+        make_encoder(EncoderSettings("bare", "random", SIZE))
+
+
+@pytest.mark.parametrize("name", ["pixels", "vgg16"])
+def test_a_name_that_is_taken_is_refused(name):
+    with pytest.raises(ValueError, match=f"^encoder '{name}' is registered twice, or torchvision's; rename yours$"):
+        register(name)(Pixels)
+
+
+def test_pixels_may_be_read_otherwise(tmp_path, monkeypatch):
+    class Grey(Pixels):
+        preprocessing = "grey of 0 to 255"
+
+        def read(self, images: torch.Tensor) -> torch.Tensor:
+            return images.float().mean(1, keepdim=True).round().byte()
+
+    monkeypatch.setitem(ENCODERS, "grey", Grey)
+    one = make_encoder(EncoderSettings("grey", image_size=SIZE))
+    assert one.places == {"pixels": (1, SIZE, SIZE)}
+    assert one.identity["preprocessing"] == "grey of 0 to 255"
+    assert not one.has_trunk
+    split = encode(task("blobs"), one, tmp_path / "cache").train()
+    assert split.raw(torch.arange(2)).shape == (2, 1, SIZE, SIZE)
+    assert split.standardise.mean.shape == (1, 1, 1)
+    with refused("encoder.taps: expected 1 with encoder.name=grey, which has no maps, got 2; leave it out"):
+        make_encoder(EncoderSettings("grey", taps=2))
+
+
+def test_from_a_file_to_a_prediction(tmp_path):
+    plugin, where = tmp_path / "tiny.py", ["--data-dir", data_dir(), "--runs-dir", tmp_path / "runs"]
+    plugin.write_text(TINY)
+    of = settings("blobs", generations=2, epochs=2)
+    small = [*options(replace(of, encoder=EncoderSettings())), "--run-name", "toy", "--image-size", str(SIZE)]
+    small += ["--encoder", "tiny", "--encoder-weights", "random"]
+    bare = pathsearch("evolve", *small, *where)
+    assert bare.code == 2
+    assert "one of your own needs --plugin FILE" in bare.err
+    made = pathsearch("evolve", *small, *where, "--plugin", plugin)
+    assert made.code == 0, made
+    assert pathsearch("joint-eval", "toy", *where, "--plugin", plugin).code == 0
+    for inside in ([], ["--with-encoder"]):
+        model = tmp_path / f"model{len(inside)}"
+        packed = pathsearch("bundle", "toy", *where, "--out", model, "--plugin", plugin, *inside)
+        assert packed.code == 0, packed
+        bare = pathsearch("predict", model, task("blobs").files()[0])
+        assert "expected the plug-in tiny.py" in bare.err
+        said = pathsearch("predict", model, task("blobs").files()[0], "--plugin", plugin)
+        assert said.code == 0, said
