@@ -124,8 +124,9 @@ def evolve(
     terminal.say(f"expert  {run.expert_file}\nreport  {run.report_file}")
     terminal.figures(drawn)
     terminal.say(f"page    {page}")
-    terminal.say(f"next: pathsearch joint-eval{_elsewhere(data_dir, runs_dir)}")
-    terminal.say(f"      pathsearch bundle {run.name} --out DIR{_elsewhere(data_dir, runs_dir)}")
+    if "target" not in report:  # of classes: other answers have no router yet
+        terminal.say(f"next: pathsearch joint-eval{_elsewhere(data_dir, runs_dir)}")
+        terminal.say(f"      pathsearch bundle {run.name} --out DIR{_elsewhere(data_dir, runs_dir)}")
     terminal.emit(report)
 
 

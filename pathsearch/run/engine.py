@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
@@ -106,8 +107,8 @@ class Crew(Generic[Work]):
             if isinstance(error, BrokenProcessPool):
                 raise PathsearchError(
                     "a process that trained beside others died, perhaps for want of memory (or a script of yours calls "
-                    'this outside `if __name__ == "__main__"`); give the same command with '
-                    f"--resume and {GIVEN[0]}=1 before it, so that one at a time is trained"
+                    'this outside `if __name__ == "__main__"`); give the same command again, '
+                    f"evolve with --resume, and {GIVEN[0]}=1 before it, so that one at a time is trained"
                 ) from None
             if error is not None:
                 raise error
@@ -121,7 +122,8 @@ class Crew(Generic[Work]):
                 number, work = self.waiting.popleft()
                 self.busy += 1
                 try:
-                    future = self.pool.submit(_carry_out, self.carry_out, work)
+                    with _deaf():
+                        future = self.pool.submit(_carry_out, self.carry_out, work)
                 except RuntimeError as error:  # broken, or shut down
                     self.results.put((number, error))
                 else:
@@ -134,6 +136,19 @@ class Crew(Generic[Work]):
         self.results.put((number, error))
         if not isinstance(error, BrokenProcessPool):  # whose locks a submission now would wait for
             self._go_on()
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """What is started within is never told of Ctrl-C, not even while it starts: this process is, and ends it."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _begin(prepare: Callable[[], Any] | None) -> None:

@@ -43,6 +43,7 @@ def _without_recipes(settings: Any) -> bool:
 TOURNAMENT = "tournaments of paths are the way of preset=generational without pareto"
 GENERATIONAL = "give search.preset=generational and search.pareto=false"
 RECIPES = "with recipes=true each path is trained by its own"
+CHAINS = ("mixed", "paper")
 RULES = [
     Rule("search.preset", lambda s: not s.search.pareto, "pareto=true selects by NSGA-II", "leave out --pareto"),
     Rule("search.tournament", _by_tournament, TOURNAMENT, GENERATIONAL),
@@ -77,6 +78,13 @@ RULES = [
             False,
         )
         for part in ("search", "training")
+    ),
+    Rule(
+        "encoder.sizes",
+        lambda s: s.encoder.taps == 1 or s.grid.modules not in CHAINS,
+        "the first layer of a chain brings all that it reads to the size of the last map",
+        "give --blueprint with one that reads stages at their own sizes",
+        "one",
     ),
     Rule(
         "encoder.random_seed",

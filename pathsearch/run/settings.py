@@ -65,7 +65,7 @@ class EncoderSettings:
     )
     sizes: str = setting(
         "one",
-        "one: maps are brought to the size of the last and joined; own: each as it is, for blueprints, as stage1, "
+        "one: maps are joined at the size of the last; own: each as it is, for blueprints: stage1 (the last map), "
         "stage2.",
         "one small size is cheap to cache, and enough for a chain",
         choices=("one", "own"),

@@ -107,7 +107,7 @@ class TrainingSettings:
     choice_folds: int | None = setting(
         None,
         "Parts of training and validation images that finalists are cross-validated on; 1: validation alone chooses.",
-        "null: 3 below 2,000 validation images, which tell too little; 1 from there on",
+        "3 below 2,000 validation images, which tell too little; 1 from there on",
         low=1,
     )
     random_paths: int = setting(5, "Random paths trained beside it as baselines.", "enough for a spread", low=0)

@@ -237,6 +237,7 @@ class _Means(Reading):
         self.sums = torch.zeros(1, 2, dtype=torch.float64)
 
     def add(self, outputs: Tensor, truth: Tensor) -> None:
+        truth = truth.to(outputs.device)
         each = (self.target.each_quality(outputs, truth), self.target.each_loss(outputs, truth))
         self.sums = self.sums + torch.stack([one.double().sum(1) for one in each], 1).cpu()
         self.n += len(truth)

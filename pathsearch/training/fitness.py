@@ -114,7 +114,7 @@ class SharedWeights:
         if not math.isfinite(loss_sum):
             raise NonFiniteFitness(
                 f"generation {generation}: the training loss became {loss_sum}; "
-                f"lower --learning-rate (now {self.settings.learning_rate})"
+                f"lower the rate with --set search.learning_rate={self.settings.learning_rate / 4}"
             )
         if self.settings.snapshots > 1 and generation >= 0:
             now = {name: tensor.clone() for name, tensor in self._scored().state_dict().items()}

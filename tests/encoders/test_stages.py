@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import pickle
 from collections.abc import Mapping
@@ -105,17 +106,26 @@ def test_a_blueprint_reads_two_stages_and_learns(stages, tmp_path, monkeypatch):
 def test_the_command_line_goes_the_whole_way(tmp_path):
     where = ["--data-dir", data_dir(), "--runs-dir", tmp_path / "runs"]
     chosen = settings("blobs", encoder=TWO, epochs=2, generations=2)
+    mine = tmp_path / "mine.py"
+    head = "from pathsearch import blueprint\nfrom pathsearch.grid.blueprint import Blueprint, Layer\n"
+    maker = inspect.getsource(two_stages).replace(
+        "(places: Mapping[str, Shape], settings: GridSettings) -> Blueprint", "(places, settings)"
+    )
+    mine.write_text(f'{head}\n\n@blueprint.register("two")\n{maker}')
     for name in ("blobs", "stripes"):
-        found = pathsearch("evolve", *options(chosen)[2:], "--task", name, *where)
+        own = ["--task", name, "--plugin", mine, "--blueprint", "two"]
+        found = pathsearch("evolve", *options(chosen)[2:], *own, *where)
         assert found.code == 0, found.err
-    joint = pathsearch("joint-eval", "--json", *where)
+    joint = pathsearch("joint-eval", "--json", "--plugin", mine, *where)
     assert joint.code == 0, joint.err
     report = json.loads(joint.out)
     for name in ("blobs", "stripes"):
         own = json.loads((tmp_path / "runs" / f"{name}-random-s0" / "report.json").read_text())
         assert report["tasks"][name]["oracle"]["accuracy"] == own["test"]["accuracy"]
-    made = pathsearch("bundle", "blobs-random-s0", "stripes-random-s0", "--out", tmp_path / "model", *where)
+    made = pathsearch(
+        "bundle", "blobs-random-s0", "stripes-random-s0", "--out", tmp_path / "model", "--plugin", mine, *where
+    )
     assert made.code == 0, made.err
-    told = pathsearch("predict", tmp_path / "model", *task("blobs").files()[:3])
+    told = pathsearch("predict", tmp_path / "model", "--plugin", mine, *task("blobs").files()[:3])
     assert told.code == 0, told.err
     assert "blobs" in told.out

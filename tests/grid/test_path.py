@@ -53,7 +53,6 @@ def test_a_path_cannot_be_changed():
 @pytest.mark.parametrize(
     ("layers", "message"),
     [
-        ((), "expected at least one layer, got none"),
         (((0,), ()), "layer 1: expected at least one active module, got none"),
         (((0,), (1, 1)), r"layer 1: expected distinct module indices from 0 in rising order, got \(1, 1\)"),
         (((2, 1),), r"layer 0: .*rising order, got \(2, 1\)"),

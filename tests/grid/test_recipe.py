@@ -77,7 +77,7 @@ def test_every_recipe_has_a_text_of_its_own():
         ("0|1@nan,3,0.5", "recipe learning_rate: expected a number of at least 0, got nan"),
         ("0|1@0.002,inf,0.5", "recipe weight_decay: expected a number of at least 0, got inf; .* 1, 3, 10, 30"),
         ("0|1@0.002,3,1", r"recipe dropout: expected a share in \[0, 1\), got 1.0; choose one of 0, 0.25, 0.5, 0.75"),
-        ("@0.002,3,0.5", "path: expected a form like 0.3.1.2.4, or 0.* with a recipe, got '@0.002,3,0.5'"),
+        ("@0.002,3,0.5", "path: expected a form like 0.3.1.2.4, or 0.* with a recipe, or probe, got '@0.002,3,0.5'"),
     ],
 )  # fmt: skip
 def test_what_is_no_recipe_is_refused(text, message):

@@ -37,7 +37,10 @@ def test_the_printed_file_gives_the_defaults(plain, file):
     assert with_settings(plain, [], file=found) == plain
     silent = {one.key for one in DECLARED.values() if one.default is None or one.said.otherwise or one.said.apart}
     assert set(found) == set(DECLARED) - silent
-    assert silent == {"encoder.image_size", "grid.plugins", "search.target", "training.images_per_class"}
+    assert silent == {
+        *("encoder.image_size", "grid.plugins", "search.target"),
+        *("training.images_per_class", "training.choice_folds"),
+    }
 
 
 def test_the_printed_file_says_help_reason_bounds_and_option_of_every_setting():
@@ -55,7 +58,8 @@ def test_the_printed_file_says_help_reason_bounds_and_option_of_every_setting():
 
 def test_its_silent_settings_can_be_given_by_taking_the_comment_away(plain, file):
     text = re.sub(r"^# (\w+ =)", r"\1", settings_text(), flags=re.MULTILINE)
-    text = text.replace("target =", 'target = "null"').replace("images_per_class =", 'images_per_class = "null"')
+    for name in ("target", "images_per_class", "choice_folds"):
+        text = text.replace(f"{name} =", f'{name} = "null"')
     assert with_settings(plain, [], file=of(file, text)) == plain
 
 

@@ -167,7 +167,6 @@ def test_beaten_networks_are_let_go_and_come_again_if_they_are_chosen(monkeypatc
     assert len(beaten) < len(found)
     at = beaten[0] if method == "ladder" else 1
     monkeypatch.setattr(choice, "choose_smallest", lambda *_: at)
-    monkeypatch.setattr(drawing, "scores_of", lambda _, several: [float(i == at) for i in range(len(several))])
     entry = rivals.enter(here, method, budget)
     assert entry.facts["chosen"] == at
     said = rivals.answers(here, entry, here.validation)

@@ -1,0 +1,198 @@
+"""The linear probe as a finalist: a path without a layer, which becomes the expert where nothing smaller is as good."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from small_world import (
+    CPU,
+    data_dir,
+    encoder,
+    evolve,
+    finished,
+    outcome,
+    pathsearch,
+    place,
+    refused,
+    settings,
+    task,
+)
+
+from pathsearch.encoders.features import encode
+from pathsearch.experts.bundle import load
+from pathsearch.experts.expert import Expert
+from pathsearch.experts.explain import heat_map
+from pathsearch.grid.path import PROBE, Space
+from pathsearch.grid.path import Path as ModulePath
+from pathsearch.reports import figures
+from pathsearch.reports.report_page import write_page
+from pathsearch.run.runs import Run
+from pathsearch.training.bench import Bench
+from pathsearch.training.folds import ENOUGH, choice_folds
+
+FOLDED = {"probe": True, "choice_folds": None}  # as users have it
+
+
+@pytest.fixture(scope="module")
+def probed(tmp_path_factory) -> Run:
+    """A run whose expert is the probe, with figures and page."""
+    folder = tmp_path_factory.mktemp("probed")
+    run, report = evolve(folder / "run", settings("stripes", **FOLDED))
+    assert report["path"] == "probe", "the small world has changed: here the probe was better than all paths"
+    return run
+
+
+def bench(**changes: object) -> Bench:
+    of = settings("stripes", **changes)
+    features = encode(task("stripes"), encoder(), data_dir() / "features")
+    return Bench.of(of, encoder(), features, place())
+
+
+# --- the path -------------------------------------------------------------------------------------------------------
+
+
+def test_it_is_printed_read_back_and_in_every_space():
+    assert (str(PROBE), ModulePath.parse("probe")) == ("probe", PROBE)
+    assert ModulePath.parse("probe@0.002,3,0.5").is_probe
+    for space in (Space(1, 1, 1), Space(3, 10, 3), Space(2, 4, 2, recipes=True)):
+        assert space.check(PROBE) is PROBE
+    assert not ModulePath.parse("0|1").is_probe
+    for text in ("", "Probe", "probe|0", "0|probe", "probe@"):
+        with refused("^(path|recipe): expected"):
+            ModulePath.parse(text)
+
+
+@given(st.integers(1, 5))
+def test_it_has_no_module_in_any_layer(n_layers):
+    assert PROBE.over(n_layers) == ((),) * n_layers
+    assert ModulePath.of([[0]] * n_layers).over(n_layers) == ((0,),) * n_layers
+
+
+def test_a_grid_does_not_count_what_is_not_its_own():
+    with pytest.raises(ValueError, match="zip"):
+        bench().grid().count_parameters(PROBE, "stripes")
+
+
+# --- the choice -----------------------------------------------------------------------------------------------------
+
+
+def test_the_parts_hold_every_image_once_and_train_on_none_of_theirs():
+    of = bench(**FOLDED)
+    parts = choice_folds(of)
+    assert len(parts) == 3
+    rows = [part.validation.rows[0].tolist() for part in parts]
+    whole = [*of.training.rows[0].tolist(), *of.validation.rows[0].tolist()]
+    assert sorted(row for part in rows for row in part) == sorted(whole)
+    for part in parts:
+        assert not set(part.training.rows[0].tolist()) & set(part.validation.rows[0].tolist())
+    assert len({part.seed for part in parts} | {of.seed}) == 4
+
+
+def test_who_asks_for_one_part_or_has_enough_images_chooses_on_validation(monkeypatch):
+    assert choice_folds(bench(choice_folds=1)) == []
+    assert len(choice_folds(bench(choice_folds=2))) == 2
+    few = bench(**FOLDED)
+    assert len(few.validation) < ENOUGH
+    monkeypatch.setattr("pathsearch.training.folds.ENOUGH", len(few.validation))
+    assert choice_folds(few) == []
+
+
+def test_too_many_parts_are_refused_if_asked_for_and_else_left():
+    tiny = bench()
+    keep = np.concatenate([np.flatnonzero(tiny.training.truth.numpy() == k)[:1] for k in (0, 1)])
+    one = np.flatnonzero(tiny.validation.truth.numpy() == 0)[:1]
+    tiny = tiny.on(tiny.training.only(keep), tiny.validation.only(one))
+    assert choice_folds(tiny.trained_by(settings("stripes", **FOLDED).training)) == []
+    with refused("^training.choice_folds: 3 are too many: class number 0 has 2 images; .* training.choice_folds=1"):
+        choice_folds(tiny.trained_by(settings("stripes", choice_folds=3).training))
+
+
+def test_the_report_says_what_chose(probed):
+    report = probed.report()
+    n = len(bench().training) + len(bench().validation)
+    assert (report["choice"]["folds"], report["choice"]["images"]) == (3, n)
+    assert "3 parts" in report["choice"]["in_words"]
+    rows = report["finalists"]
+    assert [row["path"] for row in rows if row["chosen"]] == ["probe"]
+    assert rows[0]["path"] == "probe"
+    scores, errors = ([row[name] for row in rows] for name in ("score", "below_best_error"))
+    near = [i for i, row in enumerate(rows) if max(scores) - scores[i] <= errors[i]]
+    assert min(near, key=lambda i: rows[i]["parameters"]) == 0
+    alone = finished("stripes").report()
+    assert alone["choice"] == {**alone["choice"], "folds": 1, "images": alone["validation"]["n"]}
+
+
+def test_expert_and_baseline_are_one_network_and_the_verdict_says_so(probed):
+    report = probed.report()
+    for rate in ("accuracy", "auc", "ci95"):
+        assert report["test"][rate] == report["baselines"]["linear_probe"]["test"][rate]
+    assert "The linear probe was chosen itself" in report["verdict"][0]
+    assert not any("the linear probe:" in line for line in report["verdict"][1:])
+    assert report["parameters"]["expert"] == report["baselines"]["linear_probe"]["parameters"]
+
+
+# --- the expert -----------------------------------------------------------------------------------------------------
+
+
+def test_the_expert_is_one_linear_layer_on_standardised_features(probed):
+    expert = Expert.load(probed.expert_file)
+    maps = bench().validation.raw(torch.arange(5))
+    weight, bias = (tensor for name, tensor in sorted(expert.network.state_dict().items(), reverse=True))
+    by_hand = expert.standardise(maps).flatten(1) @ weight.T + bias
+    assert torch.allclose(expert.outputs(maps), by_hand, atol=1e-5)
+    assert expert.n_parameters() == math.prod(maps.shape[1:]) * len(expert.facts.classes) + len(expert.facts.classes)
+    assert expert.facts.shapes == [list(maps.shape[1:])]
+    assert np.allclose(expert.probabilities(maps).sum(1), 1)
+
+
+def test_the_same_run_again_is_the_same(probed, tmp_path):
+    again, _ = evolve(tmp_path / "run", settings("stripes", **FOLDED))
+    assert outcome(again) == outcome(probed)
+
+
+def test_a_damaged_probe_is_refused(probed, tmp_path):
+    raw = bytearray(probed.expert_file.read_bytes())
+    at = raw.index(b"probe")
+    raw[at : at + 5] = b"prebo"
+    (tmp_path / "expert.safetensors").write_bytes(raw)
+    with refused("path: expected a form like"):
+        Expert.load(tmp_path / "expert.safetensors")
+
+
+def test_it_is_drawn_told_and_explained(probed):
+    card = json.loads(probed.path_file.read_text())
+    assert (card["path"], card["layers"]) == ("probe", [[]] * len(card["modules"]))
+    drawn = {file.stem for file in figures.plot_run(probed.folder)}
+    assert {"path_on_grid", "finalists"} <= drawn
+    page = write_page(probed.folder, data_dir()).read_text()
+    assert "No module: it is the linear probe" in page
+    assert "Cross-validated accuracy" in page
+
+
+def test_a_grid_grown_from_it_is_a_fresh_one(probed):
+    run, report = evolve(probed.folder.parent / "grown", settings("blobs", grown_from="run"))
+    assert report["earlier_experts"][0]["logits_identical"]
+    assert report["reuse"]["stripes"]["modules"] == 0
+    assert not any(json.loads(run.path_file.read_text())["frozen"])
+    assert {file.stem for file in figures.plot_run(run.folder)} >= {"paths"}
+    alone = finished("blobs")
+    assert report["path"] == alone.report()["path"]
+
+
+def test_a_model_of_it_answers_and_explains(probed):
+    done = pathsearch(
+        "bundle", probed.folder.name, "--out", probed.folder.parent / "bundle",
+        "--runs-dir", probed.folder.parent, "--data-dir", data_dir(),
+    )  # fmt: skip
+    assert done.code == 0, done
+    model = load(probed.folder.parent / "bundle", CPU).model
+    image = torch.zeros(3, 48, 48, dtype=torch.uint8) + torch.arange(48, dtype=torch.uint8)
+    heat = heat_map(model, image, "stripes", task("stripes").classes[0])
+    assert heat.shape == (48, 48)
+    assert np.isfinite(heat).all()
