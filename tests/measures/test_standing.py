@@ -85,7 +85,11 @@ def report(own: float, other: float, p: float | None, form: str = "new", measure
         rates = {"accuracy": 0.5, "balanced_accuracy": 0.5, measure: value}
         return {**rates, "n": 1000, "ci95": {name: [v - 0.05, v + 0.05] for name, v in rates.items()}}
 
-    found: dict[str, Any] = {"test": tested(own), "baselines": {"linear_probe": {"test": tested(other)}}}
+    found: dict[str, Any] = {
+        "path": "0|1",
+        "test": tested(own),
+        "baselines": {"linear_probe": {"test": tested(other)}},
+    }
     gap = round(1000 * (own - other))
     if form in ("new", "old"):
         found["mcnemar"] = {"linear_probe": {"n": 1000, "b": max(gap, 0) + 3, "c": max(-gap, 0) + 3, "p": p}}

@@ -76,7 +76,7 @@ def test_what_a_process_could_not_prepare_is_said(tmp_path):
 
 
 def test_a_process_that_dies_is_told_of(tmp_path):
-    with refused("a process that trained beside others died.*--resume and OMP_NUM_THREADS=1"):
+    with refused("a process that trained beside others died.*--resume, and OMP_NUM_THREADS=1"):
         list(run_all(Note.write, notes(tmp_path, "dying", "well", "well"), 2))
     assert left() == []
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from small_world import pathsearch, refused
 
-from pathsearch.run.idle_settings import RULES, changed, refuse_idle, refuse_idle_in_comparison
+from pathsearch.run.idle_settings import CHAINS, RULES, changed, refuse_idle, refuse_idle_in_comparison
 from pathsearch.run.settings import RunSettings, SearchSettings, with_settings
 
 EVIDENCE = Path(__file__).parents[2] / "docs" / "evidence"
@@ -40,6 +40,7 @@ IDLE = [
     ("training.balance_strength=0.5", [], "training.balance=true"),
     *((f"{part}.balance=true", [f"{part}.balance_strength=0"], "strength above 0") for part in ("search", "training")),
     ("encoder.random_seed=3", [], "encoder.weights=random"),
+    *(("encoder.sizes=own", ["encoder.taps=2", f"grid.modules={kind}"], "--blueprint") for kind in CHAINS),
 ]
 
 # The same settings where they count.
@@ -55,6 +56,8 @@ EFFECTIVE = [
     ["search.learning_rate=0.1", "search.weight_decay=0.1", "search.dropout=0.2"],
     ["search.balance=true", "search.balance_strength=0.5"],
     ["encoder.weights=random", "encoder.random_seed=3"],
+    ["encoder.sizes=own"],
+    ["encoder.sizes=one", "encoder.taps=2"],
 ]
 
 
