@@ -184,18 +184,18 @@ def _facts(bench: Bench, grid: Grid, choice: Choice, task: Task, encoder: Encode
 
 
 def _write_path(run: Run, grid: Grid, choice: Choice, task: Task, heritage: Heritage) -> None:
-    paths = {**heritage.paths(), task.name: choice.path}
+    layers = choice.path.over(len(grid.layers))
     write_json(
         run.path_file,
         {
             "task": task.name,
             "classes": list(task.classes),
             "path": str(choice.path),
-            "layers": choice.path.over(len(grid.layers)),
+            "layers": layers,
             "modules": grid.specifications,
             "module_parameters": grid.module_parameters(),
             "frozen": heritage.occupied(grid),
-            "paths": {name: one.over(len(grid.layers)) for name, one in paths.items()},
+            "paths": {**heritage.paths(grid), task.name: layers},
             "parameters": choice.sizes[choice.chosen],
             "full_grid_parameters": grid.count_parameters(grid.space.full_path(), task.name),
         },

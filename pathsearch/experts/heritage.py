@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
-from typing import Any, TypedDict
+from typing import Any, TypedDict, cast
 
 import torch
+from torch import nn
 
 from data_prep.errors import PathsearchError
 from data_prep.whole_files import file_sha256
 from pathsearch.encoders.encoder import Encoder
 from pathsearch.encoders.features import Split
 from pathsearch.experts.expert import Expert
-from pathsearch.grid.grid import Grid, device_of
-from pathsearch.grid.path import Path
+from pathsearch.grid.blueprint import Blueprint
+from pathsearch.grid.grid import Grid, PathNetwork, device_of
+from pathsearch.grid.path import Layers, Path
 from pathsearch.run.runs import Run, find_run
 from pathsearch.run.same_encoder import differences, value
 
@@ -91,19 +93,21 @@ class Heritage:
         """The experts' files, oldest first."""
         return [ancestor.run.expert_file for ancestor in self.ancestors]
 
-    def paths(self) -> dict[str, Path]:
-        """Paths of the earlier experts by task, oldest first."""
-        return {one.expert.facts.task: Path.parse(one.expert.facts.path) for one in self.ancestors}
+    def paths(self, grid: Grid) -> dict[str, Layers]:
+        """Active modules of the earlier experts in each layer of `grid`, by task, oldest first."""
+        return {one.expert.facts.task: layers_on(grid, one.expert) for one in self.ancestors}
 
     def occupied(self, grid: Grid) -> list[list[int]]:
         """Modules on earlier experts' paths, by layer."""
-        n_layers = len(grid.layers)
-        each = [path.over(n_layers) for path in self.paths().values()]
-        return [sorted({i for layers in each for i in layers[n]}) for n in range(n_layers)]
+        each = self.paths(grid).values()
+        return [sorted({i for layers in each for i in layers[n]}) for n in range(len(grid.layers))]
 
     @torch.no_grad()
     def verify(self, grid: Grid, split: Split) -> list[EarlierExpert]:
-        """Compare every earlier expert, bit for bit, with what it was: its file, and its logits from the grid.
+        """Compare every earlier expert, bit for bit, with what it was: its file, and its outputs from the grid.
+
+        One that stands on the grid in part, since it ends in other layers, answers from its file; its modules on the
+        grid are compared one by one.
 
         Raises:
             PathsearchError: one of them has changed.
@@ -114,11 +118,15 @@ class Heritage:
             facts = ancestor.expert.facts
             now = file_sha256(ancestor.run.expert_file)
             path, again = Path.parse(facts.path), ancestor.expert.standardise(maps)
-            if path.is_probe:  # it stands on no grid
-                answers = Expert.load(ancestor.run.expert_file).network(again)
-            else:
+            if _stands(grid, ancestor.expert):
                 answers = grid.network(path, facts.task).cpu().eval()(again)
-            same = torch.equal(answers, ancestor.expert.outputs(maps))
+            else:
+                answers = Expert.load(ancestor.run.expert_file).network(again)
+            same = torch.equal(answers, ancestor.expert.outputs(maps)) and all(
+                torch.equal(tensor.cpu(), own.state_dict()[name])
+                for there, own in _shared(grid, ancestor.expert)
+                for name, tensor in there.state_dict().items()
+            )
             rows.append(
                 {
                     "task": facts.task,
@@ -138,14 +146,46 @@ class Heritage:
 def settle(grid: Grid, experts: Sequence[Expert]) -> None:
     """Put experts' weights into their places on a grid and fix them there.
 
-    A module shared by two experts has the same weights in both, since the later one could not change it.
+    A module shared by two experts has the same weights in both, since the later one could not change it. Of one that
+    ends in other layers, only what it has in common with the grid is put there, and not its head.
     """
     for expert in experts:
-        facts, path = expert.facts, Path.parse(expert.facts.path)
-        if path.is_probe:
-            continue
-        grid.add_head(facts.task, *expert.target.head(grid.head_shape))
-        grid.adopt(expert.network.network, path, facts.task)  # type: ignore[arg-type]
-        grid.freeze(path)
-        grid.heads[facts.task].requires_grad_(False)
+        for there, own in _shared(grid, expert):
+            there.load_state_dict(own.state_dict())
+            there.requires_grad_(False)
+        if _stands(grid, expert):
+            grid.add_head(expert.facts.task, *expert.target.head(grid.head_shape))
+            grid.heads[expert.facts.task].load_state_dict(_network(expert).head.state_dict())
+            grid.heads[expert.facts.task].requires_grad_(False)
     grid.to(device_of(grid))
+
+
+def layers_on(grid: Grid, expert: Expert) -> Layers:
+    """Active modules of an expert in each layer of `grid`, whose layers are known by their names; none in some."""
+    own, path = _blueprint(expert), Path.parse(expert.facts.path)
+    active = dict(zip([layer.name for layer in own.layers], path.layers, strict=True)) if own else {}
+    return tuple(active.get(layer.name, ()) for layer in grid.blueprint.layers)
+
+
+def _shared(grid: Grid, expert: Expert) -> Iterator[tuple[nn.Module, nn.Module]]:
+    """An expert's modules in the layers that it has in common with `grid`: those there, and its own."""
+    own = _blueprint(expert)
+    names = [layer.name for layer in own.layers] if own else []
+    for number, (layer, active) in enumerate(zip(grid.blueprint.layers, layers_on(grid, expert), strict=True)):
+        if active:
+            modules = _network(expert).modules_of(names.index(layer.name))
+            yield from ((grid.module(number, i), module) for i, module in zip(active, modules, strict=True))
+
+
+def _stands(grid: Grid, expert: Expert) -> bool:
+    """Whether all of an expert is on `grid`: the same layers, to the same end; a probe stands on none."""
+    own = _blueprint(expert)
+    return own is not None and [layer.name for layer in own.layers] == [layer.name for layer in grid.blueprint.layers]
+
+
+def _blueprint(expert: Expert) -> Blueprint | None:
+    return _network(expert).blueprint
+
+
+def _network(expert: Expert) -> PathNetwork:
+    return cast("PathNetwork", expert.network.network)

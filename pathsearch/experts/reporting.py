@@ -100,7 +100,7 @@ def _circumstances(outcome: Outcome) -> dict[str, Any]:
     full = grid.count_parameters(grid.space.full_path(), task.name)
     own = outcome.expert.n_parameters()
     path = Path.parse(outcome.expert.facts.path)
-    paths = {**outcome.heritage.paths(), task.name: path}
+    paths = {**outcome.heritage.paths(grid), task.name: path.over(len(grid.layers))}
     whose = of_run(paths, grid.module_parameters(), task.name, own)
     joined = "on training and validation images together, after path, epochs and threshold were fixed on validation"
     target = outcome.expert.facts.target

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from pathsearch.experts.heritage import EarlierExpert
-from pathsearch.grid.path import Path
+from pathsearch.grid.path import Layers
 
 if TYPE_CHECKING:
     from typing_extensions import NotRequired  # in `typing` from Python 3.11 on
@@ -64,11 +64,11 @@ class ReuseMatrix(TypedDict):
     modules: list[list[int | None]]
 
 
-def owners(paths: Mapping[str, Path], sizes: Sequence[Sequence[int]]) -> dict[Place, str]:
+def owners(paths: Mapping[str, Layers], sizes: Sequence[Sequence[int]]) -> dict[Place, str]:
     """The task that trained each module with weights: the first whose path it stands on.
 
     Args:
-        paths: of the tasks on one grid, oldest first.
+        paths: active modules in each layer of the grid, by task, oldest first.
         sizes: parameters of each module, L lists of M; a module without any is nobody's.
     """
     found: dict[Place, str] = {}
@@ -79,7 +79,7 @@ def owners(paths: Mapping[str, Path], sizes: Sequence[Sequence[int]]) -> dict[Pl
     return found
 
 
-def reused(paths: Mapping[str, Path], sizes: Sequence[Sequence[int]], task: str) -> dict[str, Reused]:
+def reused(paths: Mapping[str, Layers], sizes: Sequence[Sequence[int]], task: str) -> dict[str, Reused]:
     """Modules and their parameters on the path of `task`, by the task that trained them, itself included."""
     owner = owners(paths, sizes)
     counts: dict[str, Reused] = {name: {"modules": 0, "parameters": 0} for name in paths}
@@ -90,16 +90,16 @@ def reused(paths: Mapping[str, Path], sizes: Sequence[Sequence[int]], task: str)
     return counts
 
 
-def places(path: Path) -> list[Place]:
-    """Every (layer, module) on a path."""
-    return [(n, i) for n, layer in enumerate(path.layers) for i in layer]
+def places(layers: Layers) -> list[Place]:
+    """Every (layer, module) of the active ones."""
+    return [(n, i) for n, layer in enumerate(layers) for i in layer]
 
 
-def of_run(paths: Mapping[str, Path], sizes: Sequence[Sequence[int]], task: str, total: int) -> ReuseOfRun:
+def of_run(paths: Mapping[str, Layers], sizes: Sequence[Sequence[int]], task: str, total: int) -> ReuseOfRun:
     """The entries of a run's report: `parameters`, its own and shared with earlier tasks, and `reuse` by task.
 
     Args:
-        paths: of the tasks on the grid, oldest first.
+        paths: active modules in each layer of the grid, by task, oldest first.
         sizes: parameters of each module.
         task: the run's.
         total: parameters of its expert, head included; the head is its own.

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 from math import prod
@@ -59,19 +59,22 @@ class Layer:
     reads: tuple[str, ...]  # places of the source, or earlier layers, in the order in which they are joined
     out_shape: Shape  # (channels, height, width) or (width,), of each of its modules and of their sum
     modules: tuple[str, ...]  # specifications of the M modules
+    at: tuple[int, int] | None = None  # height and width that maps it reads are brought to, where not those it puts out
 
 
 @dataclass(frozen=True)
 class Blueprint:
     """The layers of a grid, in an order in which each reads only what came before.
 
-    Where a layer puts out a map, the maps it reads are brought to that height and width; where it puts out a vector,
-    to those of the first map it reads. Where anything it reads is a vector, all is flattened and joined.
+    Where a layer puts out a map, the maps it reads are brought to that height and width, or to those of its `at`, which
+    modules with a stride need; where it puts out a vector, to those of the first map it reads. Where anything it reads
+    is a vector, all is flattened and joined.
 
     Attributes:
         places: shape of each place of the source, without the batch.
         layers: L of them.
         head: the layer that heads read; the last unless told.
+        heads: by kind of target, the layer that its heads read where that is another; see `ending`.
 
     Raises:
         PathsearchError: no such blueprint can be; says which layer and why.
@@ -80,9 +83,11 @@ class Blueprint:
     places: dict[str, Shape]
     layers: tuple[Layer, ...]
     head: str = ""
+    heads: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "places", dict(self.places))
+        object.__setattr__(self, "heads", dict(self.heads))
         object.__setattr__(self, "layers", tuple(self.layers))
         if not self.layers:
             raise PathsearchError("blueprint: expected at least one layer, got none; add a Layer")
@@ -95,12 +100,11 @@ class Blueprint:
         for layer in self.layers:
             self._check_layer(layer, known)
             known[layer.name] = None
-        if self.head not in known or self.head in self.places:
-            layers = [layer.name for layer in self.layers]
-            raise PathsearchError(
-                f"blueprint head: expected one of {', '.join(layers)}; got {self.head!r}; name a layer"
-            )
-        read = {name for layer in self.layers for name in layer.reads} | {self.head}
+        for head in (self.head, *self.heads.values()):
+            if head not in known or head in self.places:
+                layers = ", ".join(layer.name for layer in self.layers)
+                raise PathsearchError(f"blueprint head: expected one of {layers}; got {head!r}; name a layer")
+        read = {name for layer in self.layers for name in layer.reads} | {self.head, *self.heads.values()}
         if idle := [layer.name for layer in self.layers if layer.name not in read]:
             raise PathsearchError(
                 f"blueprint layer {idle[0]!r}: expected a later layer or the head to read it, got none; "
@@ -125,6 +129,8 @@ class Blueprint:
             hint = f"did you mean {near[0]!r}?" if near else "name one of these"
             raise PathsearchError(f"{what}: expected to read one of {', '.join(known)}; got {name!r}; {hint}")
         _check_shape(f"layer {layer.name!r}", layer.out_shape)
+        if layer.at is not None and [type(side) is int and side > 0 for side in layer.at] != [True, True]:
+            raise PathsearchError(f"{what}: expected `at` as (height, width), each at least 1, got {layer.at}; mend it")
         if not layer.modules:
             raise PathsearchError(f"{what}: expected at least one module, got none; give it specifications")
 
@@ -151,10 +157,19 @@ class Blueprint:
             }
         places = {name: tuple(shape) for name, shape in wiring["places"]}
         layers = [
-            Layer(name, tuple(reads), tuple(out_shape), tuple(kinds))
-            for (name, reads), out_shape, kinds in zip(wiring["layers"], shapes[1:], specifications, strict=True)
+            Layer(name, tuple(reads), tuple(out_shape), tuple(kinds), *map(tuple, at))
+            for (name, reads, *at), out_shape, kinds in zip(wiring["layers"], shapes[1:], specifications, strict=True)
         ]
-        return cls(places, tuple(layers), wiring.get("head", ""))
+        return cls(places, tuple(layers), wiring.get("head", ""), wiring.get("heads", {}))
+
+    def ending(self, kind: str) -> Blueprint:
+        """What is left of it for a kind of target: the layer that its heads read, and what comes to that."""
+        needed, layers = {self.heads.get(kind, self.head)}, []
+        for layer in reversed(self.layers):
+            if layer.name in needed:
+                needed |= set(layer.reads)
+                layers.append(layer)
+        return Blueprint(self.places, tuple(reversed(layers)))
 
     @property
     def shapes(self) -> list[Shape]:
@@ -175,8 +190,11 @@ class Blueprint:
             return None
         return {
             "places": [[name, list(shape)] for name, shape in self.places.items()],  # files keep its order
-            "layers": [[layer.name, list(layer.reads)] for layer in self.layers],
+            "layers": [
+                [layer.name, list(layer.reads), *([list(layer.at)] if layer.at else [])] for layer in self.layers
+            ],
             "head": self.head,
+            **({"heads": self.heads} if self.heads else {}),
         }
 
     @cached_property
@@ -209,6 +227,8 @@ class Blueprint:
         read = self._read(layer)
         if any(len(shape) == 1 for shape in read):
             return None
+        if layer.at is not None:
+            return layer.at
         _, height, width = layer.out_shape if len(layer.out_shape) == 3 else read[0]
         return height, width
 

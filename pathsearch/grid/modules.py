@@ -52,13 +52,18 @@ def build(specification: str, in_shape: Shape, out_shape: Shape, generator: torc
         raise PathsearchError(f"module kind: expected a registered name, got {name!r}; {hint}")
     with torch.device("meta"):  # shapes only: a constructor's own initialisation would read the global generator
         module = KINDS[name](in_shape, out_shape, int(size or 0))
-        if name in BUILT_IN and len(out_shape) == 3 and not isinstance(module, _OnMap):  # which knows its maps
+        if name in built_in() and len(out_shape) == 3 and not isinstance(module, _OnMap):  # which knows its maps
             _try(name, module, in_shape, out_shape)
     module.to_empty(device="cpu")
     initialise(module, generator)
-    if name not in BUILT_IN:
+    if name not in built_in():
         _try(name, module, in_shape, out_shape)
     return module
+
+
+def built_in() -> frozenset[str]:
+    """Names of the package's own kinds."""
+    return frozenset(name for name, kind in KINDS.items() if str(kind.__module__).startswith("pathsearch."))
 
 
 @torch.no_grad()
@@ -96,7 +101,7 @@ def initialise(module: nn.Module, generator: torch.Generator) -> None:
             part.weight.uniform_(-bound, bound, generator=generator)
             if part.bias is not None:
                 part.bias.zero_()
-        elif isinstance(part, nn.LayerNorm):
+        elif isinstance(part, (nn.LayerNorm, nn.GroupNorm)):
             part.reset_parameters()
         elif isinstance(part, Scale):
             part.scale.fill_(1.0)
@@ -302,6 +307,3 @@ def gated(in_shape: Shape, out_shape: Shape, size: int) -> nn.Module:
 def normalised(in_shape: Shape, out_shape: Shape, size: int) -> nn.Module:
     """As `gelu`, with layer norm on the hidden units."""
     return _two_layers(in_shape, out_shape, size, nn.Sequential(nn.LayerNorm(size), nn.GELU()))
-
-
-BUILT_IN = frozenset(KINDS)

@@ -12,6 +12,8 @@ from math import comb
 from data_prep.errors import PathsearchError
 from pathsearch.grid.recipe import Recipe, all_recipes, cross_recipes, mutate_recipe, random_recipe
 
+Layers = tuple[tuple[int, ...], ...]  # modules in each layer of a grid
+
 
 @dataclass(frozen=True)
 class Space:
@@ -101,7 +103,7 @@ class Path:
     A path without a layer is the linear probe, printed `probe`: a head on the flattened features.
     """
 
-    layers: tuple[tuple[int, ...], ...]
+    layers: Layers
     recipe: Recipe | None = None  # how it is trained; None: as the settings say
 
     def __post_init__(self) -> None:
@@ -146,7 +148,7 @@ class Path:
         """Whether it is the linear probe."""
         return not self.layers
 
-    def over(self, n_layers: int) -> tuple[tuple[int, ...], ...]:
+    def over(self, n_layers: int) -> Layers:
         """Active modules of each layer of a grid of so many; the probe has none in any."""
         return self.layers or ((),) * n_layers
 

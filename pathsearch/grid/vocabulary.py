@@ -8,6 +8,7 @@ from itertools import accumulate, cycle, islice
 from typing import Any
 
 from data_prep.errors import PathsearchError
+from pathsearch.grid import unets as unets  # enters its blueprints
 from pathsearch.grid.blueprint import BLUEPRINTS, FEATURES, Blueprint, Layer
 from pathsearch.grid.modules import KINDS, Shape
 from pathsearch.run.settings import GridSettings

@@ -86,7 +86,7 @@ class GridSettings:
         "mixed",
         "The space that is searched: mixed kinds and sizes, paper: identical modules, or a vocabulary of a --plugin.",
         "kinds and sizes differ, so that a choice means something",
-        choices=("mixed", "paper"),
+        choices=("mixed", "paper", "ums-rep", "unet"),
         unless="plugins",
         option="--blueprint",
         older="--modules",

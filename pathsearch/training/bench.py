@@ -10,6 +10,7 @@ from pathsearch.encoders.encoder import Encoder
 from pathsearch.encoders.features import Features, Split
 from pathsearch.grid.grid import Grid
 from pathsearch.grid.modules import Shape
+from pathsearch.grid.vocabulary import blueprint_of
 from pathsearch.run.place import Place
 from pathsearch.run.settings import RunSettings, SearchSettings, TrainingSettings
 from pathsearch.run.teller import Silent, Teller
@@ -74,8 +75,9 @@ class Bench:
         return self.target.measure(self.search.fitness)
 
     def grid(self) -> Grid:
-        """A grid at its initial weights, with the task's head."""
-        grid = Grid(self.places or self.shape, self.settings.grid, self.seed, self.taps)
+        """A grid at its initial weights: what leads to the task's head, and that."""
+        blueprint = blueprint_of(self.places or self.shape, self.settings.grid, self.taps).ending(self.target.kind)
+        grid = Grid(blueprint, self.settings.grid, self.seed)
         grid.add_head(self.task, *self.target.head(grid.head_shape))
         return grid.to(self.device)
 

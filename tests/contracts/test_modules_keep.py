@@ -6,13 +6,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pathsearch.grid.modules import BUILT_IN, KINDS
+from pathsearch.grid.modules import KINDS, built_in
 from pathsearch.grid.vocabulary import MIXED_FIRST, MIXED_LATER
 
 from module_contract import PROMISES, broken, check_module  # isort: skip
 
 MAP, VECTOR = (6, 3, 3), (8,)
 ALONE = {"skip", "scale"}  # their input has the size of their output
+RESIZING = ("strided", "double")  # from a map to one of another size
 
 
 @pytest.mark.parametrize("specification", sorted({*MIXED_FIRST, "conv3x3-4"}))
@@ -34,6 +35,17 @@ def test_kinds_that_keep_positions_keep_every_promise_from_map_to_map(specificat
     check_module(specification, MAP, (channels, *MAP[1:]))
 
 
+@pytest.mark.parametrize("specification", RESIZING)
+@pytest.mark.parametrize("out_shape", [(4, 6, 6), (4, 3, 3), (5, 2, 2)])
+def test_kinds_with_a_stride_keep_every_promise(specification, out_shape):
+    check_module(specification, (3, 6, 6), out_shape)
+
+
+def test_kinds_with_a_stride_refuse_what_no_stride_makes():
+    for out_shape in [(4, 4, 4), (4, 3, 2), (4, 12, 12), (8,)]:
+        assert list(broken("double", (3, 6, 6), out_shape)) == [promise.__name__ for promise in PROMISES], out_shape
+
+
 def test_the_input_itself_may_be_a_map():
     check_module("skip", MAP, MAP)
 
@@ -44,8 +56,8 @@ def test_kinds_of_vectors_refuse_to_put_out_maps():
 
 
 def test_no_kind_is_left_out():
-    tried = {one.partition("-")[0] for one in (*MIXED_FIRST, *MIXED_LATER, "relu")}
-    assert tried == BUILT_IN
+    tried = {one.partition("-")[0] for one in (*MIXED_FIRST, *MIXED_LATER, "relu", *RESIZING)}
+    assert tried == built_in()
 
 
 class _Linear(nn.Module):

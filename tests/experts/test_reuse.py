@@ -17,7 +17,6 @@ from pathsearch.encoders.features import encode
 from pathsearch.experts import joint
 from pathsearch.experts.expert import Expert, file_sha256
 from pathsearch.experts.reuse import matrix, of_run, owners, reused
-from pathsearch.grid.path import Path
 from pathsearch.reports.figures import plot_joint, plot_run
 from pathsearch.run.runs import Run
 
@@ -31,7 +30,7 @@ SIZES = [[10, 20, 0], [5, 6, 7]]
 
 def test_golden_values():
     # layer 1: a trains 0 (10), b uses it and trains 1 (20), 2 has no weights; layer 2: a 0 (5), b 1 (6), c both
-    paths = {"a": Path(((0, 2), (0,))), "b": Path(((0, 1, 2), (1,))), "c": Path(((1, 2), (0, 1)))}
+    paths = {"a": ((0, 2), (0,)), "b": ((0, 1, 2), (1,)), "c": ((1, 2), (0, 1))}
     assert owners(paths, SIZES) == {(0, 0): "a", (0, 1): "b", (1, 0): "a", (1, 1): "b"}
     assert reused(paths, SIZES, "c") == {
         "a": {"modules": 1, "parameters": 5},
@@ -51,10 +50,10 @@ layers = st.lists(st.sets(st.integers(0, 2), min_size=1), min_size=2, max_size=2
 
 @given(drawn=st.lists(layers, min_size=1, max_size=5), head=st.integers(0, 9))
 def test_own_and_reused_parameters_add_up(drawn, head):
-    paths = {str(k): Path(tuple(tuple(sorted(layer)) for layer in one)) for k, one in enumerate(drawn)}
+    paths = {str(k): tuple(tuple(sorted(layer)) for layer in one) for k, one in enumerate(drawn)}
     trained = {}
     for name, path in paths.items():
-        on_path = sum(SIZES[n][i] for n, layer in enumerate(path.layers) for i in layer)
+        on_path = sum(SIZES[n][i] for n, layer in enumerate(path) for i in layer)
         found = of_run({k: paths[k] for k in list(paths)[: int(name) + 1]}, SIZES, name, on_path + head)
         assert found["parameters"]["own"] + found["parameters"]["shared"] == on_path + head
         assert sum(row["parameters"] for row in found["reuse"].values()) == found["parameters"]["shared"]
@@ -156,17 +155,17 @@ def test_reports_count_what_was_reused():
 def test_reused_weights_are_the_owners_bit_for_bit():
     runs, _ = chain()
     card = json.loads(runs[-1].path_file.read_text())
-    paths = {name: Path(tuple(map(tuple, layers))) for name, layers in card["paths"].items()}
+    paths = {name: tuple(map(tuple, layers)) for name, layers in card["paths"].items()}
     experts = {name: Expert.load(run.expert_file) for name, run in zip(CHAIN, runs, strict=True)}
     owner = owners(paths, card["module_parameters"])
 
     def weights(name, place):
-        layer = paths[name].layers[place[0]]
+        layer = paths[name][place[0]]
         return experts[name].network.network.modules_of(place[0])[layer.index(place[1])].state_dict()
 
     checked = 0
     for name, path in paths.items():
-        for where in ((n, i) for n, layer in enumerate(path.layers) for i in layer):
+        for where in ((n, i) for n, layer in enumerate(path) for i in layer):
             if owner.get(where, name) != name:
                 ours, theirs = weights(name, where), weights(owner[where], where)
                 assert all(torch.equal(ours[key], theirs[key]) for key in theirs)

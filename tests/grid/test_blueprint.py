@@ -186,7 +186,7 @@ def test_a_maker_is_called_by_its_name():
     register("mixed")(u)
     with refused("modules: 'mixed' names both a vocabulary and a blueprint; rename the plug-in's"):
         blueprint_of(STAGES, GridSettings())
-    with refused("modules: expected one of mixed, paper, u; got 'v'"):
+    with refused("modules: expected one of mixed, paper, ums-rep, unet, u; got 'v'"):
         check_vocabulary("v")
 
 

@@ -18,6 +18,7 @@ from pathsearch.grid.vocabulary import MIXED_FIRST, MIXED_LATER, chain
 MAP, WIDTH = (6, 4, 3), 10
 PLACES = {"features": MAP}
 ON_MAPS = ["bottleneck", "conv1x1", "conv3x3", "dilated", "osa", "pool", "separable"]
+RESIZING = ["double", "strided"]
 ON_VECTORS = ["gated", "gelu", "linear", "normalised", "relu", "scale", "skip"]
 
 
@@ -26,15 +27,16 @@ def stream(seed: int = 0) -> torch.Generator:
 
 
 def make(kind: str, seed: int = 0) -> tuple[nn.Module, tuple[int, ...], tuple[int, ...]]:
-    in_shape = MAP if kind in ON_MAPS else (WIDTH,)
-    return build(f"{kind}-5", in_shape, (WIDTH,), stream(seed)), in_shape, (WIDTH,)
+    in_shape = MAP if kind in ON_MAPS + RESIZING else (WIDTH,)
+    out_shape = (WIDTH, 2, 2) if kind in RESIZING else (WIDTH,)
+    return build(f"{kind}-5", in_shape, out_shape, stream(seed)), in_shape, out_shape
 
 
 # --- the contract of a kind ---------------------------------------------------------------------------------
 
 
 def test_the_contract_covers_every_registered_kind():
-    assert sorted(KINDS) == sorted(ON_MAPS + ON_VECTORS)
+    assert sorted(KINDS) == sorted(ON_MAPS + ON_VECTORS + RESIZING)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -248,6 +250,6 @@ def test_mixed_vocabulary_spans_sizes():
 
 def test_unknown_vocabulary_is_refused():
     with pytest.raises(
-        PathsearchError, match="modules: expected one of mixed, paper; got 'papers'; did you mean 'paper'"
+        PathsearchError, match=r"modules: expected one of mixed, paper, .*; got 'papers'; did you mean 'paper'"
     ):
         chain("papers", 3, 10, PLACES, WIDTH)

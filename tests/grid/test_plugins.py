@@ -51,7 +51,7 @@ def test_from_a_file_to_a_prediction(tmp_path, mine):
     small = [*options(settings("blobs", generations=2)), "--modules", "mine", "--run-name", "toy"]
     refused_first = pathsearch("evolve", *small, *where)
     assert refused_first.code == 2
-    assert "modules: expected one of mixed, paper; got 'mine'" in refused_first.err
+    assert "modules: expected one of mixed, paper, ums-rep, unet; got 'mine'" in refused_first.err
 
     made = pathsearch("evolve", *small, *where, "--plugin", mine)
     assert made.code == 0, made

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from populations import BATCH, CLASSES, SHAPE, VOCABULARIES, converged, features, grid_of, populations
 from torch import Tensor
 
+from pathsearch.grid.blueprint import BLUEPRINTS
 from pathsearch.grid.grid import Grid, dropout_masks, head_name
 from pathsearch.grid.modules import KINDS
 from pathsearch.grid.path import Path
@@ -84,9 +85,14 @@ def assert_pass_equals_loop(
 # --- the same as a loop -------------------------------------------------------------------------------------
 
 
-def test_the_vocabularies_hold_every_registered_kind():
-    kinds = {kind.partition("-")[0] for v in VOCABULARIES for layer in grid_of(v).specifications for kind in layer}
-    assert kinds == set(KINDS)
+def test_the_vocabularies_and_blueprints_hold_every_registered_kind():
+    layers = [layer for v in VOCABULARIES for layer in grid_of(v).specifications]
+    layers += [
+        layer
+        for name in ("ums-rep", "unet")
+        for layer in BLUEPRINTS[name]({"pixels": (3, 32, 32)}, GridSettings()).specifications
+    ]
+    assert {kind.partition("-")[0] for layer in layers for kind in layer} == set(KINDS)
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.3])
