@@ -34,12 +34,22 @@ class TrainingSettings:
     batch_size: int = setting(
         128, "Images in a minibatch of the last training.", "twice the search's, since one path costs little", low=1
     )
-    learning_rate: float = setting(
-        2e-3, "Learning rate of the last training (AdamW), falling to zero along a cosine.", "as in the search", low=0
+    optimiser: str = setting(
+        "adamw",
+        "Optimiser of the last training; adam, rmsprop and sgd (momentum 0.9) have their decay in the gradient.",
+        "as in the search",
+        choices=("adamw", "adam", "rmsprop", "sgd"),
     )
+    schedule: str = setting(
+        "cosine",
+        "Its rate: falling along a cosine, to a tenth on a plateau of half the patience, or constant.",
+        "the rate reaches zero at the last epoch, and asks for no plateau",
+        choices=("cosine", "plateau", "constant"),
+    )
+    learning_rate: float = setting(2e-3, "Learning rate of the last training at its start.", "as in the search", low=0)
     weight_decay: float = setting(
         3.0,
-        "Weight decay of the last training (AdamW, decoupled).",
+        "Weight decay of the last training; AdamW's is decoupled from the gradient.",
         "a tenth as much and three times as much validated no better",
         low=0,
     )

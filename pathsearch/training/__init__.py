@@ -9,7 +9,7 @@
 - `kept`: What an interrupted run goes on from: the last generation of its search, and every training that it finished.
 - `last_training`: The last training of one path: alone, with early stopping, its weights averaged. Baselines get the
   same.
-- `optimisers`: How weights move: AdamW, with a rate and a decay of its own for every path of a population, and running
+- `optimisers`: How weights move: optimisers and their rates, AdamW for every path of a population by its own, running
   averages.
 - `sequential`: PathNet as it was published: paths trained one after another on the shared weights. The rival of the one
   pass.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, cast
 
@@ -18,7 +18,7 @@ from pathsearch.run.streams import derive, torch_stream
 from pathsearch.targets.target import Fitness, NonFiniteFitness, Said
 from pathsearch.training.bench import Bench
 from pathsearch.training.fitness import minibatches, said_to
-from pathsearch.training.optimisers import RunningAverage, adamw
+from pathsearch.training.optimisers import Rates, RunningAverage, optimiser_of
 
 
 @dataclass(frozen=True)
@@ -51,18 +51,21 @@ def train(bench: Bench, network: PathNetwork, shapes: list[Shape]) -> Trained:
     history: list[dict[str, Any]] = []
     best: tuple[float, int, dict[str, Tensor], Said, Fitness] | None = None
     settings, validation, target = bench.last, bench.validation, bench.target
-    for epoch in _epochs(bench, network, shapes, settings.epochs):
+    heard: list[float] = []
+    for epoch in _epochs(bench, network, shapes, settings.epochs, heard):
         # 1. score the averaged weights, keep the best
         said = said_to(target, epoch.averaged, validation)
         stopping = target.stopping(said, validation.truth)
         if not math.isfinite(stopping):
             raise _diverged(epoch.number, "validation likelihood", stopping, settings)
+        heard.append(stopping)
         fitness = target.fitness(target.measures[0], said, validation.truth)
         if best is None or stopping > best[0]:
             best = (stopping, epoch.number, copy.deepcopy(epoch.averaged.state_dict()), said, fitness)
         history.append(
             {
                 "epoch": epoch.number,
+                "learning_rate": epoch.rate,
                 "train_loss": epoch.loss,
                 "train_accuracy": epoch.accuracy,
                 "val_loss": -fitness.log_likelihood,
@@ -87,7 +90,8 @@ def refit(bench: Bench, trained: Trained, fresh: PathNetwork, shapes: list[Shape
     are kept; the refitted network has no images left to be validated on.
     """
     both = bench.on(bench.training.joined(bench.validation), bench.validation).at(derive(bench.seed, "refit"))
-    for epoch in _epochs(both, fresh, shapes, trained.best_epoch):
+    rates = [row["learning_rate"] for row in trained.history]
+    for epoch in _epochs(both, fresh, shapes, trained.best_epoch, (), rates):
         last = epoch.averaged
     fresh.load_state_dict(last.state_dict())
     fresh.eval()
@@ -96,25 +100,38 @@ def refit(bench: Bench, trained: Trained, fresh: PathNetwork, shapes: list[Shape
 
 class _Epoch(NamedTuple):
     number: int
+    rate: float  # at its start
     loss: float  # plain, mean over the training batches, with dropout
     accuracy: float  # mean quality of the answers, of the same
     averaged: PathNetwork  # the network with the running average of its weights
 
 
-def _epochs(bench: Bench, network: PathNetwork, shapes: list[Shape], n_epochs: int) -> Iterator[_Epoch]:
-    """Train for up to `n_epochs`, at whose end the rate is zero, and yield after each."""
+def _epochs(
+    bench: Bench,
+    network: PathNetwork,
+    shapes: list[Shape],
+    n_epochs: int,
+    heard: Sequence[float],
+    again: Sequence[float] = (),
+) -> Iterator[_Epoch]:
+    """Train for up to `n_epochs` and yield after each.
+
+    `heard` grows by what validation said to an epoch before the next is asked for; `again` are the rates of a training
+    that this one repeats without.
+    """
     data, settings = bench.training, bench.last
-    # 1. optimiser over what may change, a rate that falls along a cosine, a running average of the weights
+    # 1. optimiser over what may change, its rates, a running average of the weights
     trainable = [p for p in network.parameters() if p.requires_grad]
-    optimiser = adamw(trainable, settings.learning_rate, settings.weight_decay)
+    optimiser = optimiser_of(settings, trainable)
     steps = math.ceil(len(data) / settings.batch_size)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, n_epochs * steps)
+    rates = Rates(optimiser, settings, n_epochs * steps, again)
     average = RunningAverage(network, settings.average)
     target, balance = bench.target, settings.balance_strength if settings.balance else None
     loss_of = target.loss(data.truth, balance, settings.label_smoothing)
     device, masks_stream = device_of(network), torch_stream(bench.seed, "last masks")
     for number in range(1, n_epochs + 1):
         network.train()
+        rate = rates.now
         sums = torch.zeros(2, dtype=torch.float64, device=device)  # loss and accuracy, read once: a step waits for none
         order = torch_stream(bench.seed, "last batches", number)
         for x, truth in minibatches(data, settings.batch_size, steps, order):
@@ -126,7 +143,7 @@ def _epochs(bench: Bench, network: PathNetwork, shapes: list[Shape], n_epochs: i
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             optimiser.step()
-            schedule.step()
+            rates.step()
             average.update_parameters(network)
             with torch.no_grad():
                 plain, quality = target.each_loss(outputs, truth), target.each_quality(outputs, truth)
@@ -135,7 +152,8 @@ def _epochs(bench: Bench, network: PathNetwork, shapes: list[Shape], n_epochs: i
         if not math.isfinite(loss_sum):
             raise _diverged(number, "training loss", loss_sum, settings)
         # 3. hand over
-        yield _Epoch(number, loss_sum / steps, hits / steps, cast(PathNetwork, average.module))
+        yield _Epoch(number, rate, loss_sum / steps, hits / steps, cast(PathNetwork, average.module))
+        rates.epoch(heard[-1] if heard else None)
 
 
 def _diverged(epoch: int, what: str, value: float, settings: TrainingSettings) -> NonFiniteFitness:

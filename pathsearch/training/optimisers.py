@@ -1,19 +1,79 @@
-"""How weights move: AdamW, with a rate and a decay of its own for every path of a population, and running averages."""
+"""How weights move: optimisers and their rates, AdamW for every path of a population by its own, running averages."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from pathsearch.grid.copies import Copies
+from pathsearch.run.settings import TrainingSettings
 
 
 def adamw(parameters: Iterable[nn.Parameter], rate: float, decay: float) -> torch.optim.AdamW:
     """The optimiser of searches and last trainings; fused: a loop over the tensors takes 7 to 10 times as long."""
     return torch.optim.AdamW(parameters, lr=rate, weight_decay=decay, fused=True)
+
+
+def optimiser_of(settings: TrainingSettings, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+    """The one of a last training. Adam, RMSprop and SGD have their decay in the gradient, AdamW apart from it."""
+    rate, decay = settings.learning_rate, settings.weight_decay
+    match settings.optimiser:
+        case "adam":
+            return torch.optim.Adam(parameters, lr=rate, weight_decay=decay, fused=True)
+        case "rmsprop":
+            return torch.optim.RMSprop(parameters, lr=rate, weight_decay=decay, alpha=0.9)  # as in Keras
+        case "sgd":
+            return torch.optim.SGD(parameters, lr=rate, weight_decay=decay, momentum=0.9, nesterov=True)
+    return adamw(parameters, rate, decay)
+
+
+class Rates:
+    """The learning rate along a last training.
+
+    Args:
+        optimiser: whose rate it is.
+        settings: name the schedule: `cosine` falls to zero at the last step, `plateau` to a tenth whenever validation
+            has not gained for half of the patience, `constant` stays.
+        steps: of the whole training.
+        again: the rate of every epoch of a training that this one repeats, where no validation images are left.
+    """
+
+    def __init__(
+        self, optimiser: torch.optim.Optimizer, settings: TrainingSettings, steps: int, again: Sequence[float] = ()
+    ) -> None:
+        self.optimiser, self.again, self.epochs = optimiser, list(again), 0
+        self.cosine = self.plateau = None
+        if settings.schedule == "cosine":
+            self.cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+        elif settings.schedule == "plateau" and not again:
+            after = max(1, settings.patience // 2)
+            self.plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimiser, "max", 0.1, after)
+        self._repeat()
+
+    @property
+    def now(self) -> float:
+        """The rate of the next step."""
+        return float(self.optimiser.param_groups[0]["lr"])
+
+    def step(self) -> None:
+        """After each step of the optimiser."""
+        if self.cosine is not None:
+            self.cosine.step()
+
+    def epoch(self, stopping: float | None) -> None:
+        """After each epoch; `stopping` is what validation said then, if it was asked."""
+        self.epochs += 1
+        if self.plateau is not None and stopping is not None:
+            self.plateau.step(stopping)
+        self._repeat()
+
+    def _repeat(self) -> None:
+        if self.cosine is None and self.epochs < len(self.again):
+            for group in self.optimiser.param_groups:
+                group["lr"] = self.again[self.epochs]
 
 
 class CopiesAdamW:
