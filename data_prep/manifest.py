@@ -5,27 +5,25 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from data_prep.errors import BadData, DataNotPrepared
 from data_prep.folder_swap import give_back
-from data_prep.image_digests import check_images, digests_of, whole_digest, write_list
+from data_prep.image_digests import digests_of, whole_digest, write_list
 from data_prep.table_checks import check_classes, check_name, check_table
-from data_prep.table_words import COLUMNS, SPLITS
+from data_prep.table_words import COLUMNS, MASK, SPLITS
+from data_prep.task import MaskInfo, SplitInfo, Task, TaskInfo
 from data_prep.task_form import check_form, with_digest
+from data_prep.truth_columns import check_target, columns_of, default_target, hashed_files
 from data_prep.whole_files import file_sha256, write_json, write_text
-
-if TYPE_CHECKING:
-    from typing_extensions import NotRequired  # in `typing` from Python 3.11 on
 
 __all__ = [
     "COLUMNS",
     "SPLITS",
+    "MaskInfo",
     "SplitInfo",
     "Task",
     "TaskInfo",
@@ -39,120 +37,8 @@ __all__ = [
 PREPARE_COMMANDS = {
     "ecg": "pathsearch prepare ecg --source physionet",
     "pneumonia": "pathsearch prepare pneumonia --source FOLDER",
+    "lungs": "pathsearch prepare lungs --source FOLDER",
 }
-
-
-class SplitInfo(TypedDict):
-    """How the split was made; no more than name and words where a user made it."""
-
-    name: str
-    words: str
-    seed: NotRequired[int]
-    fractions: NotRequired[dict[str, float] | None]
-    groups_apart: NotRequired[bool]
-
-
-class TaskInfo(TypedDict):
-    """The fields of `task.json`; tasks of earlier versions lack some."""
-
-    name: str
-    classes: list[str]
-    counts: dict[str, dict[str, int]]  # images, by split and class
-    imbalance: NotRequired[float]
-    source: str
-    licence: str
-    split: SplitInfo
-    image_size: NotRequired[int | None]
-    options: dict[str, object]  # how the images were prepared
-    notes: list[str]
-    leakage: NotRequired[dict[str, object] | None]
-    manifest_sha256: str
-    images_sha256: str
-    sha256: NotRequired[str]  # of all others
-
-
-@dataclass(frozen=True, eq=False)
-class Task:
-    """A named classification problem with classes and splits, as `load_task` found it on disk.
-
-    Attributes:
-        name: the task's name, also the name of its folder.
-        classes: class names; a class index is a position in this tuple.
-        task_dir: the folder with `manifest.csv`, `task.json`, `images.sha256` and `images/`.
-        table: one row an image, columns `COLUMNS`, all strings, rows in the order of `manifest.csv`.
-        info: `task.json` as it was read.
-        digest: SHA-256 of the bytes of `manifest.csv`, in hex. It covers names, labels and splits, not
-            pixels: what depends on pixels is keyed by `images_digest` as well.
-    """
-
-    name: str
-    classes: tuple[str, ...]
-    task_dir: Path
-    table: pd.DataFrame
-    info: TaskInfo
-    digest: str
-
-    @property
-    def split_name(self) -> str:
-        """How the split was made, in one word: `random`, `patient`, `official` or `ds1-ds2`."""
-        return self.info["split"]["name"]
-
-    @property
-    def split_in_words(self) -> str:
-        """How the split was made, as a phrase to print next to every number that stands on it."""
-        return self.info["split"]["words"]
-
-    @property
-    def images_digest(self) -> str:
-        """SHA-256 over the bytes of all images in row order when the task was saved, in hex."""
-        return self.info["images_sha256"]
-
-    def verify_images(self, memory_file: Path | None = None) -> None:
-        """Compare the bytes of all images with the digests of the preparation; say nothing if they are right.
-
-        Args:
-            memory_file: a small JSON that remembers files that were found right, such as one in a cache. As long as
-                their size, times and inode stay, they are not read again. Damage to it costs time, nothing else.
-
-        Raises:
-            BadData: an image is missing or changed; the line names the first.
-        """
-        check_images(self.task_dir.absolute(), self.table["file"].tolist(), self.images_digest, memory_file)
-
-    @property
-    def fingerprint(self) -> str:
-        """Short digest of manifest and images together: equal for equal data, labels and splits."""
-        return f"{self.digest[:16]}-{self.images_digest[:16]}"
-
-    @property
-    def mirror(self) -> bool:
-        """Whether an image's mirror image is still one of its class; not so where time runs to the right."""
-        return bool(self.info["options"].get("mirror", True))
-
-    @property
-    def target(self) -> str:
-        """What the task asks for, by name; one of its classes, if it says nothing."""
-        return str(self.info.get("target", "class"))
-
-    def rows(self, split: str) -> np.ndarray:
-        """Row numbers of `split` in the table, ascending, int64."""
-        if split not in SPLITS:
-            raise ValueError(f"split: expected one of {', '.join(SPLITS)}, got {split!r}")
-        return np.flatnonzero(self.table["split"].to_numpy() == split).astype(np.int64)
-
-    def files(self) -> list[Path]:
-        """Image files of all rows, in row order, below `task_dir`."""
-        return [self.task_dir.absolute() / file for file in self.table["file"]]
-
-    def labels(self, split: str) -> np.ndarray:
-        """Class indices of a split's images in the order of `rows(split)`, int64."""
-        index = {name: i for i, name in enumerate(self.classes)}
-        names = self.table["label"].to_numpy()[self.rows(split)]
-        return np.array([index[name] for name in names], dtype=np.int64)
-
-    def groups(self, split: str) -> np.ndarray:
-        """Group names of a split's images in the order of `rows(split)`, "" where unknown; strings."""
-        return self.table["group"].to_numpy()[self.rows(split)].astype(str)
 
 
 def save_task(
@@ -167,17 +53,21 @@ def save_task(
     options: Mapping[str, Any],
     notes: Sequence[str],
     leakage: Mapping[str, Any] | None = None,
-    target: str = "class",
+    target: str | None = None,
+    masks: MaskInfo | None = None,
+    numbers: Sequence[str] = (),
 ) -> Task:
-    """Write `manifest.csv` and `images.sha256`, then `task.json`, for images that already lie in `task_dir`.
+    """Write `manifest.csv` and `images.sha256`, then `task.json`, for images and masks that already lie in `task_dir`.
 
     `task.json` comes last, so a folder without it is an unfinished task.
 
     Args:
         task_dir: the task's folder; the table's files are relative to it.
         name: letters, digits, `.`, `_`, `-`.
-        classes: at least two class names, in the order of their indices.
-        table: one row an image, columns `COLUMNS`.
+        classes: at least two class names, in the order of their indices; none if labels are empty and the table has
+            other truth.
+        table: one row an image, columns `COLUMNS` and, where there is such truth, `mask` (a file), `x_min`, `y_min`,
+            `x_max`, `y_max` (pixels) and `numbers`; empty where an image has none.
         split: `name`, `words`, and whatever else makes the split repeatable (seed, fractions).
             `groups_apart: False` says that this split knowingly puts one group into several splits.
         source: where the raw data is from, in words.
@@ -186,25 +76,29 @@ def save_task(
             would not be of their class.
         notes: what a reader should know, such as records that were left out.
         leakage: what was found of images in two splits.
-        target: what the task asks for: one of its classes, or what a plug-in reads from them.
+        target: what the task asks for by default, of `TARGETS` or by the name of a plug-in's; None for classes if there
+            are any, else masks, else boxes, else the image.
+        masks: what the grey levels of the masks say, where there are masks.
+        numbers: names of the columns of numbers.
 
     Raises:
         BadData: the table is not a manifest, or an image is missing.
     """
     check_name(name)
     where = f"manifest of task {name!r}"
-    check_classes(classes, where)
-    check_table(table, classes, where, groups_apart=split.get("groups_apart", True))
-    table = table.loc[:, list(COLUMNS)].reset_index(drop=True)
+    target = target or default_target(table, classes)
+    _check(table, {**_truth_fields(masks, numbers), "classes": classes, "split": split, "target": target}, where)
+    table = table.loc[:, columns_of(table, numbers)].reset_index(drop=True)
     _check_files_exist(table, task_dir, where)
     write_text(task_dir / "manifest.csv", table.to_csv(index=False, lineterminator="\n"))
-    digests = digests_of([task_dir / file for file in table["file"]])
-    write_list(task_dir, table["file"].tolist(), digests)
+    files = hashed_files(table)
+    digests = digests_of([task_dir / file for file in files])
+    write_list(task_dir, files, digests)
     info = {
         "name": name,
         "classes": list(classes),
         "counts": _counts(table, classes),
-        "imbalance": imbalance(table, classes),
+        **({"imbalance": imbalance(table, classes)} if classes else {}),
         "source": source,
         "licence": licence,
         "split": dict(split),
@@ -215,6 +109,7 @@ def save_task(
         "manifest_sha256": file_sha256(task_dir / "manifest.csv"),
         "images_sha256": whole_digest(digests),
         **({} if target == "class" else {"target": target}),
+        **_truth_fields(masks, numbers),
     }
     write_json(task_dir / "task.json", with_digest(info))
     return _read_task(task_dir, name)
@@ -264,8 +159,8 @@ def _read_task(task_dir: Path, name: str) -> Task:
     # Strings as they stand: a class named "NA" or a group "007" must survive.
     table = pd.read_csv(manifest, dtype=str, keep_default_na=False)
     classes = tuple(info["classes"])
-    check_classes(classes, str(task_dir / "task.json"))
-    check_table(table, classes, str(manifest), groups_apart=info["split"].get("groups_apart", True))
+    check_classes(classes, str(task_dir / "task.json"), or_none=len(table.columns) > len(COLUMNS))
+    _check(table, info, str(manifest))
     _check_files_exist(table, task_dir, str(manifest))
     if info["counts"] != (counts := _counts(table, classes)):
         raise BadData(
@@ -298,13 +193,35 @@ def _read_info(file: Path, name: str) -> TaskInfo:
     return info
 
 
+def _truth_fields(masks: MaskInfo | None, numbers: Sequence[str]) -> dict[str, Any]:
+    """What `task.json` says of truth beyond the label: nothing where there is none."""
+    return {
+        **({"masks": {"names": list(masks["names"]), "levels": list(masks["levels"])}} if masks else {}),
+        **({"numbers": list(numbers)} if numbers else {}),
+    }
+
+
+def _check(table: pd.DataFrame, info: Mapping[str, Any], where: str) -> None:
+    """Refuse a table that is not the manifest of a task with these fields."""
+    classes, numbers = info["classes"], info.get("numbers", ())
+    check_table(table, classes, where, groups_apart=info["split"].get("groups_apart", True), numbers=numbers)
+    if (MASK in table) != ("masks" in info):
+        raise BadData(
+            f"{where}: expected a column mask if task.json says what masks mean, and only then; prepare it again"
+        )
+    check_target(info.get("target", "class"), table, classes, where)
+
+
 def _check_files_exist(table: pd.DataFrame, task_dir: Path, where: str) -> None:
-    for file in table["file"]:
+    for row, file in enumerate(hashed_files(table)):
         if not (task_dir / file).is_file():
-            raise BadData(f"{where}: expected image {file}, got no such file below {task_dir}; prepare the task again")
+            kind = "image" if row < len(table) else "mask"
+            raise BadData(f"{where}: expected {kind} {file}, got no such file below {task_dir}; prepare the task again")
 
 
 def _counts(table: pd.DataFrame, classes: Sequence[str]) -> dict[str, dict[str, int]]:
+    if not classes:
+        return {split: {"images": int((table["split"] == split).sum())} for split in SPLITS}
     seen = table.groupby(["split", "label"]).size().to_dict()
     return {split: {name: int(seen.get((split, name), 0)) for name in classes} for split in SPLITS}
 

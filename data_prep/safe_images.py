@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Condition
+from typing import NamedTuple
 
 from PIL import Image, ImageOps
 
@@ -61,6 +62,17 @@ def opened(file: Path) -> Iterator[Image.Image]:
     Raises:
         BadData: no such file, none of `FORMATS` whatever its name says, more than `MAX_PIXELS`, or damaged.
     """
+    with _unread(file) as image, _budget.take(image.width * image.height):
+        try:
+            image.load()
+            ImageOps.exif_transpose(image, in_place=True)
+        except Exception as error:
+            raise _damaged(file, error) from error
+        yield image
+
+
+def _unread(file: Path) -> Image.Image:
+    """An image of which only the header was read."""
     try:
         image = Image.open(file, formats=tuple(FORMATS))
     except FileNotFoundError:
@@ -69,15 +81,30 @@ def opened(file: Path) -> Iterator[Image.Image]:
         raise _too_large(file, str(error)) from None
     except Exception as error:  # Pillow's plugins raise OSError, SyntaxError, ValueError, struct.error, …
         raise _damaged(file, error) from error
-    with image:
+    try:
         check_pixels(file, image.width, image.height)
-        with _budget.take(image.width * image.height):
-            try:
-                image.load()
-                ImageOps.exif_transpose(image, in_place=True)
-            except Exception as error:
-                raise _damaged(file, error) from error
-            yield image
+    except BadData:
+        image.close()
+        raise
+    return image
+
+
+class Header(NamedTuple):
+    """What an image file says of itself."""
+
+    width: int
+    height: int
+    mode: str
+
+
+def header(file: Path) -> Header:
+    """Size and mode of an image without decoding it, nor turning it upright after EXIF.
+
+    Raises:
+        BadData: as `opened`.
+    """
+    with _unread(file) as image:
+        return Header(image.width, image.height, image.mode)
 
 
 def check_plain_file(file: Path) -> None:

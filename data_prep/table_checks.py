@@ -9,8 +9,9 @@ from pathlib import PurePosixPath, PureWindowsPath
 import pandas as pd
 
 from data_prep.errors import BadData, PathsearchError
-from data_prep.table_words import COLUMNS, SPLITS
+from data_prep.table_words import COLUMNS, MASK, SPLITS
 from data_prep.task_form import PLAIN
+from data_prep.truth_columns import check_truth, columns_of
 
 RESERVED_NAMES = ("raw", "features")  # in the data folder: downloads, and encoded features
 LONGEST_NAME = 100  # a file name may have 255 bytes, and runs and caches put more beside it
@@ -26,9 +27,9 @@ def check_name(name: str) -> None:
         )
 
 
-def check_classes(classes: Sequence[str], where: str) -> None:
-    """Refuse anything but two or more distinct, printable class names."""
-    if len(classes) < 2:
+def check_classes(classes: Sequence[str], where: str, *, or_none: bool = False) -> None:
+    """Refuse anything but two or more distinct, printable class names; none at all pass where `or_none` says so."""
+    if len(classes) < 2 and not (or_none and not classes):
         raise BadData(f"{where}: expected at least two classes, got {_listed(classes)}; add images of a second class")
     if len(set(classes)) < len(classes):
         raise BadData(f"{where}: expected distinct class names, got {_listed(classes)}; name each class once")
@@ -37,40 +38,53 @@ def check_classes(classes: Sequence[str], where: str) -> None:
             raise BadData(f"{where}: expected class names of printable characters, got {name!r}; rename the class")
 
 
-def check_table(table: pd.DataFrame, classes: Sequence[str], where: str, *, groups_apart: bool = True) -> None:
+def check_table(
+    table: pd.DataFrame,
+    classes: Sequence[str],
+    where: str,
+    *,
+    groups_apart: bool = True,
+    numbers: Sequence[str] = (),
+) -> None:
     """Refuse a table that is not a manifest for `classes`.
 
     Args:
         table: one row an image.
-        classes: the task's class names.
+        classes: the task's class names; there may be none where the table has other truth: then labels are empty.
         where: names the table in messages.
         groups_apart: whether no group may stand in two splits. Only a split that says in its words
             that it divides groups (`random`, `ds1-ds2`) turns this off.
+        numbers: names of the columns of numbers.
 
     Raises:
         BadData: wrong columns, cells that are no strings, unknown splits or labels, unsafe or duplicate
-            files, a class without an image in some split, a group in two splits.
+            files, a class without an image in some split, a group in two splits, a box or a number that is none.
     """
-    if sorted(table.columns) != sorted(COLUMNS):
-        raise BadData(f"{where}: expected the columns {','.join(COLUMNS)}, got {','.join(map(str, table.columns))}")
+    columns = columns_of(table, numbers)
+    check_classes(classes, where, or_none=len(columns) > len(COLUMNS))
+    if sorted(table.columns) != sorted(columns):
+        raise BadData(f"{where}: expected the columns {','.join(columns)}, got {','.join(map(str, table.columns))}")
     if table.empty:
         raise BadData(f"{where}: expected one row an image, got none; is the source empty?")
     _check_cells(table, classes, where)
     _check_files(table["file"], where)
+    if MASK in table:
+        _check_files(table[MASK][table[MASK] != ""], where)
+    check_truth(table, numbers, where)
     _check_every_class_in_every_split(table, classes, where)
     if groups_apart:
         _check_groups(table, where)
 
 
 def _check_cells(table: pd.DataFrame, classes: Sequence[str], where: str) -> None:
-    for column in COLUMNS:
+    for column in table.columns:
         good = table[column].map(lambda cell: isinstance(cell, str) and (cell == "" or cell.isprintable()))
         if not good.all():
             row = int((~good.to_numpy(dtype=bool)).argmax())
             raise BadData(
                 f"{where}, {_line(row)}: expected printable text as {column}, got {table[column].iloc[row]!r}"
             )
-    for column, allowed in (("split", SPLITS), ("label", tuple(classes))):
+    for column, allowed in (("split", SPLITS), ("label", tuple(classes) or ("",))):
         good = table[column].isin(list(allowed))
         if not good.all():
             row = int((~good.to_numpy(dtype=bool)).argmax())
@@ -81,10 +95,10 @@ def _check_cells(table: pd.DataFrame, classes: Sequence[str], where: str) -> Non
 
 
 def _check_files(files: pd.Series, where: str) -> None:
-    for row, file in enumerate(files):
+    for row, file in zip(files.index, files, strict=True):
         if not is_inside(file):
             raise BadData(
-                f"{where}, {_line(row)}: expected a file inside the task's folder, '/' between folders, "
+                f"{where}, {_line(int(row))}: expected a file inside the task's folder, '/' between folders, "
                 f"got {file!r}; correct the row"
             )
     twice = files[files.duplicated()]
@@ -105,10 +119,11 @@ def is_inside(file: str) -> bool:
 def _check_every_class_in_every_split(table: pd.DataFrame, classes: Sequence[str], where: str) -> None:
     present = set(zip(table["split"], table["label"], strict=True))
     for split in SPLITS:
-        for name in classes:
+        for name in classes or ("",):
             if (split, name) not in present:
+                of_class = f" of class {name!r}" if name else ""
                 raise BadData(
-                    f"{where}: expected at least one image of class {name!r} in split {split!r}, got none; "
+                    f"{where}: expected at least one image{of_class} in split {split!r}, got none; "
                     "add images or choose another --split"
                 )
 

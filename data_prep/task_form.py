@@ -11,6 +11,7 @@ from typing import Any
 
 from data_prep.table_words import SPLITS
 
+MOST_MASK_CLASSES = 32  # of a mask's pixels: more grey levels are no classes but a photograph, or JPEG's work
 PLAIN = r"[A-Za-z0-9][A-Za-z0-9._-]*"  # a name that is a folder's too, or part of one
 
 
@@ -56,6 +57,20 @@ def _are_counts(value: Any) -> bool:
     )  # fmt: skip
 
 
+def are_masks(value: Any) -> bool:
+    """Whether these are names and grey levels of the classes of a mask's pixels."""
+    if not isinstance(value, dict) or not _is_list_of_texts(value.get("names")):
+        return False
+    names, levels = value["names"], value.get("levels")
+    return (
+        isinstance(levels, list)
+        and 2 <= len(names) == len(levels) <= MOST_MASK_CLASSES
+        and all(_is_count(level) and level < 256 for level in levels)
+        and len(set(names)) == len(set(levels)) == len(names)
+        and all(name.strip() and name.isprintable() for name in names)
+    )
+
+
 Field = tuple[str, Callable[[Any], bool], str]
 
 NEEDED: tuple[Field, ...] = (
@@ -79,6 +94,8 @@ OPTIONAL: tuple[Field, ...] = (
     ("options.mirror", _is_flag, "true or false"),
     ("leakage", lambda value: value is None or _is_object(value), "an object, or null"),
     ("sha256", _is_digest, "64 hexadecimal digits"),
+    ("masks", are_masks, f"2 to {MOST_MASK_CLASSES} names and as many grey levels"),
+    ("numbers", _is_list_of_texts, "a list of texts"),
     ("target", _is_plain_name, "the name of what the task asks for"),
 )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from torch import Tensor
 from data_prep.errors import BadData
 from data_prep.manifest import Task
 from data_prep.safe_images import opened
+from data_prep.warp import Warp
 from pathsearch.run.streams import derive
 
 MIRROR = "horizontal flip (half of the views), "
@@ -38,7 +38,7 @@ def load_image(file: Path, image_size: int, view: int = 0, number: int = 0, mirr
     except BadData as error:
         raise BadData(f"prepared image {error}, and prepare the task again") from None
     if view:
-        image = augment(image, random.Random(derive(0, "view", view, number)), mirror)
+        image = view_warp(view, number, mirror).image(image)
     return pixels(image)
 
 
@@ -64,10 +64,15 @@ def augmentation(task: Task) -> str:
 
 def augment(image: Image.Image, rng: random.Random, mirror: bool = True) -> Image.Image:
     """Return the image flipped if it may be, scaled about its centre and rotated as `augmentation` says."""
-    flip = -1.0 if rng.random() < 0.5 and mirror else 1.0
-    scale, angle = rng.uniform(0.9, 1.1), math.radians(rng.uniform(-0.1, 0.1))
-    cos, sin = math.cos(angle) / scale, math.sin(angle) / scale
-    cx, cy = image.width / 2, image.height / 2  # Pillow counts from the corner of the first pixel, not its centre
-    a, b, d, e = flip * cos, flip * sin, -sin, cos  # output pixel -> input pixel
-    matrix = (a, b, cx - a * cx - b * cy, d, e, cy - d * cx - e * cy)
-    return image.transform(image.size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
+    return drawn_warp(rng, mirror).image(image)
+
+
+def view_warp(view: int, number: int, mirror: bool = True) -> Warp:
+    """How view `view` > 0 of training image `number` is warped; a mask or box of it is warped by the same."""
+    return drawn_warp(random.Random(derive(0, "view", view, number)), mirror)
+
+
+def drawn_warp(rng: random.Random, mirror: bool = True) -> Warp:
+    """A warp as `augmentation` says."""
+    flip = rng.random() < 0.5 and mirror
+    return Warp(flip, scale=rng.uniform(0.9, 1.1), angle=rng.uniform(-0.1, 0.1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import replace
 
@@ -12,7 +13,7 @@ from PIL import Image
 from small_world import SIZE, task
 
 from pathsearch.encoders import views
-from pathsearch.encoders.views import augment, load_images
+from pathsearch.encoders.views import augment, load_images, view_warp
 
 
 def test_images_become_rgb_of_the_encoders_size(tmp_path):
@@ -96,6 +97,36 @@ def test_rotation_turns_about_the_centre(degrees):
     other = complex(x, y) * np.exp(1j * np.radians(degrees))
     assert min(abs(complex(turned_x, turned_y) - turn) for turn in (expected, other)) < 0.15
     assert turned_area == pytest.approx(area, rel=0.03)
+
+
+def augmented_before(image: Image.Image, rng: random.Random, mirror: bool = True) -> Image.Image:
+    """`augment` as it was before masks and boxes moved with images."""
+    flip = -1.0 if rng.random() < 0.5 and mirror else 1.0
+    scale, angle = rng.uniform(0.9, 1.1), math.radians(rng.uniform(-0.1, 0.1))
+    cos, sin = math.cos(angle) / scale, math.sin(angle) / scale
+    cx, cy = image.width / 2, image.height / 2
+    a, b, d, e = flip * cos, flip * sin, -sin, cos
+    matrix = (a, b, cx - a * cx - b * cy, d, e, cy - d * cx - e * cy)
+    return image.transform(image.size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
+
+
+@pytest.mark.parametrize("mirror", [True, False])
+def test_a_view_has_the_bytes_that_it_always_had(mirror):
+    noise = np.random.default_rng(0).integers(0, 256, (33, 40, 3), dtype=np.uint8)
+    for number in range(60):
+        before = augmented_before(Image.fromarray(noise), random.Random(number), mirror)
+        assert augment(Image.fromarray(noise), random.Random(number), mirror).tobytes() == before.tobytes()
+    other = augmented_before(Image.fromarray(noise), random.Random(60), mirror)
+    assert other.tobytes() != before.tobytes()
+
+
+def test_the_warp_of_a_view_is_that_of_its_image():
+    files = task("blobs").files()[:4]
+    for mirror in (True, False):
+        views_of_all = load_images(files, SIZE, 3, first=7, mirror=mirror)
+        for i, file in enumerate(files):
+            moved = view_warp(3, 7 + i, mirror).image(Image.open(file).convert("RGB"))
+            assert np.array_equal(views_of_all[i].permute(1, 2, 0).numpy(), np.array(moved))
 
 
 def test_augmentation_stays_within_what_its_description_says():
