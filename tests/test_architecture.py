@@ -19,7 +19,16 @@ DOORS = {
     "deap": {"search.search"},
     "PIL": {"reports.album", "experts.pictures", "encoders.views"},
     "torchvision": {"encoders.encoder", "encoders.encoder_weights", "cli.doctor"},
-    "typer": {"cli.main", "cli.compare", "cli.prepare", "cli.results", "cli.given", "cli.settings", "cli.use"},
+    "typer": {
+        "cli.main",
+        "cli.compare",
+        "cli.prepare",
+        "cli.results",
+        "cli.given",
+        "cli.settings",
+        "cli.use",
+        "cli.evolve",
+    },
     "rich": {"cli.terminal"},
     "matplotlib": {
         "reports.figures",

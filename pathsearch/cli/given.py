@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,6 +27,7 @@ from pathsearch.run.settings_file import read_settings
 
 if TYPE_CHECKING:
     from data_prep.manifest import Task  # imports pandas
+    from pathsearch.grid.presets import Preset  # imports torch
 
 Command = Callable[..., None]
 OPTIONS = {one.said.option: one for one in DECLARED.values() if one.said.option and not one.said.apart}
@@ -96,9 +98,16 @@ def given(context: typer.Context) -> dict[str, tuple[str, Any]]:
     }
 
 
-def asked(context: typer.Context, task: Task) -> RunSettings:
-    """The settings that a command asks for with a prepared task: file, options, plug-ins, `--set`, checked together."""
-    options = context.params
+def asked(context: typer.Context, task: Task, path: str = "", preset: Preset | None = None) -> RunSettings:
+    """The settings that a command asks for with a prepared task: file, options, plug-ins, `--set`, checked together.
+
+    Args:
+        context: of the command.
+        task: prepared.
+        path: that is trained without a search, if any.
+        preset: what it brings of settings, which all others overrule.
+    """
+    options, said = context.params, given(context)
     file = read_settings(options["config"]) if options["config"] else {}
     settings = RunSettings(
         task=task.name,
@@ -108,7 +117,10 @@ def asked(context: typer.Context, task: Task) -> RunSettings:
         grown_from=options.get("grid"),
         data=task.fingerprint,
     )
-    return with_settings(settings, options["setting"] or [], given(context), file)
+    if preset is not None:
+        said.pop("grid.modules", None)  # it names the preset
+        settings = with_settings(settings, [], None, {**preset.settings, "grid.modules": preset.blueprint})
+    return with_settings(replace(settings, path=path), options["setting"] or [], said, file)
 
 
 class FewerOptions(TyperCommand):

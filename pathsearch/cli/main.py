@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +12,7 @@ import typer
 from data_prep import __version__
 from pathsearch.cli.compare import compare_app
 from pathsearch.cli.errors import explain
-from pathsearch.cli.given import asked, takes_settings
+from pathsearch.cli.evolve import Device, RunsDir, elsewhere, evolve_app
 from pathsearch.cli.interrupts import Interrupts
 from pathsearch.cli.prepare import DataDir, Json, Seed, prepare_app
 from pathsearch.cli.results import results_app
@@ -35,6 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(prepare_app, name="prepare")
+app.add_typer(evolve_app)
 app.add_typer(use_app)
 app.add_typer(compare_app)
 app.add_typer(results_app)
@@ -54,80 +53,6 @@ def pathsearch(
     ] = False,
 ) -> None:
     """What stands before all commands; its help is the app's own."""
-
-
-RunsDir = Annotated[Path, typer.Option(help="Where runs are kept.")]
-Device = Annotated[str, typer.Option(help="cpu, cuda, or auto: cuda where there is one.")]
-
-
-@app.command()
-@takes_settings
-def evolve(
-    context: typer.Context,
-    task: Annotated[str, typer.Option(help="Name of a prepared task.")],
-    grid: Annotated[str | None, typer.Option(help="Start on this finished run's grid; its experts stay fixed.")] = None,
-    run_name: Annotated[str | None, typer.Option(help="Directory of the run; TASK-SPLIT-sSEED by default.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run of the same name.")] = False,
-    data_dir: DataDir = Path("data"),
-    runs_dir: RunsDir = Path("runs"),
-    device: Device = "auto",
-    as_json: Json = False,
-) -> None:
-    """Search a path for a task, train it, test it once, and fix it as an expert."""
-    from data_prep.manifest import load_task
-
-    terminal = Terminal(as_json)
-    prepared = load_task(data_dir, task)
-    settings = asked(context, prepared)
-    # what is slow to import comes after what a typing error could spoil
-    from pathsearch.encoders.encoder import choose_device
-    from pathsearch.encoders.pixels import make_encoder
-    from pathsearch.experts.evolve import evolve as evolve_task
-    from pathsearch.experts.heritage import Heritage
-    from pathsearch.grid.vocabulary import check_vocabulary
-    from pathsearch.reports import figures
-    from pathsearch.reports.report_page import write_page
-    from pathsearch.run.place import Place
-    from pathsearch.run.runs import named_run, unsealed
-    from pathsearch.targets import target_of
-
-    check_vocabulary(settings.grid.modules)
-    asks = target_of(prepared)
-    asks.check_rule(settings.training.threshold)
-    asks.measure(settings.search.fitness)
-    run = named_run(runs_dir, run_name or f"{task}-{prepared.split_name}-s{settings.seed}")
-    where = choose_device(device)
-    heritage = Heritage.of(runs_dir, grid)
-    trunk = make_encoder(settings.encoder, where)
-    trunk.refuse_idle_map_size()
-    heritage.check(task, trunk, settings.grid)
-    earlier = [ancestor.run for ancestor in heritage.ancestors]
-    settings = replace(settings, encoder_key=trunk.key)
-    with run.alone():
-        run.open(settings, resume=resume, overwrite=overwrite)
-        if run.finished:
-            terminal.say(f"run {run.name} is finished already; its report:")
-            report, earlier = run.report(), [run, *earlier]
-        else:
-            with terminal.progress():
-                place = Place(data_dir / "features", where, terminal)
-                report = evolve_task(prepared, trunk, settings, run, heritage, place)
-        drawn = figures.plot_run(run.folder)
-        page = write_page(run.folder, data_dir)
-    for line in unsealed(earlier):
-        terminal.say(line)
-    terminal.run_table(report)
-    for row in report["earlier_experts"]:
-        about = f"{row['task']} ({row['run']}, {row['file_sha256_after'][:12]})"
-        terminal.say(f"earlier expert {about}: file and logits bit-identical")
-    terminal.say(f"expert  {run.expert_file}\nreport  {run.report_file}")
-    terminal.figures(drawn)
-    terminal.say(f"page    {page}")
-    if "target" not in report:  # of classes: other answers have no router yet
-        terminal.say(f"next: pathsearch joint-eval{_elsewhere(data_dir, runs_dir)}")
-        terminal.say(f"      pathsearch bundle {run.name} --out DIR{_elsewhere(data_dir, runs_dir)}")
-    terminal.emit(report)
 
 
 @app.command("joint-eval")
@@ -171,7 +96,7 @@ def joint_eval(
     terminal.figures(drawn)
     terminal.say(f"page    {page}")
     terminal.say(
-        f"next: pathsearch bundle {' '.join(run.name for run in chosen)} --out DIR{_elsewhere(data_dir, runs_dir)}"
+        f"next: pathsearch bundle {' '.join(run.name for run in chosen)} --out DIR{elsewhere(data_dir, runs_dir)}"
     )
     terminal.emit({**report, "folder": str(folder)})
 
@@ -243,13 +168,6 @@ def doctor(data_dir: DataDir = Path("data"), runs_dir: RunsDir = Path("runs"), a
     terminal.emit({finding.what: finding._asdict() for finding in findings})
     if any(finding.fatal for finding in findings):
         raise typer.Exit(1)
-
-
-def _elsewhere(data_dir: Path, runs_dir: Path) -> str:
-    """The options that a next command needs to find the same folders."""
-    given = {"--data-dir": (data_dir, Path("data")), "--runs-dir": (runs_dir, Path("runs"))}
-    words = [[option, str(here)] for option, (here, usual) in given.items() if here != usual]
-    return "".join(f" {shlex.join(pair)}" for pair in words)
 
 
 def main() -> None:

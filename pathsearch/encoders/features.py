@@ -22,12 +22,12 @@ from data_prep.manifest import Task
 from data_prep.whole_files import file_sha256, write_json, write_text
 from pathsearch.encoders.encoder import Encoder
 from pathsearch.encoders.pooled import pooled
-from pathsearch.encoders.views import augmentation, load_image, stacked
+from pathsearch.encoders.views import augmentation, load_image, stacked, view_warp
 from pathsearch.run.ahead import ahead
 from pathsearch.run.growing import growing
 from pathsearch.run.streams import derive
 from pathsearch.run.tensor_file import load_tensors, save_tensors
-from pathsearch.targets.target import target_of
+from pathsearch.targets.target import Target, target_of
 
 Progress = Callable[[int, int], None]
 CHUNK_BATCHES = 8  # batches between two saves of a growing array: what a kill can cost
@@ -74,7 +74,8 @@ class Split:
 
     Attributes:
         name: train, val or test.
-        truth: (n, …) what the task's target asks of each image.
+        truth: (n, …) what the task's target asks of each image, as it is.
+        warped: the same of each further view, where it moves with the image; empty where it does not.
         views: arrays (rows, C, H, W), float16 or of pixels uint8, the unchanged images first.
         rows: for each view, (n,) where this split's images stand in it; -1 for one that has no such view and
             shows its unchanged one instead.
@@ -90,6 +91,7 @@ class Split:
     standardise: Standardiser
     groups: np.ndarray | None = None
     places: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    warped: tuple[Tensor, ...] = ()
 
     def __len__(self) -> int:
         return len(self.truth)
@@ -98,21 +100,34 @@ class Split:
         """For another process: features on disk go as their files' names, tensors as plain arrays."""
         views = [_Mapped.of(view) if isinstance(view, np.memmap) else view for view in self.views]
         standardise = (self.standardise.mean.numpy(), self.standardise.std.numpy())
-        return {**self.__dict__, "truth": self.truth.numpy(), "views": views, "standardise": standardise}
+        truths = [truth.numpy() for truth in (self.truth, *self.warped)]
+        return {**self.__dict__, "truth": truths[0], "warped": truths[1:], "views": views, "standardise": standardise}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         views = tuple(view.opened() if isinstance(view, _Mapped) else view for view in state["views"])
         mean, std = map(torch.from_numpy, state["standardise"])
-        state = {**state, "truth": torch.from_numpy(state["truth"]), "views": views}
+        truth, *warped = map(torch.from_numpy, (state["truth"], *state["warped"]))
+        state = {**state, "truth": truth, "warped": tuple(warped), "views": views}
         self.__dict__.update(state, standardise=Standardiser(mean, std))
 
     def batch(self, positions: Tensor, views: Tensor | None = None) -> Tensor:
         """Standardised features (B, C, H, W) of images `positions`, of the unchanged view unless told."""
         if views is None or len(self.views) == 1:
             return self.standardise(self.raw(positions))
-        chosen = [v if self.rows[v][i] >= 0 else 0 for v, i in zip(views.tolist(), positions.tolist(), strict=True)]
-        maps = np.stack([self.views[v][self.rows[v][i]] for v, i in zip(chosen, positions.tolist(), strict=True)])
+        shown = self._shown(positions, views)
+        maps = np.stack([self.views[v][self.rows[v][i]] for v, i in zip(shown, positions.tolist(), strict=True)])
         return self.standardise(torch.from_numpy(maps))
+
+    def truth_of(self, positions: Tensor, views: Tensor) -> Tensor:
+        """(B, …) truth of images `positions` as these views show them."""
+        if not self.warped:
+            return self.truth[positions]
+        truths, shown = (self.truth, *self.warped), self._shown(positions, views)
+        return torch.stack([truths[v][i] for v, i in zip(shown, positions.tolist(), strict=True)])
+
+    def _shown(self, positions: Tensor, views: Tensor) -> list[int]:
+        """The view of each image that there is: the one asked for, or the unchanged one."""
+        return [v if self.rows[v][i] >= 0 else 0 for v, i in zip(views.tolist(), positions.tolist(), strict=True)]
 
     def raw(self, positions: Tensor) -> Tensor:
         """Raw features (B, C, H, W), as they are kept, of the unchanged images `positions`."""
@@ -131,15 +146,18 @@ class Split:
             for view, own in enumerate(self.rows)
         ]
         truth = torch.cat([self.truth, other.truth])
+        warped = tuple(torch.cat([own, other.truth]) for own in self.warped)  # the other's unchanged ones are shown
         known = [s.groups for s in (self, other) if s.groups is not None]
         groups = np.concatenate(known) if len(known) == 2 else None
-        return Split(f"{self.name}+{other.name}", truth, self.views, tuple(rows), self.standardise, groups, self.places)
+        name = f"{self.name}+{other.name}"
+        return replace(self, name=name, truth=truth, rows=tuple(rows), groups=groups, warped=warped)
 
     def only(self, positions: np.ndarray) -> Split:
         """The images at `positions`, in that order, with all their views."""
         rows = tuple(own[positions] for own in self.rows)
         groups = None if self.groups is None else self.groups[positions]
-        return replace(self, truth=self.truth[torch.from_numpy(positions)], rows=rows, groups=groups)
+        truth, *warped = (own[torch.from_numpy(positions)] for own in (self.truth, *self.warped))
+        return replace(self, truth=truth, rows=rows, groups=groups, warped=tuple(warped))
 
     def pooled(self) -> Tensor:
         """(n, C) float32, what the router sees of the unchanged images: see `pooled`."""
@@ -192,6 +210,11 @@ class Features:
         """
         if images_per_class is None:
             return self
+        if not self.task.classes:
+            raise PathsearchError(
+                f"training.images_per_class: expected a task of classes, got {self.task.name}, which has none; "
+                "leave it out"
+            )
         labels = self.task.labels("train")
         for k, name in enumerate(self.task.classes):
             if (there := int((labels == k).sum())) < images_per_class:
@@ -216,11 +239,17 @@ class Features:
         return self._split("test", self.views[:1])
 
     def _split(self, name: str, views: tuple[np.ndarray, ...]) -> Split:
-        rows, truth = self.task.rows(name), target_of(self.task).truth(self.task, name)
+        rows, target = self.task.rows(name), target_of(self.task)
         used = self.few.get(name, np.arange(len(rows)))
+        truth = target.truth(self.task, name)[torch.from_numpy(used)]
         places = (rows[used], *[used] * (len(views) - 1))
         groups = self.task.groups(name)[used]
-        return Split(name, truth[torch.from_numpy(used)], views, places, self.standardise, groups, self.shapes)
+        warps = ([view_warp(view, i, self.task.mirror) for i in used] for view in range(1, len(views)))
+        moves = (
+            hasattr(target, "warped") and type(target).warped is not Target.warped
+        )  # XX else the truth of a view is that of its image
+        warped = tuple(target.warped(truth, own) for own in warps) if moves else ()
+        return Split(name, truth, views, places, self.standardise, groups, self.shapes, warped)
 
 
 def split_in_words(task: Task, images_per_class: int | None) -> str:

@@ -15,10 +15,11 @@ from pathsearch.experts.expert import Expert, ExpertFacts
 from pathsearch.experts.heritage import Heritage
 from pathsearch.experts.reporting import Outcome, report
 from pathsearch.experts.router import Territory
-from pathsearch.experts.trainings import Trainings
+from pathsearch.experts.trainings import Training, Trainings
 from pathsearch.grid.grid import Grid
-from pathsearch.grid.path import PROBE
+from pathsearch.grid.path import PROBE, Path
 from pathsearch.grid.plugins import plugins_of
+from pathsearch.grid.presets import PRESETS, path_of
 from pathsearch.run.log_table import write_table
 from pathsearch.run.place import Place
 from pathsearch.run.runs import Run, forget_trainings
@@ -40,7 +41,7 @@ from pathsearch.training.kept import Kept
 def evolve(
     task: Task, encoder: Encoder, settings: RunSettings, run: Run, heritage: Heritage, place: Place
 ) -> dict[str, Any]:
-    """Search, choose, train, fix and at the very end test one task's path.
+    """Search, choose, train, fix and at the very end test one task's path, or all but search and choose a given one.
 
     Args:
         task: prepared data.
@@ -69,31 +70,28 @@ def evolve(
     cores = torch.get_num_threads()
     threads = choose_threads(training_work(grid, task.name, settings.training.batch_size), tell)
 
-    # 3. the search; kept every generation
+    # 3. the search, unless a path is given; kept every generation
+    given = _given(settings, grid, heritage)
     ancestors = [ancestor.sha256 for ancestor in heritage.ancestors]
     kept = Kept(run.checkpoint_dir, owner_of(settings.to_dict(), task.fingerprint, encoder.key, ancestors))
     scorer = evaluator(bench, grid)
     ground = Ground.of(grid, task.name, settings.search.rungs)
     with Trainings(bench, heritage.files(), kept, cores if threads == 1 else 1) as trainings:
         # the baselines wait for nothing that the search finds
-        others = baselines.random_paths(grid, settings.training.random_paths, settings.seed, settings.search.recipes)
-        beside = {
-            "random_path": [(str(path), trainings.whole(path, "random paths")) for path in others],
-            "full_grid": [("full grid", trainings.whole(grid.space.full_path(), "full grid"))],
-        }
+        beside = {} if given else _baselines(bench, grid, trainings)
         probe = trainings.candidate(PROBE, "linear probe")  # a path of every space
         trainings.begin()
-        state = _search(bench, ground, scorer, run, kept)
+        state = SearchState([]) if given else _search(bench, ground, scorer, run, kept)
         clock.lap("search")
 
         # 4. finalists of different sizes, each trained alone from the same initial weights as the baselines, and in
         # parts where validation is small; the smallest good one wins
-        several = finalists(bench, ground, scorer, state)
+        several = [given] if given else finalists(bench, ground, scorer, state)
         grid.load_state_dict(start)
         evolved = [trainings.candidate(path, f"finalist {path}") for path in several]
         tell.stage("train", len(trainings.asked) + 2 * settings.training.refit)
         trainings.carry_out()
-        candidates = [probe, *evolved] if settings.training.probe else evolved
+        candidates = [probe, *evolved] if settings.training.probe and not given else evolved
         choice = trainings.choose(candidates)
         last = {one.path: one.alone for one in (probe, candidates[choice.chosen])}  # often the same
         fixed = {path: trainings.refit(alone) for path, alone in last.items()}
@@ -129,6 +127,24 @@ def evolve(
     run.seal()
     forget_trainings(run.checkpoint_dir)
     return result
+
+
+def _given(settings: RunSettings, grid: Grid, heritage: Heritage) -> Path | None:
+    """The path that is trained without a search, if one is."""
+    if not settings.path:
+        return None
+    if settings.path in PRESETS:
+        return path_of(settings.path, grid.blueprint, list(heritage.paths(grid).values()))
+    return grid.space.check(Path.parse(settings.path))
+
+
+def _baselines(bench: Bench, grid: Grid, trainings: Trainings) -> dict[str, list[tuple[str, Training]]]:
+    """What a search is measured against, but for the probe, as trainings by name."""
+    drawn = baselines.random_paths(grid, bench.last.random_paths, bench.seed, bench.search.recipes)
+    return {
+        "random_path": [(str(path), trainings.whole(path, "random paths")) for path in drawn],
+        "full_grid": [("full grid", trainings.whole(grid.space.full_path(), "full grid"))],
+    }
 
 
 class _Clock:

@@ -11,6 +11,7 @@
   digest.
 - `population`: Many paths in one pass: in each layer, every distinct (input, module) pair runs once for the whole
   population.
+- `presets`: Presets: published networks by name, each one path of a blueprint that holds it, and how it is trained.
 - `recipe`: A recipe: how a path is trained, as genes that evolve with its modules. An immutable value.
 - `unets`: Blueprints of networks that are complete by themselves: from pixels down to small maps, and up again to large
   ones.

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
+from pathsearch.grid.presets import PRESETS
 from pathsearch.run.settings import DECLARED, SECTIONS, WITH_OPTIONS
 
 ALWAYS = {
@@ -23,8 +24,11 @@ def weights_name(weights: str) -> str:
 
 
 def evolve_command(config: Mapping[str, Any], run_name: str) -> str:
-    """`pathsearch evolve …` for the settings of a `config.json`, unusual settings only; files by name."""
-    words = ["pathsearch", "evolve", "--task", config["task"], *_settings(config, "evolve")]
+    """`pathsearch evolve …` or `train …` for the settings of a `config.json`, unusual ones only; files by name."""
+    if config.get("path"):
+        words = ["pathsearch", "train", "--task", config["task"], *_given(config)]
+    else:
+        words = ["pathsearch", "evolve", "--task", config["task"], *_settings(config, "evolve")]
     if config.get("grown_from"):
         words += ["--grid", config["grown_from"]]
     words += ["--seed", str(config["seed"])]
@@ -52,9 +56,21 @@ def joint_command(report: Mapping[str, Any]) -> str:
     return shlex.join([*words, "--seed", str(report["seed"])])
 
 
-def _settings(config: Mapping[str, Any], command: str) -> list[str]:
-    """Unusual settings as words, those without an option of their own in this command with `--set`."""
-    words = []
+def _given(config: Mapping[str, Any]) -> list[str]:
+    """What `train` is told: a preset and what differs from its settings, or a path and its blueprint."""
+    name = config["path"]
+    if name not in PRESETS:
+        return ["--path", name, *_settings(config, "train")]
+    brought = {**PRESETS[name].settings, "grid.modules": PRESETS[name].blueprint}
+    return ["--blueprint", name, *_settings(config, "train", brought)]
+
+
+def _settings(config: Mapping[str, Any], command: str, brought: Mapping[str, Any] | None = None) -> list[str]:
+    """Unusual settings as words, those without an option of their own in this command with `--set`.
+
+    `brought` are those that a preset has by itself.
+    """
+    words, usual = [], brought or {}
     for section in SECTIONS:
         for name, value in config.get(section, {}).items():
             if (one := DECLARED.get(f"{section}.{name}")) is None:  # of another version
@@ -65,7 +81,7 @@ def _settings(config: Mapping[str, Any], command: str) -> list[str]:
                 continue
             if one.key == "training.random_paths" and command == "compare":  # has no effect there
                 continue
-            if value == one.default and one.key not in ALWAYS:
+            if value == usual.get(one.key, one.default) and (one.key in usual or one.key not in ALWAYS):
                 continue
             text = weights_name(value) if one.key == "encoder.weights" else value
             own = one.said.option if section in WITH_OPTIONS[command] else ""

@@ -123,6 +123,14 @@ def refuse_idle_in_comparison(settings: Any) -> None:
         )
 
 
+def refuse_idle_in_training(given: Iterable[str]) -> None:
+    """Raise `PathsearchError` if a setting was given that only a search, or the choice after it, asks."""
+    of_choice = {f"training.{name}" for name in ("finalists", "random_paths", "probe", "choice_folds")}
+    for key in sorted(given):
+        if key in of_choice or (key.startswith("search.") and key != "search.fitness"):
+            raise PathsearchError(f"{key}: has no effect on a path that is trained without a search; leave it out")
+
+
 def changed(settings: Any) -> set[str]:
     """All settings that differ from their defaults."""
     parts = {one.name: getattr(settings, one.name) for one in fields(settings)}

@@ -108,7 +108,7 @@ class Run:
 
     def seal(self) -> None:
         """Write the digests of every file, which makes the run a finished one."""
-        write_sums(self.folder, SUMMED)
+        write_sums(self.folder, self._summed())
 
     def verify(self) -> None:
         """Refuse a run that is not finished, or of which a file is not what was written.
@@ -119,10 +119,16 @@ class Run:
             PathsearchError: names the file.
         """
         if self.sealed:
-            check_sums(self.folder, SUMMED, RESTORE)
+            check_sums(self.folder, self._summed(), RESTORE)
         elif not self.finished:
             lost = f" (or its {SUMS} was lost)" if self.report_file.is_file() else ""
             raise PathsearchError(f"run {self.name}: not finished{lost}; go on with it: pathsearch evolve … --resume")
+
+    def _summed(self) -> list[str]:
+        """What its digests are of: of a path that was trained without a search there is no log."""
+        listed = self.sums_file.read_text(encoding="utf-8", errors="replace") if self.sums_file.is_file() else ""
+        log = self.log_file.name
+        return [name for name in SUMMED if name != log or self.log_file.exists() or log in listed]
 
     def settings(self) -> RunSettings:
         """The settings that the run was started with; of a finished run, verified."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from data_prep.errors import PathsearchError
 from pathsearch.run.declared import Declared, declared, setting
-from pathsearch.run.idle_settings import refuse_idle
+from pathsearch.run.idle_settings import refuse_idle, refuse_idle_in_training
 from pathsearch.run.search_settings import SearchSettings
 from pathsearch.run.setting_checks import check_settings, fits
 from pathsearch.run.training_settings import TrainingSettings
@@ -114,7 +114,7 @@ class GridSettings:
 
 @dataclass(frozen=True)
 class RunSettings:
-    """Everything that decides the outcome of `pathsearch evolve`."""
+    """Everything that decides the outcome of `pathsearch evolve` and `pathsearch train`."""
 
     task: str
     split: str
@@ -128,6 +128,7 @@ class RunSettings:
     grown_from: str | None = None  # the run whose grid this one starts on
     data: str = ""  # digest of the prepared task: a resumed or joined run must stand on the same images and split
     encoder_key: str = ""  # digest of the encoder with its weights: a file may be replaced under its name
+    path: str = ""  # trained without a search: a preset's name, or a path as it is printed; empty: one is searched
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -154,6 +155,7 @@ DECLARED: dict[str, Declared] = {  # every setting by its key, as search.populat
 WITH_OPTIONS = {  # whose settings have options of their own, by command; a comparison is told the others by --set
     "evolve": ("encoder", "grid", "search", "training"),
     "compare": ("encoder", "training"),
+    "train": ("encoder", "grid", "training"),
 }
 
 
@@ -196,6 +198,8 @@ def with_settings(
         before[key] = assignment
     given |= {*options, *before}
     made = RunSettings.from_dict(values)
+    if made.path:
+        refuse_idle_in_training(given)
     if "search.elite" in given and made.search.elite != values["search"]["elite"]:  # only the default follows
         raise PathsearchError(
             f"elite: expected fewer than population={made.search.population}, got {values['search']['elite']}"

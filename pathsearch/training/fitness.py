@@ -234,7 +234,7 @@ def minibatches(split: Split, size: int, steps: int, generator: torch.Generator)
             order = torch.cat([order, torch.randperm(len(split), generator=generator)])
         positions, order = order[:size], order[size:]
         views = torch.randint(len(split.views), positions.shape, generator=generator)
-        yield split.batch(positions, views), split.truth[positions]
+        yield split.batch(positions, views), split.truth_of(positions, views)
 
 
 def scoring_batch(grid: Grid, plan: Plan, outputs: int = 1) -> int:

@@ -27,10 +27,10 @@ def choice_folds(bench: Bench) -> list[Bench]:
     """The parts that finalists are chosen on, with no refit; none where validation images alone choose.
 
     Unless `training.choice_folds` says how many, these are `PARTS` where there are fewer than `ENOUGH` validation
-    images, and none where a class has too few for so many.
+    images, and none where a class has too few for so many, or where nothing is chosen.
     """
     asked = bench.last.choice_folds
-    if asked == 1 or (asked is None and len(bench.validation) >= ENOUGH):
+    if bench.settings.path or asked == 1 or (asked is None and len(bench.validation) >= ENOUGH):
         return []
     try:
         return _cut(bench.without_refit(), asked or PARTS, "training.choice_folds", "choice")
