@@ -34,6 +34,10 @@ def test_kinds_that_keep_positions_keep_every_promise_from_map_to_map(specificat
     check_module(specification, MAP, (channels, *MAP[1:]))
 
 
+def test_the_dense_head_keeps_every_promise():
+    check_module("map", MAP, (4, *MAP[1:]))
+
+
 def test_the_input_itself_may_be_a_map():
     check_module("skip", MAP, MAP)
 
@@ -44,7 +48,7 @@ def test_kinds_of_vectors_refuse_to_put_out_maps():
 
 
 def test_no_kind_is_left_out():
-    tried = {one.partition("-")[0] for one in (*MIXED_FIRST, *MIXED_LATER, "relu")}
+    tried = {one.partition("-")[0] for one in (*MIXED_FIRST, *MIXED_LATER, "relu", "map")}
     assert tried == BUILT_IN
 
 
