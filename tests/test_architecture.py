@@ -17,6 +17,7 @@ TOP = {*ROOMS, "__init__.py", "py.typed"}  # all that lies in `pathsearch/`
 # Libraries that stay behind one door, and who may open it.
 DOORS = {
     "deap": {"search.search"},
+    "monai": {"measures.surfaces", "targets.mask_loss"},
     "PIL": {"reports.album", "experts.pictures", "encoders.views"},
     "torchvision": {"encoders.encoder", "encoders.encoder_weights", "cli.doctor"},
     "typer": {
@@ -160,7 +161,7 @@ def test_data_prep_knows_nothing_of_pathsearch():
 
 
 def test_pathsearch_takes_prepared_tasks_only():
-    allowed = {"errors", "image_digests", "manifest", "safe_images", "temporary", "warp", "whole_files"}
+    allowed = {"errors", "image_digests", "manifest", "safe_images", "table_words", "temporary", "warp", "whole_files"}
     preparing = {"cli.prepare", "cli.demo"}  # they call the preparations by name
     opening = {"experts.pictures", "experts.predict"}  # they prepare a new image as the tasks' own
     for name, text in sources("pathsearch").items():

@@ -183,7 +183,7 @@ def _facts(bench: Bench, grid: Grid, choice: Choice, task: Task, encoder: Encode
     specifications = [[grid.specifications[n][i] for i in layer] for n, layer in enumerate(path.layers)]
     return ExpertFacts(
         task=task.name,
-        classes=list(task.classes),
+        classes=list(bench.target.names),
         path=str(path),
         specifications=specifications,
         shapes=[list(shape) for shape in (grid.shapes[:1] if path.is_probe else grid.shapes)],

@@ -83,9 +83,9 @@ class Expert(nn.Module):
             )
         return self(maps)
 
-    def said(self, maps: Tensor, truth: Tensor) -> Said:
-        """What is kept of its answers to maps of images whose truth is known."""
-        return self.target.said(self.outputs(maps).double(), truth)
+    def said(self, maps: Tensor, truth: Tensor, in_full: bool = False) -> Said:
+        """What is kept of its answers to maps of images whose truth is known; in full, with what is dear to measure."""
+        return (self.target.said_in_full if in_full else self.target.said)(self.outputs(maps).double(), truth)
 
     def probabilities(self, maps: Tensor) -> np.ndarray:
         """(B, K) float64 class probabilities."""

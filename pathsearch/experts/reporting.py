@@ -151,7 +151,7 @@ def _expert_answers(outcome: Outcome, test: Split) -> _Answers:
     """The expert's answers, from the raw maps, as the joint evaluation asks an expert."""
     expert = outcome.expert
     parts = torch.arange(len(test)).split(512)
-    on_test = joined([expert.said(test.raw(positions), test.truth[positions]) for positions in parts])
+    on_test = joined([expert.said(test.raw(positions), test.truth[positions], in_full=True) for positions in parts])
     return _Answers("expert", expert.n_parameters(), outcome.choice.best.said, on_test, expert.facts.threshold)
 
 
@@ -159,7 +159,8 @@ def _rival_answers(name: str, trained: Trained, outcome: Outcome, validation: Sp
     """A baseline's answers, by the same threshold rule."""
     target = outcome.expert.target
     fixed = target.fix(outcome.settings.training.threshold, trained.said, validation.truth)
-    return _Answers(name, count(trained.network), trained.said, said_to(target, trained.network, test), fixed)
+    on_test = said_to(target, trained.network, test, in_full=True)
+    return _Answers(name, count(trained.network), trained.said, on_test, fixed)
 
 
 class _Beside(NamedTuple):

@@ -241,6 +241,17 @@ def pool(in_shape: Shape, out_shape: Shape, size: int) -> nn.Module:
     return nn.Sequential(*body, nn.Linear(size or in_shape[0], out_shape[0]))
 
 
+@register("map")
+def position_map(in_shape: Shape, out_shape: Shape, size: int) -> nn.Module:
+    """A linear map at every position, a 1×1 convolution with bias: the head of what answers at every position."""
+    if len(in_shape) != 3 or len(out_shape) != 3 or in_shape[1:] != out_shape[1:]:
+        raise PathsearchError(
+            f"module kind map: expected two maps (channels, height, width) of one size, got {in_shape} and "
+            f"{out_shape}; let it read a map"
+        )
+    return nn.Conv2d(in_shape[0], out_shape[0], 1)
+
+
 # --- later layers: a vector becomes a vector; a map is flattened first ----------------------------------------
 
 

@@ -20,8 +20,11 @@ SMALL_AUC = 200_000  # images times classes: up to it the images of every draw a
 SMALL_PAIRS = 50_000_000  # images times groups times classes: up to it pairs are counted group by group
 AT_ONCE = 4_000_000  # weights of groups that are held at once
 
-BY_IMAGE, BY_GROUP = "by image", "bootstrap over groups"
+BY_IMAGE, OVER_IMAGES, BY_GROUP = "by image", "bootstrap over images", "bootstrap over groups"
 WORDS = {
+    OVER_IMAGES: f"images are counted as independent and drawn again, {RATE_REPLICATES:,} times; BCa percentiles "
+    "(Efron 1987), widened for few images by Student's t (Hesterberg 2015); where all images have the same value, "
+    "Wilson's interval for what lies between bounds, none for what does not",
     BY_IMAGE: "images are counted as independent: Wilson's interval for accuracy and the recall of each class; "
     "percentiles of a bootstrap over the images of each class for mean recall and AUC",
     BY_GROUP: f"whole groups are drawn again, {RATE_REPLICATES:,} times, images of unknown group as groups of their "
@@ -86,13 +89,13 @@ class GroupDraws:
 
     Args:
         y: (n,) classes.
-        right: (n,) whether each image got its class.
+        right: (n,) whether each image got its class, or how good its answer is, from 0 to 1.
         k: number of classes, K.
         numbers: (n,) group of each image, from 0 on.
         seed: of the draws, which depend on it and on the number of groups alone.
     """
 
-    def __init__(self, y: Ints, right: NDArray[np.bool_], k: int, numbers: Ints, seed: int) -> None:
+    def __init__(self, y: Ints, right: NDArray[np.bool_] | Floats, k: int, numbers: Ints, seed: int) -> None:
         self.n_groups, self.seed = int(numbers.max()) + 1, seed
         shape = (self.n_groups, k)
         totals = sparse.csr_matrix((np.ones(len(y)), (numbers, y)), shape)
@@ -257,8 +260,13 @@ def _wilson(rate: float, n: int) -> tuple[float, float]:
     return (0.0 if rate == 0 else float(low)), (1.0 if rate == 1 else float(high))
 
 
-def method(numbers: Ints | None) -> Method:
-    """How the intervals of a split were made, for its report; `WORDS` says more of it."""
+def method(numbers: Ints | None, by_image: str = BY_IMAGE) -> Method:
+    """How the intervals of a split were made, for its report; `WORDS` says more of it.
+
+    Args:
+        numbers: (n,) group of each image; None for independent ones.
+        by_image: what was done with independent ones.
+    """
     if numbers is None:
-        return {"method": BY_IMAGE, "groups": None}
+        return {"method": by_image, "groups": None}
     return {"method": BY_GROUP, "groups": int(numbers.max()) + 1}

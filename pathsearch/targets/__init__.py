@@ -4,15 +4,26 @@
 - `class_reading`: What paths say of the classes of validation images, reduced batch by batch to what a measure needs of
   it.
 - `classes`: The class target: an answer is one of K names, from logits; the first target, and the default.
+- `constant_masks`: The best mask that looks at no image: what any network has to beat.
 - `decision`: From probabilities to a class: the most probable one, or for two classes a threshold fixed on validation.
+- `dense`: Targets that answer at every position of a map: their head, and how a map is brought to the size of the
+  truth.
+- `extremes`: The test images that were answered worst and best, and how good answers are against the size of what they
+  show.
+- `mask_loss`: The loss of masks: cross-entropy of pixels and soft Dice, of every path for every image at once.
+- `masks`: The mask target: which of K names, background first, each pixel has.
+- `measuring`: What is measured of answers: the numbers that people read, with their errors, over the images that have a
+  truth.
 - `mistakes`: The wrong answers that a path was surest of: what a reader asks to see first.
 - `neighbours`: k-nearest neighbours on pooled features: what the encoder alone knows of the classes, without a weight
   trained.
+- `reading`: How good paths are: a fitness, and what is read of many paths' answers, batch by batch.
 - `target`: A target: what a task asks for, from its truth to the numbers that a person reads. The base of all, and
   their names.
 """
 
 from pathsearch.targets.classes import ClassTarget
+from pathsearch.targets.masks import MaskTarget
 from pathsearch.targets.target import Target, make_target, register, target_of
 
-__all__ = ["ClassTarget", "Target", "make_target", "register", "target_of"]
+__all__ = ["ClassTarget", "MaskTarget", "Target", "make_target", "register", "target_of"]

@@ -106,7 +106,8 @@ class SharedWeights:
             self.optimiser.step()
             if self.average is not None:
                 self.average.update_parameters(self.grid)
-            quality = self.bench.target.each_quality(outputs.detach(), truth)
+            target = self.bench.target
+            quality = target.of_known(target.each_quality(outputs.detach(), truth), truth)
             sums += torch.stack([loss.detach(), quality.mean()])
             images += len(truth)
         self.spent += Cost(images, images * len(paths), PASSES * images * self.meter.together(plan))
@@ -140,7 +141,7 @@ class SharedWeights:
     def _score_with(self, scored: Grid, plan: Plan, paths: list[Path]) -> list[Fitness]:
         scored.eval()
         target, device = self.bench.target, device_of(self.grid)
-        size = scoring_batch(self.grid, plan, math.prod(target.head(self.grid.shapes[-1])[1]))
+        size = scoring_batch(self.grid, plan, target.held(self.grid.head_shape, self.bench.validation.truth))
         reading = target.reading(self.bench.measure)
         for x, truth in self.bench.validation.batches(size):
             reading.add(population.forward(scored, self.bench.task, plan, x.to(device)), truth)
@@ -249,11 +250,11 @@ def scoring_batch(grid: Grid, plan: Plan, outputs: int = 1) -> int:
 
 
 @torch.no_grad()
-def said_to(target: Target, network: nn.Module, split: Split, size: int = 512) -> Said:
-    """What one network says to all images of a split, in evaluation mode."""
+def said_to(target: Target, network: nn.Module, split: Split, size: int = 512, in_full: bool = False) -> Said:
+    """What one network says to all images of a split, in evaluation mode; in full, where it is a final one."""
     network.eval()
-    device = device_of(network)
-    return joined([target.said(network(x.to(device)), truth.to(device)) for x, truth in split.batches(size)])
+    device, said = device_of(network), target.said_in_full if in_full else target.said
+    return joined([said(network(x.to(device)), truth.to(device)) for x, truth in split.batches(size)])
 
 
 def joined(parts: Sequence[Said]) -> Said:

@@ -108,7 +108,7 @@ class FreshWeights:
             each.sum().backward()
             optimiser.step()
             losses += each.detach()
-            quality += target.each_quality(outputs.detach(), truth).mean(1)
+            quality += target.of_known(target.each_quality(outputs.detach(), truth), truth).mean(1)
             images += len(truth)
         forward = sum(self.meter.path(path) for path in paths)
         self.spent += Cost(images, images * len(paths), PASSES * images * forward)

@@ -146,8 +146,8 @@ def _epochs(
             rates.step()
             average.update_parameters(network)
             with torch.no_grad():
-                plain, quality = target.each_loss(outputs, truth), target.each_quality(outputs, truth)
-                sums += torch.stack([plain.mean(), quality.mean()]).double()
+                each = (target.each_loss(outputs, truth), target.each_quality(outputs, truth))
+                sums += torch.stack([target.of_known(one, truth).mean() for one in each]).double()
         loss_sum, hits = sums.tolist()
         if not math.isfinite(loss_sum):
             raise _diverged(number, "training loss", loss_sum, settings)

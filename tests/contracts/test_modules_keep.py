@@ -46,6 +46,10 @@ def test_kinds_with_a_stride_refuse_what_no_stride_makes():
         assert list(broken("double", (3, 6, 6), out_shape)) == [promise.__name__ for promise in PROMISES], out_shape
 
 
+def test_the_dense_head_keeps_every_promise():
+    check_module("map", MAP, (4, *MAP[1:]))
+
+
 def test_the_input_itself_may_be_a_map():
     check_module("skip", MAP, MAP)
 
@@ -56,7 +60,7 @@ def test_kinds_of_vectors_refuse_to_put_out_maps():
 
 
 def test_no_kind_is_left_out():
-    tried = {one.partition("-")[0] for one in (*MIXED_FIRST, *MIXED_LATER, "relu", *RESIZING)}
+    tried = {one.partition("-")[0] for one in (*MIXED_FIRST, *MIXED_LATER, "relu", "map", *RESIZING)}
     assert tried == built_in()
 
 

@@ -20,7 +20,7 @@ from data_prep.manifest import Task, save_task
 from pathsearch.experts.expert import Expert
 from pathsearch.grid import plugins
 from pathsearch.grid.plugins import load_plugins
-from pathsearch.targets import ClassTarget, Target, make_target
+from pathsearch.targets import ClassTarget, MaskTarget, Target, make_target
 from pathsearch.targets.target import TARGETS, register, target_of
 
 from target_contract import B, PROMISES, broken, check_target  # isort: skip
@@ -46,6 +46,32 @@ def test_classes_keep_every_promise(k):
 
 def test_the_toy_keeps_every_promise(count):
     check_target(count, (torch.arange(B) % 5).float())
+
+
+def masks(n_names: int, size: int = 16) -> Tensor:
+    """(B, size, size): a disc of each label, of another size and place in each image; some are empty."""
+    y, x = torch.meshgrid(torch.arange(size), torch.arange(size), indexing="ij")
+    found = torch.zeros(B, size, size, dtype=torch.uint8)
+    for image in range(B):
+        for label in range(1, n_names):
+            far = (y - size / 2 - image % 3) ** 2 + (x - size * label / n_names - image % 4) ** 2
+            found[image][far < (image % 7) ** 2] = label
+    return found
+
+
+def without(truth: Tensor, nothing: float) -> Tensor:
+    """The same, where every third image, and the first batch of five, has none."""
+    found = truth.clone()
+    found[::3] = found[:5] = nothing
+    return found
+
+
+@pytest.mark.parametrize("size", [8, 16], ids=["as fine as the map", "finer"])
+@pytest.mark.parametrize("k", [2, 4])
+def test_masks_keep_every_promise(k, size):
+    target, truth = MaskTarget(["background", *"abc"[: k - 1]]), masks(k, size)
+    check_target(target, truth)
+    check_target(target, without(truth, 255))
 
 
 # --- promises that are broken are seen ------------------------------------------------------------------------------
@@ -91,6 +117,78 @@ class _Flat(ClassTarget):
         return super().each_loss(outputs[..., :-1], truth)[:, :1]
 
 
+class _Everywhere(ClassTarget):
+    """Images without a truth, here those of the first class, count in some number."""
+
+    def known(self, truth):
+        return truth > 0
+
+
+class _Forgetful(MaskTarget):
+    """Says less in full."""
+
+    def said_in_full(self, outputs, truth):
+        return {"loss": self.said(outputs, truth)["loss"]}
+
+
+class _Learning(MaskTarget):
+    """Learns from images without a truth as if they were empty."""
+
+    def of_known(self, each, truth):
+        return each
+
+
+class _Broken(MaskTarget):
+    """Of images without a truth the loss is not finite."""
+
+    def each_loss(self, outputs, truth):
+        return super().each_loss(outputs, truth).where(self.known(truth), torch.nan)
+
+
+class _Counted(MaskTarget):
+    """The error counts images without a truth."""
+
+    def error_of(self, measure, score, truth):
+        return super().error_of(measure, score, truth.clamp(max=1))
+
+
+class _Vague(MaskTarget):
+    """Takes a vector for a map."""
+
+    def head(self, shape):
+        return super().head(shape if len(shape) == 3 else (shape[0], 1, 1))
+
+
+class _Still(MaskTarget):
+    """The truth of one image moves with its neighbour's."""
+
+    def warped(self, truth, warps):
+        return super().warped(truth, warps[:1] * len(warps))
+
+
+class _Sliding(MaskTarget):
+    """The truth moves where the image stays."""
+
+    def warped(self, truth, warps):
+        return super().warped(truth, warps).roll(1, -1)
+
+
+@pytest.mark.parametrize(
+    ("faulty", "promise"),
+    [
+        (_Learning, "leaves_unknown_truth_out"),
+        (_Broken, "leaves_unknown_truth_out"),
+        (_Counted, "leaves_unknown_truth_out"),
+        (_Forgetful, "says_a_row_an_image"),
+        (_Vague, "has_the_shape_that_it_says"),
+        (_Still, "warps_the_truth_of_each_image_by_itself"),
+        (_Sliding, "warps_the_truth_of_each_image_by_itself"),
+    ],
+)
+def test_a_broken_promise_of_maps_is_seen(faulty, promise):
+    assert promise in list(broken(faulty(["background", "disc"]), without(masks(2), 255)))
+
+
 @pytest.mark.parametrize(
     ("faulty", "promise"),
     [
@@ -99,6 +197,7 @@ class _Flat(ClassTarget):
         (_Proud, "errors_are_errors"),
         (_Turned, "prefers_the_better_answer"),
         (_Wide, "quality_lies_between_0_and_1"),
+        (_Everywhere, "leaves_unknown_truth_out"),
         (_Flat, "loss_is_one_value_a_path_and_none_is_anothers"),
     ],
 )
@@ -118,7 +217,7 @@ def test_a_target_is_known_by_its_name(count):
     assert count.measure("accuracy") == "closeness", "who asks for no measure gets the first"
     with refused("^fitness: expected one of closeness; got 'auc'$"):
         count.measure("auc")
-    with refused("^target: expected one of class, count; got 'cuont'; did you mean 'count'\\?$"):
+    with refused("^target: expected one of class, mask, count; got 'cuont'; did you mean 'count'\\?$"):
         make_target("cuont")
     with pytest.raises(ValueError, match="registered twice"):
         register("class")(ClassTarget)
@@ -220,4 +319,4 @@ def test_the_command_line_takes_it_to_a_page(tmp_path):
     refusal = pathsearch("compare", "--task", "counted", *where)
     assert "compare: expected a task of classes, got 'counted', which asks for count" in refusal.err
     refusal = pathsearch("evolve", *small, *where[:-2])
-    assert "target: expected one of class; got 'count'; one of your own needs --plugin FILE" in refusal.err
+    assert "target: expected one of class, mask; got 'count'; one of your own needs --plugin FILE" in refusal.err

@@ -19,6 +19,7 @@ MAP, WIDTH = (6, 4, 3), 10
 PLACES = {"features": MAP}
 ON_MAPS = ["bottleneck", "conv1x1", "conv3x3", "dilated", "osa", "pool", "separable"]
 RESIZING = ["double", "strided"]
+TO_MAPS = ["map"]  # at every position, so that their outputs are maps
 ON_VECTORS = ["gated", "gelu", "linear", "normalised", "relu", "scale", "skip"]
 
 
@@ -27,8 +28,9 @@ def stream(seed: int = 0) -> torch.Generator:
 
 
 def make(kind: str, seed: int = 0) -> tuple[nn.Module, tuple[int, ...], tuple[int, ...]]:
-    in_shape = MAP if kind in ON_MAPS + RESIZING else (WIDTH,)
-    out_shape = (WIDTH, 2, 2) if kind in RESIZING else (WIDTH,)
+    in_shape = (WIDTH,) if kind in ON_VECTORS else MAP
+    to_maps = {**dict.fromkeys(TO_MAPS, (WIDTH, *MAP[1:])), **dict.fromkeys(RESIZING, (WIDTH, 2, 2))}
+    out_shape = to_maps.get(kind, (WIDTH,))
     return build(f"{kind}-5", in_shape, out_shape, stream(seed)), in_shape, out_shape
 
 
@@ -36,7 +38,7 @@ def make(kind: str, seed: int = 0) -> tuple[nn.Module, tuple[int, ...], tuple[in
 
 
 def test_the_contract_covers_every_registered_kind():
-    assert sorted(KINDS) == sorted(ON_MAPS + ON_VECTORS + RESIZING)
+    assert sorted(KINDS) == sorted(ON_MAPS + ON_VECTORS + RESIZING + TO_MAPS)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -184,6 +186,21 @@ def test_kinds_that_cannot_change_the_shape_say_so(kind):
     message = rf"module kind {kind}: expected equal shapes, got \(10,\) and \(9,\)"
     with pytest.raises(PathsearchError, match=message):
         build(kind, (10,), (9,), stream())
+
+
+@pytest.mark.parametrize("shapes", [((WIDTH,), (2, 4, 3)), (MAP, (WIDTH,)), (MAP, (2, 4, 4))])
+def test_a_map_is_made_of_a_map_of_its_size(shapes):
+    with pytest.raises(PathsearchError, match=r"module kind map: expected two maps .* of one size, got \("):
+        build("map", *shapes, stream())
+
+
+def test_a_map_is_one_linear_map_at_every_position():
+    module, x = build("map", MAP, (2, *MAP[1:]), stream()), torch.randn(3, *MAP, generator=stream(1))
+    weight, bias = module.state_dict()["weight"][..., 0, 0], module.state_dict()["bias"]
+    bias += torch.tensor([1.0, -1.0])  # in place
+    expected = torch.einsum("kc,bchw->bkhw", weight, x) + bias[:, None, None]
+    torch.testing.assert_close(module(x), expected, rtol=1e-5, atol=1e-6)
+    assert sum(p.numel() for p in module.parameters()) == 2 * 6 + 2
 
 
 def test_convolution_refuses_a_map_of_another_size():
