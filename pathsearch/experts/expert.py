@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
-from math import prod
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -151,7 +150,7 @@ def _rebuild(facts: ExpertFacts) -> PathNetwork:
     """The network of an expert, its weights yet to be filled in."""
     nothing, target = torch.Generator(), make_target(facts.target, facts.classes)
     if Path.parse(facts.path).is_probe:  # which refuses nonsense with a clear line
-        features = (prod(facts.shapes[0]),)
+        features = target.probed(tuple(facts.shapes[0]))
         return probe(*target.head(features), features, nothing)
     blueprint = Blueprint.of([tuple(shape) for shape in facts.shapes], facts.specifications, facts.wiring)
     layers = [

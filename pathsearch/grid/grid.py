@@ -156,15 +156,16 @@ class PathNetwork(nn.Module):
 
 
 def probe(specification: str, out_shape: Shape, features: Shape, generator: torch.Generator) -> PathNetwork:
-    """The path without a layer: a head, linear for most targets, on all features at once.
+    """The path without a layer: a head, linear for most targets, on all features at once, or at every position.
 
     Args:
         specification: of the head.
         out_shape: of what it puts out for one image.
-        features: (width,), of what it reads.
+        features: of what it reads: (width,), all features in a row, or a map.
         generator: of its initial weights.
     """
-    return PathNetwork([], nn.Sequential(nn.Flatten(), modules.build(specification, features, out_shape, generator)))
+    head = modules.build(specification, features, out_shape, generator)
+    return PathNetwork([], nn.Sequential(nn.Flatten(), head) if len(features) == 1 else head)
 
 
 class Heads(nn.ModuleDict):

@@ -74,6 +74,21 @@ class Target(Measuring):
     def head(self, shape: Shape) -> tuple[str, Shape]:
         """The module specification of the head that reads `shape`, and what it puts out for one image."""
 
+    def probed(self, shape: Shape) -> Shape:
+        """Of what the linear probe reads of features of `shape`: all of them in a row, or the map as it is.
+
+        Raises:
+            PathsearchError: they are no map, and the head needs one.
+        """
+        if not self.reads_maps:
+            return (math.prod(shape),)
+        if len(shape) != 3:
+            raise PathsearchError(
+                f"target {self.kind}: expected features that are one map (channels, height, width), got {shape}; "
+                "leave out encoder.sizes=own"
+            )
+        return shape
+
     def held(self, shape: Shape, truth: Tensor) -> int:
         """Numbers of one path's answer to one image that are held at once, for a head that reads `shape`."""
         return math.prod(self.head(shape)[1])

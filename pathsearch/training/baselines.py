@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
-from math import prod
 
 from pathsearch.grid.grid import Grid, PathNetwork, probe
 from pathsearch.grid.modules import Shape
@@ -20,7 +19,7 @@ def network_of(bench: Bench, grid: Grid, path: Path) -> PathNetwork:
     """A path's network at the present weights of the grid; the probe's, of which the grid knows nothing, untrained."""
     if not path.is_probe:
         return grid.network(path, bench.task)
-    features = (prod(bench.shape),)
+    features = bench.target.probed(bench.shape)
     return probe(*bench.target.head(features), features, torch_stream(bench.seed, "probe")).to(bench.device)
 
 

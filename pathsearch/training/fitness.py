@@ -9,11 +9,11 @@ from statistics import fmean
 from typing import NamedTuple, Protocol, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pathsearch.encoders.features import Split
 from pathsearch.grid import population
-from pathsearch.grid.grid import Grid, device_of, dropout_masks, head_name
+from pathsearch.grid.grid import Grid, PathNetwork, device_of, dropout_masks, head_name
 from pathsearch.grid.path import Path
 from pathsearch.grid.population import Plan
 from pathsearch.run.streams import torch_stream
@@ -23,6 +23,7 @@ from pathsearch.training.cost import PASSES, Cost, Meter
 from pathsearch.training.optimisers import RunningAverage, adamw
 
 SCORING_BYTES = 128 << 20  # activations of a scoring pass at most: what keeps memory flat on a laptop
+ANSWERED, ANSWERING_BYTES = 512, 1 << 30  # images that one network is asked at once, and its activations at most
 KEPT_BYTES = 128 << 20  # of what paths say that is kept at most, where it must be
 PATHS_AT_ONCE = 256  # paths scored in one pass; more gain nothing
 
@@ -249,10 +250,19 @@ def scoring_batch(grid: Grid, plan: Plan, outputs: int = 1) -> int:
     return max(16, min(1024, SCORING_BYTES // (4 * (4 * plan.widest * widest + maps)), said))
 
 
+def answering_batch(network: PathNetwork) -> int:
+    """Images in a chunk of what one network says, so that its activations stay within `ANSWERING_BYTES`."""
+    if network.blueprint is None:
+        return ANSWERED
+    widest = max(map(math.prod, (*network.blueprint.in_shapes, *network.blueprint.shapes)))
+    return max(8, min(ANSWERED, ANSWERING_BYTES // (4 * 4 * widest)))
+
+
 @torch.no_grad()
-def said_to(target: Target, network: nn.Module, split: Split, size: int = 512, in_full: bool = False) -> Said:
+def said_to(target: Target, network: PathNetwork, split: Split, in_full: bool = False) -> Said:
     """What one network says to all images of a split, in evaluation mode; in full, where it is a final one."""
     network.eval()
+    size = answering_batch(network)
     device, said = device_of(network), target.said_in_full if in_full else target.said
     return joined([said(network(x.to(device)), truth.to(device)) for x, truth in split.batches(size)])
 
