@@ -21,7 +21,7 @@ from data_prep.image_digests import check_images, whole_digest
 from data_prep.manifest import Task
 from data_prep.whole_files import file_sha256, write_json, write_text
 from pathsearch.encoders.encoder import Encoder
-from pathsearch.encoders.pooled import pooled
+from pathsearch.encoders.pooled import Sight, pooled
 from pathsearch.encoders.views import augmentation, load_image, stacked, view_warp
 from pathsearch.run.ahead import ahead
 from pathsearch.run.growing import growing
@@ -32,6 +32,7 @@ from pathsearch.targets.target import Target, target_of
 Progress = Callable[[int, int], None]
 CHUNK_BATCHES = 8  # batches between two saves of a growing array: what a kill can cost
 PARTS = 8  # of a batch, that threads decode: handing over single images would cost as much as decoding small ones
+SEEN = 1 << 23  # features that the router looks at together
 AHEAD = 2  # batches that are being decoded, or are decoded and wait
 
 
@@ -82,6 +83,7 @@ class Split:
         standardise: fitted on the training images.
         groups: (n,) names, such as patients, "" where unknown; None where the split does not come from a manifest.
         places: of the source, with their shapes, where it has several: views are then (rows, n), see `Blueprint.cut`.
+        sees: what the router sees of features, see `Encoder.sees`.
     """
 
     name: str
@@ -92,6 +94,7 @@ class Split:
     groups: np.ndarray | None = None
     places: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     warped: tuple[Tensor, ...] = ()
+    sees: Sight = pooled
 
     def __len__(self) -> int:
         return len(self.truth)
@@ -160,9 +163,10 @@ class Split:
         return replace(self, truth=truth, rows=rows, groups=groups, warped=tuple(warped))
 
     def pooled(self) -> Tensor:
-        """(n, C) float32, what the router sees of the unchanged images: see `pooled`."""
-        parts = np.array_split(self.rows[0], max(1, math.ceil(len(self) / 1024)))
-        return torch.cat([pooled(torch.from_numpy(self.views[0][part]), self.places) for part in parts])
+        """(n, C) float32, what the router sees of the unchanged images."""
+        at_once = max(1, SEEN // math.prod(self.views[0].shape[1:]))
+        parts = np.array_split(self.rows[0], max(1, math.ceil(len(self) / at_once)))
+        return torch.cat([self.sees(torch.from_numpy(self.views[0][part]), self.places) for part in parts])
 
 
 class _Mapped(NamedTuple):
@@ -198,6 +202,7 @@ class Features:
     taps: tuple[int, ...] = ()  # parts of the features along their first axis, one a map
     few: dict[str, np.ndarray] = field(default_factory=dict)  # by split, the only images of it that are used
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # of the source's places
+    sees: Sight = pooled  # what the router sees of them
 
     def limited(self, images_per_class: int | None, seed: int) -> Features:
         """The same with few training and validation images, drawn by `seed`, whatever their groups; None: with all.
@@ -249,7 +254,7 @@ class Features:
             hasattr(target, "warped") and type(target).warped is not Target.warped
         )  # XX else the truth of a view is that of its image
         warped = tuple(target.warped(truth, own) for own in warps) if moves else ()
-        return Split(name, truth, views, places, self.standardise, groups, self.shapes, warped)
+        return Split(name, truth, views, places, self.standardise, groups, self.shapes, warped, self.sees)
 
 
 def split_in_words(task: Task, images_per_class: int | None) -> str:
@@ -308,7 +313,7 @@ def encode(
         write_json(folder / "key.json", own)
         arrays = tuple(np.load(folder / f"view{view}.npy", mmap_mode="r") for view in range(n_views))
         standardise = _standardiser(folder, arrays[0], task, encoder.parts)
-    return Features(task, arrays, standardise, to_do, encoder.parts, shapes=encoder.places)
+    return Features(task, arrays, standardise, to_do, encoder.parts, shapes=encoder.places, sees=encoder.sees)
 
 
 def verify(task: Task, cache_dir: Path) -> None:

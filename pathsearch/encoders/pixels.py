@@ -10,6 +10,7 @@ from torch import Tensor
 
 from data_prep.errors import PathsearchError
 from pathsearch.encoders.encoder import ENCODERS, Encoder, register
+from pathsearch.encoders.pooled import sketch
 from pathsearch.run.settings import EncoderSettings
 
 PIXELS = "pixels"  # as `encoder.name`, and the place that a blueprint reads
@@ -19,7 +20,8 @@ PIXELS = "pixels"  # as `encoder.name`, and the place that a blueprint reads
 class Pixels(Encoder):
     """What stands in for a trunk where networks read images themselves: uint8 in, the same uint8 out.
 
-    A subclass that overrides `read`, and says so in `preprocessing`, keeps something else of them.
+    A subclass that overrides `read`, and says so in `preprocessing`, keeps something else of them; what the router sees
+    of that is `sees`.
 
     Raises:
         PathsearchError: settings that only a trunk can follow.
@@ -28,6 +30,7 @@ class Pixels(Encoder):
     dtype = np.uint8
     preprocessing = "RGB of 0 to 255, bilinear resize"
     has_trunk = False
+    sees = staticmethod(sketch)
 
     def __init__(self, settings: EncoderSettings, device: torch.device | str = "cpu") -> None:
         for name in ("map_size", "taps", "precision", "sizes"):

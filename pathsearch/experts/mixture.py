@@ -9,7 +9,6 @@ import numpy as np
 import torch
 
 from pathsearch.encoders.features import Split
-from pathsearch.encoders.pooled import pooled
 from pathsearch.experts.expert import Expert
 from pathsearch.experts.router import Router
 from pathsearch.measures.metrics import UNKNOWN
@@ -94,7 +93,7 @@ def answer(
         for t, n in enumerate(names):
             maps[chunk[:, 0] == t] = tests[n].raw(chunk[chunk[:, 0] == t, 1])
         # 2. the router sees features only
-        sent, _ = router.route(pooled(maps, tests[names[0]].places))
+        sent, _ = router.route(tests[names[0]].sees(maps, tests[names[0]].places))
         owner, positions = chunk.numpy().T
         for t, n in enumerate(names):
             own = owner == t
