@@ -61,14 +61,14 @@ def check_truth(table: pd.DataFrame, numbers: Sequence[str], where: str, size: i
         if not good.all():
             row = int(np.argmin(good))
             raise BadData(
-                f"{where}, line {row + 2}: expected a decimal number as {column}, or nothing, got "
-                f"{table[column].iloc[row]!r}; correct the cell"
+                f"{where}, image {table['file'].iloc[row]}: expected a decimal number as {column}, or nothing, got "
+                f"{table[column].iloc[row]!r}; write it with digits and a point"
             )
     if not boxed:
         return
     for row, box in enumerate(as_numbers(table, BOX).astype(float)):
         if fault := box_fault(box, size, size):
-            raise BadData(f"{where}, line {row + 2}: {fault}")
+            raise BadData(f"{where}, image {table['file'].iloc[row]}: {fault}")
 
 
 def is_decimal(cell: str) -> bool:
