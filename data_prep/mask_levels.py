@@ -105,6 +105,11 @@ def meaning_of(found: Sequence[Collection[int]], names: Sequence[str] | None, wh
     return Meaning(tuple(names), tuple(usual))
 
 
+def names_of(text: str | None) -> tuple[str, ...] | None:
+    """Names with commas between them, as an option gives them; None where it was not given."""
+    return tuple(name.strip() for name in text.split(",")) if text is not None else None
+
+
 def check_mask_names(names: Sequence[str]) -> None:
     """Refuse what cannot name the classes of a mask's pixels."""
     good = 2 <= len(names) <= MOST_MASK_CLASSES and len(set(names)) == len(names)
