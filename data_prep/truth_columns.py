@@ -11,7 +11,7 @@ import pandas as pd
 from data_prep.errors import BadData
 from data_prep.table_words import BOX, COLUMNS, MASK, SPLITS, TARGETS
 
-DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 LARGEST = 3e38  # of a float32
 ROUNDING = 1e-3  # pixels that a box may reach beyond the image
 
