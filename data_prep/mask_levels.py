@@ -16,6 +16,7 @@ from data_prep.errors import BadData
 from data_prep.safe_images import check_plain_file, opened
 from data_prep.task_form import MOST_MASK_CLASSES
 
+LARGEST = 2**24  # of a grey level: float32 tells whole numbers apart up to here
 RawMask = Path | np.ndarray  # a file, or (H, W) whole numbers
 
 
@@ -39,7 +40,7 @@ def read_levels(mask: RawMask, name: str) -> np.ndarray:
         BadData: it does not decode, has colours, fractions, or more levels than `MOST_MASK_CLASSES`.
     """
     if isinstance(mask, np.ndarray):
-        levels = mask.astype(np.int64)
+        levels = mask.astype(np.uint8) if mask.dtype == np.bool_ else mask
     else:
         check_plain_file(mask)
         with opened(mask) as image:
@@ -142,18 +143,18 @@ def class_indices(levels: np.ndarray, meaning: Meaning, name: str) -> np.ndarray
 def _levels(image: Image.Image, name: str) -> np.ndarray:
     if image.mode == "P":
         colours = np.array(image.getpalette() or [], int).reshape(-1, 3)[np.unique(np.asarray(image))]
-        return np.asarray(image.convert("L") if (colours == colours[:, :1]).all() else image).astype(np.int64)
+        return np.asarray(image.convert("L") if (colours == colours[:, :1]).all() else image)
     if image.mode.startswith(("I", "F")):
         deep = np.asarray(image)
-        if not (np.isfinite(deep).all() and (deep == np.round(deep)).all()):
+        if not ((np.abs(deep) < LARGEST).all() and (deep == np.round(deep)).all()):  # a NaN is below nothing
             raise BadData(f"{name}: expected a mask of whole grey levels, got fractions; export it as PNG")
-        return deep.astype(np.int64)
+        return deep.astype(np.int32)
     if image.mode in ("1", "L", "LA", "La"):
-        return np.asarray(image.convert("L")).astype(np.int64)
+        return np.asarray(image.convert("L"))
     colour = np.asarray(image.convert("RGB"))
     if (colour != colour[..., :1]).any():
         raise BadData(f"{name}: expected a mask with one grey level a class, got colours; export it as grey PNG")
-    return colour[..., 0].astype(np.int64)
+    return colour[..., 0]
 
 
 def _listed(levels: Sequence[int]) -> str:
