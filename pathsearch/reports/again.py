@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
+from pathsearch.encoders.pixels import PIXELS
 from pathsearch.grid.presets import PRESETS
 from pathsearch.run.settings import DECLARED, SECTIONS, WITH_OPTIONS
 
@@ -58,11 +59,12 @@ def joint_command(report: Mapping[str, Any]) -> str:
 
 def _given(config: Mapping[str, Any]) -> list[str]:
     """What `train` is told: a preset and what differs from its settings, or a path and its blueprint."""
-    name = config["path"]
+    path, blueprint = config["path"], config["grid"]["modules"]
+    name = path if path in PRESETS else blueprint
+    words = ["--blueprint", name, *([] if path in PRESETS else ["--path", path])]
     if name not in PRESETS:
-        return ["--path", name, *_settings(config, "train")]
-    brought = {**PRESETS[name].settings, "grid.modules": PRESETS[name].blueprint}
-    return ["--blueprint", name, *_settings(config, "train", brought)]
+        return [*words, *_settings(config, "train", {"grid.modules": name})]
+    return [*words, *_settings(config, "train", {**PRESETS[name].settings, "grid.modules": blueprint})]
 
 
 def _settings(config: Mapping[str, Any], command: str, brought: Mapping[str, Any] | None = None) -> list[str]:
@@ -82,6 +84,8 @@ def _settings(config: Mapping[str, Any], command: str, brought: Mapping[str, Any
             if one.key == "training.random_paths" and command == "compare":  # has no effect there
                 continue
             if value == usual.get(one.key, one.default) and (one.key in usual or one.key not in ALWAYS):
+                continue
+            if one.key == "encoder.weights" and config["encoder"]["name"] == PIXELS:  # which have none
                 continue
             text = weights_name(value) if one.key == "encoder.weights" else value
             own = one.said.option if section in WITH_OPTIONS[command] else ""
