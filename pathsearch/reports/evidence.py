@@ -163,6 +163,12 @@ def read_one(folder: Path, name: str) -> Evidence[object]:
     file = folder / "report.json"
     report = read_json(file)
     kind = _kind(report, file)
+    tasks = report.get("tasks") if kind == "joint" else None
+    if isinstance(tasks, dict) and any(isinstance(row, dict) and "measure" in row for row in tasks.values()):
+        raise PathsearchError(
+            f"{file}: expected a joint evaluation of tasks of classes, got one with other targets, which the page of "
+            "results has no table for; leave it out"
+        )
     check_fields(report, NEEDED[kind], file)
     for task, row in report["tasks"].items() if kind == "joint" else ():
         check_fields(row, JOINT_TASK, file, f"tasks.{task}.")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -17,7 +17,7 @@ from pathsearch.experts.joint_report import JointReport
 from pathsearch.experts.run_report import RunReport
 from pathsearch.measures.confusions import table_of
 from pathsearch.measures.measure import NAMES
-from pathsearch.measures.rates import ClassRates, MeanRates, interval_of, other_target, spread_of
+from pathsearch.measures.rates import ClassRates, MeanRates, interval_of, measured_of, other_target, spread_of
 from pathsearch.reports.figure_calibration import rejection
 from pathsearch.reports.figure_compare import comparison
 from pathsearch.reports.figure_confusion import confusion
@@ -194,7 +194,8 @@ def baselines(report_file: Path) -> Figure | None:
 def joint_confusion(report_file: Path) -> Figure | None:
     """Confusion over all classes of all tasks, after routing."""
     report = read_json(report_file, JointReport)
-    table = report["confusion"]
+    if (table := report.get("confusion")) is None:  # no task asks for classes
+        return None
     rows, columns = table["rows"], table["columns"]
     title = f"Joint evaluation of {', '.join(report['tasks'])}, test, n = {report['overall']['n']:,}"
     return confusion(rows, columns, table_of(table, len(rows), len(columns), "counts"), title)
@@ -210,11 +211,22 @@ def routing(report_file: Path) -> Figure | None:
 
 
 def joint_accuracy(report_file: Path) -> Figure:
-    """Test accuracy of each task and overall, with the router's choice and with the true task."""
+    """Test accuracy of each task and overall, with the router's choice and with the true task.
+
+    A task of another target than classes has its own measure, which stands beside its name.
+    """
     report = read_json(report_file, JointReport)
-    overall: dict[str, ClassRates] = {"routed": report["overall"]}
-    each = {name: {"routed": row["routed"], "oracle": row["oracle"]} for name, row in report["tasks"].items()}
-    rows = [*each.items(), ("overall", overall)]
+    rows: list[tuple[str, dict[str, Mapping[str, Any]]]] = []
+    others = any("measure" in row for row in report["tasks"].values())
+    for name, task in report["tasks"].items():
+        splits: dict[str, Mapping[str, Any]] = {"routed": task["routed"], "oracle": task["oracle"]}
+        by = ""
+        if "measure" in task:
+            splits = {kind: _as_accuracy(split, task["measure"]) for kind, split in splits.items()}
+            by = f": {NAMES[task['measure']]}"
+        rows.append((name + by, splits))
+    if "overall" in report:
+        rows.append(("classes" if others else "overall", {"routed": report["overall"]}))
     figure = canvas(COLUMN, 0.9 + 0.5 * len(rows))
     axes = figure.subplots()
     looks = {"routed": ("o", BLUE, -0.14), "oracle": ("s", VERMILLION, 0.14)}
@@ -225,9 +237,16 @@ def joint_accuracy(report_file: Path) -> Figure:
                 label = {"routed": "routed", "oracle": "true task given"}[kind] if row == 0 else None
                 _interval(axes, place, answers[kind], marker=marker, color=colour, label=label)
     names = [f"{name}\nn = {answers['routed']['n']:,}" for name, answers in rows]
-    _interval_axis(axes, names, "Test accuracy (%), 95 % interval")
+    what = "Test accuracy, or the measure named (%)" if others else "Test accuracy (%)"
+    _interval_axis(axes, names, f"{what}, 95 % interval")
     figure.legend(loc="outside upper center", ncols=2)
     return figure
+
+
+def _as_accuracy(split: Mapping[str, Any], measure: str) -> dict[str, Any]:
+    """A measure of whatever target under the name by which `_interval` draws it."""
+    value, pair = measured_of(split, measure)
+    return {"n": split["n"], "accuracy": value, "ci95": {"accuracy": pair}}
 
 
 def _title(report: RunReport) -> str:
@@ -260,8 +279,9 @@ def _percent_axis(axes: Axes, *series: np.ndarray) -> None:
     axes.ticklabel_format(axis="y", useOffset=False)
 
 
-def _interval(axes: Axes, row: float, metrics: ClassRates | MeanRates, **look: Any) -> None:
+def _interval(axes: Axes, row: float, found: ClassRates | MeanRates | Mapping[str, Any], **look: Any) -> None:
     """A point with its bar and its number at height `row`; nothing where there were no images."""
+    metrics = cast("ClassRates | MeanRates", found)
     accuracy = metrics["accuracy"]
     if accuracy is None:
         return
