@@ -59,7 +59,7 @@ def evolve(
     # 1. every image through the encoder, once; only training and validation labels from here on
     tell.stage("encode", 0)
     features = encode(task, encoder, place.cache_dir, settings.training.views, tell.count)
-    features = features.limited(settings.training.images_per_class, settings.seed)
+    features = features.asked(settings.training, settings.seed)
     bench = Bench.of(settings, encoder, features, place)
     clock.lap("encode")
 

@@ -84,7 +84,7 @@ class GridSettings:
     max_active: int = setting(3, "Modules that a path has in a layer at most (N).", "PathNet's", low=1)
     modules: str = setting(
         "mixed",
-        "The space that is searched: mixed kinds and sizes, paper: identical modules, or a vocabulary of a --plugin.",
+        "The space: mixed kinds, paper: identical modules, ums-rep or unet (from pixels), or one of a --plugin.",
         "kinds and sizes differ, so that a choice means something",
         choices=("mixed", "paper", "ums-rep", "unet"),
         unless="plugins",

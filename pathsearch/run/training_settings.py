@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from data_prep.errors import PathsearchError
 from pathsearch.run.declared import BALANCE, setting
 from pathsearch.run.setting_checks import check_settings
 
+NOISES = "none, gaussian:SD or gaussian:LOW-HIGH as shares of the full range, or poisson:PHOTONS at full brightness"
 THRESHOLDS = "argmax, balanced or sensitivity:S with S between 0 and 1"
 
 
@@ -23,6 +25,25 @@ def parse_threshold(rule: str) -> tuple[str, float]:
     raise PathsearchError(f"threshold: expected {THRESHOLDS}, got {rule!r}")
 
 
+def parse_noise(text: str) -> tuple[str, float, float] | None:
+    """Read noise as its kind, its least and its greatest strength; None for none.
+
+    Raises:
+        PathsearchError: it is none of the forms.
+    """
+    if text == "none":
+        return None
+    kind, _, strength = text.partition(":")
+    first, _, last = strength.partition("-")
+    try:
+        low, high = float(first), float(last or first)
+    except ValueError:
+        low = high = math.nan
+    if not (0 < low <= high <= 1 if kind == "gaussian" else kind == "poisson" and 0 < low == high <= 1e6):
+        raise PathsearchError(f"noise: expected {NOISES}, got {text!r}")
+    return kind, low, high
+
+
 @dataclass(frozen=True)
 class TrainingSettings:
     """The last training of a path; the baselines get exactly the same."""
@@ -36,7 +57,7 @@ class TrainingSettings:
     )
     optimiser: str = setting(
         "adamw",
-        "Optimiser of the last training; adam, rmsprop and sgd (momentum 0.9) have their decay in the gradient.",
+        "Optimiser of the last training: adamw, or adam, rmsprop, sgd, whose weight decay is in the gradient.",
         "as in the search",
         choices=("adamw", "adam", "rmsprop", "sgd"),
     )
@@ -80,6 +101,13 @@ class TrainingSettings:
         "each more encodes all training images once more",
         low=1,
         option="--views",
+    )
+    noise: str = setting(
+        "none",
+        "Noise on all images that a network from pixels sees: gaussian:SD, gaussian:LOW-HIGH or poisson:PHOTONS.",
+        "only who wants to denoise needs it",
+        form=parse_noise,
+        like=NOISES,
     )
     balance: bool = setting(
         False, "Every class weighs the same in the last training's loss.", "rates per class are reported either way"

@@ -12,7 +12,8 @@ import torch
 from data_prep.manifest import Task
 from data_prep.whole_files import write_json
 from pathsearch.encoders.encoder import Encoder
-from pathsearch.encoders.features import Split, encode, split_in_words
+from pathsearch.encoders.features import encode, split_in_words
+from pathsearch.encoders.split import Split
 from pathsearch.grid.plugins import load_plugins, named_plugins
 from pathsearch.measures.clusters import clusters
 from pathsearch.measures.intervals import method as by_what
@@ -73,10 +74,7 @@ def compare(
     tell.stage("encode", 0)
     features = encode(task, encoder, place.cache_dir, settings.training.views, tell.count)
     numbers = range(settings.seed, settings.seed + seeds)
-    benches = [
-        Bench.of(settings, encoder, features.limited(settings.training.images_per_class, seed), place).at(seed)
-        for seed in numbers
-    ]
+    benches = [Bench.of(settings, encoder, features.asked(settings.training, seed), place).at(seed) for seed in numbers]
     cores = torch.get_num_threads()
     threads = choose_threads(training_work(benches[0].grid(), task.name, settings.training.batch_size), tell)
     # 2. every method at every seed, fixed on validation and on disk before any test image is read

@@ -17,7 +17,7 @@ from typing import Any
 
 from torch import Tensor
 
-from pathsearch.encoders.features import Split
+from pathsearch.encoders.split import Split
 from pathsearch.grid.grid import Grid, PathNetwork
 from pathsearch.grid.path import Path
 from pathsearch.measures.statistics import rank_agreement

@@ -17,9 +17,10 @@ from small_world import SIZE, data_dir, options, pathsearch, prepare, refused, s
 from data_prep.manifest import Task
 from pathsearch.encoders import features
 from pathsearch.encoders.encoder import Encoder
-from pathsearch.encoders.features import Standardiser, encode
+from pathsearch.encoders.features import encode
 from pathsearch.encoders.pixels import Pixels, make_encoder
 from pathsearch.encoders.pooled import pooled
+from pathsearch.encoders.split import Standardiser
 from pathsearch.encoders.views import load_images
 from pathsearch.experts.expert import Expert
 from pathsearch.run.settings import EncoderSettings

@@ -16,7 +16,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from small_world import encoder, refused, task
 
-from pathsearch.encoders.features import Features, Split
+from pathsearch.encoders.features import Features
+from pathsearch.encoders.split import Split
 from pathsearch.run.runs import all_runs, find_run
 from pathsearch.run.sums import DUE, SUMS
 from pathsearch.run.teller import Silent
