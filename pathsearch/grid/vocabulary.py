@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from itertools import accumulate, cycle, islice
 from typing import Any
 
 from data_prep.errors import PathsearchError
-from pathsearch.grid.blueprint import BLUEPRINTS, FEATURES, Blueprint, Layer
+from pathsearch.grid.blueprint import BLUEPRINTS, FEATURES, Blueprint, Layer, Maker
 from pathsearch.grid.modules import KINDS, Shape
 from pathsearch.run.settings import GridSettings
 
@@ -69,7 +70,7 @@ def blueprint_of(source: Shape | Mapping[str, Shape], settings: GridSettings, ta
     check_vocabulary(name)
     if name not in BLUEPRINTS:
         return chain(name, settings.n_layers, settings.n_modules, places, settings.width, taps)
-    made = BLUEPRINTS[name](places, settings)
+    made = _made(BLUEPRINTS[name], tuple(places.items()), settings)
     if not isinstance(made, Blueprint):
         raise PathsearchError(f"blueprint {name!r}: expected a Blueprint from its maker, got {made!r:.60}; return one")
     if list(made.places.items()) != list(places.items()):  # their order counts
@@ -78,6 +79,12 @@ def blueprint_of(source: Shape | Mapping[str, Shape], settings: GridSettings, ta
             "hand them on unchanged"
         )
     return made
+
+
+@lru_cache
+def _made(maker: Maker, places: tuple[tuple[str, Shape], ...], settings: GridSettings) -> Blueprint:
+    """What a maker makes, once in a process: every grid of a run asks for it."""
+    return maker(dict(places), settings)
 
 
 def _specifications(name: str, n_layers: int) -> list[tuple[str, ...]]:

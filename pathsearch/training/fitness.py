@@ -140,7 +140,7 @@ class SharedWeights:
     def _score_with(self, scored: Grid, plan: Plan, paths: list[Path]) -> list[Fitness]:
         scored.eval()
         target, device = self.bench.target, device_of(self.grid)
-        size = scoring_batch(self.grid, plan, math.prod(target.head(self.grid.shapes[-1])[1]))
+        size = scoring_batch(self.grid, plan, math.prod(target.head(self.grid.head_shape)[1]))
         reading = target.reading(self.bench.measure)
         for x, truth in self.bench.validation.batches(size):
             reading.add(population.forward(scored, self.bench.task, plan, x.to(device)), truth)

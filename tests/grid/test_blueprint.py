@@ -178,8 +178,10 @@ def test_a_maker_is_called_by_its_name():
 
     settings = GridSettings(modules="u", plugins=("x.py=0",))
     assert blueprint_of(STAGES, settings) == U
-    assert asked == [(STAGES, settings)]
     assert Grid(STAGES, settings, 0).blueprint == U
+    assert asked == [(STAGES, settings)], "once in a process"
+    assert blueprint_of(STAGES, replace(settings, width=9)) == U
+    assert len(asked) == 2
     check_vocabulary("u")
     with pytest.raises(ValueError, match="blueprint 'u' is registered twice"):
         register("u")(u)
