@@ -85,7 +85,7 @@ def evolve(
     from pathsearch.encoders.pixels import make_encoder
     from pathsearch.experts.evolve import evolve as evolve_task
     from pathsearch.experts.heritage import Heritage
-    from pathsearch.grid.vocabulary import check_vocabulary
+    from pathsearch.grid.vocabulary import check_vocabulary, refuse_idle_sizes
     from pathsearch.reports import figures
     from pathsearch.reports.report_page import write_page
     from pathsearch.run.place import Place
@@ -101,6 +101,7 @@ def evolve(
     heritage = Heritage.of(runs_dir, grid)
     trunk = make_encoder(settings.encoder, where)
     trunk.refuse_idle_map_size()
+    refuse_idle_sizes(trunk.places, settings.grid)
     heritage.check(task, trunk, settings.grid)
     earlier = [ancestor.run for ancestor in heritage.ancestors]
     settings = replace(settings, encoder_key=trunk.key)

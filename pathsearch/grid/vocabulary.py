@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from itertools import accumulate, cycle, islice
 from typing import Any
@@ -23,6 +24,7 @@ MIXED_LATER = (
     "relu", "gelu-16", "normalised-64", "linear", "gelu-256",
 )  # fmt: skip
 PAPER_CHANNELS = 16
+SIZES = ("n_layers", "n_modules", "width")  # of a grid, which the maker of a blueprint may leave aside
 
 # From the number of layers, L, to the specifications of each layer's modules.
 VOCABULARIES: dict[str, Callable[[int], Sequence[Sequence[str]]]] = {
@@ -79,6 +81,24 @@ def blueprint_of(source: Shape | Mapping[str, Shape], settings: GridSettings, ta
             "hand them on unchanged"
         )
     return made
+
+
+def refuse_idle_sizes(source: Mapping[str, Shape], settings: GridSettings) -> None:
+    """Raise `PathsearchError` if a size of the grid was given that the blueprint's maker does not ask for."""
+    if settings.modules not in BLUEPRINTS:  # chains ask for all of them
+        return
+    made = blueprint_of(source, settings)
+    for name in SIZES:
+        value, usual = getattr(settings, name), getattr(GridSettings, name)
+        try:
+            idle = value != usual and blueprint_of(source, replace(settings, **{name: usual})) == made
+        except Exception:  # what cannot be made without it asks for it
+            idle = False
+        if idle:
+            raise PathsearchError(
+                f"grid.{name}: {value} has no effect, since the maker of blueprint {settings.modules!r} does not ask "
+                f"for it; leave out grid.{name}"
+            )
 
 
 @lru_cache

@@ -56,6 +56,7 @@ def test_the_page_has_a_file_and_a_command_for_each_part():
     assert all("check_" in script for script in scripts(text).values())
 
 
+UNASKED = {"hourglass.py": ["grid.n_modules"]}  # settings of the small world that it has no use for
 AS_SET = {"--encoder": "encoder.name", "--encoder-weights": "encoder.weights"}  # options, as `--set` names them
 
 
@@ -64,6 +65,7 @@ def follow(folder: Path, name: str, text: str, task: str, where: Path) -> Finish
     (folder / name).write_text(files(text)[name])
     given = [str(folder / name) if word == name else task if word == "NAME" else word for word in commands(text)[name]]
     own = [AS_SET.get(word, word.partition("=")[0]) for word in given]
+    own += UNASKED.get(name, [])
     small = options(settings("blobs", epochs=2, generations=2))[2:]
     pairs = [pair for pair in zip(small[::2], small[1::2], strict=True) if pair[1].partition("=")[0] not in own]
     return pathsearch(*given, *[word for pair in pairs for word in pair], "--data-dir", where, "--runs-dir", folder)
