@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 Command = Callable[..., None]
 OPTIONS = {one.said.option: one for one in DECLARED.values() if one.said.option and not one.said.apart}
+NAMES = {name: one for one in OPTIONS.values() for name in (one.said.option, one.said.older) if name}
 Config = Annotated[
     Path | None,
     typer.Option(
@@ -111,20 +112,36 @@ def asked(context: typer.Context, task: Task) -> RunSettings:
     return with_settings(settings, options["setting"] or [], given(context), file)
 
 
-class FewerOptions(TyperCommand):
+class GivenOnce(TyperCommand):
+    """A command whose settings take one value each, by whichever of their names: the last would win unseen."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Refuse an option that is given twice, with two values."""
+        before: dict[str, tuple[str, str]] = {}
+        for place, word in enumerate(args):
+            option, _, value = word.partition("=")
+            if option not in NAMES or NAMES[option].kind is bool:
+                continue
+            value = value or next(iter(args[place + 1 :]), "")
+            other, old = before.setdefault(NAMES[option].key, (option, value))
+            if old != value:
+                raise PathsearchError(f"{option} {value}: {other} {old} is given too; leave out one of them")
+        return super().parse_args(ctx, args)
+
+
+class FewerOptions(GivenOnce):
     """A command that takes only some settings by options of their own: the others are told by `--set`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Refuse an option that another command has for a setting, with the words that give it here."""
         own = {word for one in self.params for word in one.opts}
-        others = {name: one for one in OPTIONS.values() for name in (one.said.option, one.said.older) if name}
         for place, word in enumerate(args):
             option, _, value = word.partition("=")
-            if option not in others or option in own:
+            if option not in NAMES or option in own:
                 continue
-            after = "true" if others[option].kind is bool else next(iter(args[place + 1 :]), "VALUE")
+            after = "true" if NAMES[option].kind is bool else next(iter(args[place + 1 :]), "VALUE")
             raise PathsearchError(
                 f"{option}: expected an option of {self.name}, got one of evolve; "
-                f"give --set {others[option].key}={value or after}"
+                f"give --set {NAMES[option].key}={value or after}"
             )
         return super().parse_args(ctx, args)

@@ -14,7 +14,7 @@ import typer
 from data_prep import __version__
 from pathsearch.cli.compare import compare_app
 from pathsearch.cli.errors import explain
-from pathsearch.cli.given import asked, takes_settings
+from pathsearch.cli.given import GivenOnce, asked, takes_settings
 from pathsearch.cli.interrupts import Interrupts
 from pathsearch.cli.prepare import DataDir, Json, Seed, prepare_app
 from pathsearch.cli.results import results_app
@@ -60,7 +60,7 @@ RunsDir = Annotated[Path, typer.Option(help="Where runs are kept.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, or auto: cuda where there is one.")]
 
 
-@app.command()
+@app.command(cls=GivenOnce)
 @takes_settings
 def evolve(
     context: typer.Context,

@@ -99,6 +99,20 @@ def test_the_blueprint_has_an_older_name(name, asked):
     )
 
 
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ("--blueprint paper --modules mixed", "--modules mixed: --blueprint paper is given too; leave out one of them"),
+        ("--modules=paper --blueprint=mixed", "--blueprint mixed: --modules paper is given too; leave out one of them"),
+        ("--population 8 --population 12", "--population 12: --population 8 is given too; leave out one of them"),
+    ],
+)
+def test_a_setting_has_one_value_by_whichever_name(words, line, asked):
+    assert asked("evolve", *words.split()) == f"error: {line}\n"
+    small = ["--encoder", "squeezenet1_1", "--encoder-weights", "random"]
+    assert asked("evolve", "--blueprint", "paper", "--modules", "paper", *small)[0].grid.modules == "paper"
+
+
 def test_settings_are_printed_as_a_file_an_object_or_a_page(tmp_path):
     shown = CliRunner().invoke(cli.app, ["settings"])
     assert shown.exit_code == 0
