@@ -100,12 +100,17 @@ def given(context: typer.Context) -> dict[str, tuple[str, Any]]:
 def asked(context: typer.Context, task: Task) -> RunSettings:
     """The settings that a command asks for with a prepared task: file, options, plug-ins, `--set`, checked together."""
     options = context.params
-    file = read_settings(options["config"]) if options["config"] else {}
+    file = read_settings(options["config"], plugged=bool(options["plugin"])) if options["config"] else {}
+    plugins = run_plugins(options["plugin"])
+    if plugins and "grid.modules" in file:
+        from pathsearch.grid.vocabulary import check_vocabulary  # imports torch, as the plug-ins did
+
+        check_vocabulary(file["grid.modules"], f"{options['config']}: grid.modules")
     settings = RunSettings(
         task=task.name,
         split=task.split_name,
         encoder=EncoderSettings(image_size=max(task.info.get("image_size") or EncoderSettings.image_size, 32)),
-        grid=GridSettings(plugins=run_plugins(options["plugin"])),
+        grid=GridSettings(plugins=plugins),
         grown_from=options.get("grid"),
         data=task.fingerprint,
     )

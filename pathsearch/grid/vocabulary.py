@@ -45,15 +45,15 @@ def register(name: str) -> Callable[[Any], Any]:
     return enter
 
 
-def check_vocabulary(name: str) -> None:
-    """Raise `PathsearchError` unless there is a vocabulary or a blueprint of this name."""
+def check_vocabulary(name: str, where: str = "blueprint") -> None:
+    """Raise `PathsearchError` unless there is a vocabulary or a blueprint of this name, asked for at `where`."""
     known = list(VOCABULARIES | BLUEPRINTS)
     if name in VOCABULARIES.keys() & BLUEPRINTS.keys():
-        raise PathsearchError(f"modules: {name!r} names both a vocabulary and a blueprint; rename the plug-in's")
+        raise PathsearchError(f"{where}: {name!r} names both a vocabulary and a blueprint; rename the plug-in's")
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]!r}?" if near else "one of your own needs --plugin FILE"
-        raise PathsearchError(f"modules: expected one of {', '.join(known)}; got {name!r}; {hint}")
+        raise PathsearchError(f"{where}: expected one of {', '.join(known)}; got {name!r}; {hint}")
 
 
 def blueprint_of(source: Shape | Mapping[str, Shape], settings: GridSettings, taps: Sequence[int] = ()) -> Blueprint:

@@ -27,12 +27,22 @@ def parse_threshold(rule: str) -> tuple[str, float]:
 class TrainingSettings:
     """The last training of a path; the baselines get exactly the same."""
 
-    epochs: int = setting(20, "Epochs of the last training at most.", "the rate reaches zero at the last", low=1)
+    epochs: int = setting(
+        20, "Epochs of the last training at most.", "the rate reaches zero at the last", low=1, high=1_000_000
+    )
     patience: int = setting(
-        10, "Epochs without a better calibrated likelihood on validation before it stops.", "half of the epochs", low=1
+        10,
+        "Epochs without a better calibrated likelihood on validation before it stops.",
+        "half of the epochs",
+        low=1,
+        high=1_000_000,
     )
     batch_size: int = setting(
-        128, "Images in a minibatch of the last training.", "twice the search's, since one path costs little", low=1
+        128,
+        "Images in a minibatch of the last training.",
+        "twice the search's, since one path costs little",
+        low=1,
+        high=1_000_000,
     )
     learning_rate: float = setting(
         2e-3, "Learning rate of the last training (AdamW), falling to zero along a cosine.", "as in the search", low=0
@@ -69,6 +79,7 @@ class TrainingSettings:
         "Encoded views of each training image; above 1: flips, scales, turns.",
         "each more encodes all training images once more",
         low=1,
+        high=1000,
         option="--views",
     )
     balance: bool = setting(
@@ -87,6 +98,7 @@ class TrainingSettings:
         "This few training images of a class, drawn by the seed, and at most as many for validation; null: all.",
         "a study of few labels asks for less",
         low=2,  # one image of a class has no spread
+        high=10_000_000,
     )
     refit: bool = setting(
         True,
@@ -98,6 +110,7 @@ class TrainingSettings:
         "Paths trained to the end, from which the smallest within one standard error is chosen.",
         "scores of a search do not tell the best few apart",
         low=1,
+        high=10_000,
     )
     probe: bool = setting(
         True,
@@ -109,8 +122,11 @@ class TrainingSettings:
         "Parts of training and validation images that finalists are cross-validated on; 1: validation alone chooses.",
         "3 below 2,000 validation images, which tell too little; 1 from there on",
         low=1,
+        high=1000,
     )
-    random_paths: int = setting(5, "Random paths trained beside it as baselines.", "enough for a spread", low=0)
+    random_paths: int = setting(
+        5, "Random paths trained beside it as baselines.", "enough for a spread", low=0, high=10_000
+    )
     threshold: str = setting(
         "argmax",
         "Two classes: argmax, balanced, or sensitivity:0.95; fixed on validation.",

@@ -186,9 +186,9 @@ def test_a_maker_is_called_by_its_name():
     with pytest.raises(ValueError, match="blueprint 'u' is registered twice"):
         register("u")(u)
     register("mixed")(u)
-    with refused("modules: 'mixed' names both a vocabulary and a blueprint; rename the plug-in's"):
+    with refused("blueprint: 'mixed' names both a vocabulary and a blueprint; rename the plug-in's"):
         blueprint_of(STAGES, GridSettings())
-    with refused("modules: expected one of mixed, paper, u; got 'v'"):
+    with refused("blueprint: expected one of mixed, paper, u; got 'v'"):
         check_vocabulary("v")
 
 

@@ -174,7 +174,7 @@ def test_other_settings_get_another_directory(tmp_path):
     assert len(names) == 5
     assert Comparison.of(tmp_path, chosen(), 2, encoder()).folder.name in names, "the same settings find it again"
     assert all(name.startswith("compare-blobs-random-") for name in names)
-    with refused("--seeds: expected at least 1, got 0"):
+    with refused("--seeds: expected 1 to 1000, got 0"):
         Comparison.of(tmp_path, chosen(), 0, encoder())
 
 
