@@ -67,7 +67,8 @@ def evolve(
     heritage.settle(grid)
     start = {name: tensor.clone() for name, tensor in grid.state_dict().items()}
     cores = torch.get_num_threads()
-    threads = choose_threads(training_work(grid, task.name, settings.training.batch_size), tell)
+    work = training_work(grid, task.name, settings.training.batch_size)
+    threads = choose_threads(work, tell, run.threads())
 
     # 3. the search; kept every generation
     ancestors = [ancestor.sha256 for ancestor in heritage.ancestors]

@@ -74,7 +74,6 @@ def test_the_printed_file_changes_nothing(command, asked, tmp_path):
 def test_a_file_that_is_wrong_is_one_line(asked, tmp_path):
     file = tmp_path / "mine.toml"
     for text, words in {
-        "[search]\nviews = 0": f"error: {file}: unknown setting 'search.views'; did you mean training.views?\n",
         "[training]\nviews = 0": f"error: {file}: training.views: expected a number in [1, 1000], got 0; ",
         "[search]\nstep = 5": f"error: {file}: unknown setting 'search.step'; did you mean search.steps?\n",
         "[training]\nbalance_strength = 0.5": "error: training.balance_strength: 0.5 has no effect, since",

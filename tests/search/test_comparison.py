@@ -20,6 +20,7 @@ from pathsearch.encoders.features import Features, Split
 from pathsearch.run.runs import all_runs, find_run
 from pathsearch.run.sums import DUE, SUMS
 from pathsearch.run.teller import Silent
+from pathsearch.run.threads import keeps_threads
 from pathsearch.search import comparison, rivals
 from pathsearch.search.arena import Budget
 from pathsearch.search.comparison import NEEDED, Comparison
@@ -63,7 +64,12 @@ def test_an_interrupted_comparison_goes_on_to_the_same_report(compared, tmp_path
         return original(bench, method, budget)
 
     monkeypatch.setattr(rivals, "enter", enter)
-    found = run(tmp_path)[1]
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")  # it goes on with the threads that it began with
+    env = (folder / "env.json").read_bytes()
+    with keeps_threads():
+        torch.set_num_threads(2)
+        found = run(tmp_path)[1]
+    assert (folder / "env.json").read_bytes() == env
     assert made == [("pathnet", 0), ("nearest", 1)]
     assert timeless(found) == timeless(report)
 
