@@ -84,7 +84,7 @@ def evolve(
         }
         probe = trainings.candidate(PROBE, "linear probe")  # a path of every space
         trainings.begin()
-        state = _search(bench, ground, scorer, run, kept)
+        state = _search(bench, ground, scorer, run, kept, trainings)
         clock.lap("search")
 
         # 4. finalists of different sizes, each trained alone from the same initial weights as the baselines, and in
@@ -143,7 +143,7 @@ class _Clock:
         self.seconds[stage], self.last = now - self.last, now
 
 
-def _search(bench: Bench, ground: Ground, scorer: Evaluator, run: Run, kept: Kept) -> SearchState:
+def _search(bench: Bench, ground: Ground, scorer: Evaluator, run: Run, kept: Kept, trainings: Trainings) -> SearchState:
     saved, tell = kept.generation(), bench.tell
     state = None
     if saved:
@@ -156,6 +156,7 @@ def _search(bench: Bench, ground: Ground, scorer: Evaluator, run: Run, kept: Kep
         write_table(run.log_file, state.log)
         row = state.log[-1]
         tell.advance(len(state.log), f"best {row['best']:.4f}  mean {row['mean']:.4f}  {row['best_path']}")
+        trainings.check()  # of the baselines beside it; this generation is kept
 
     if state:  # a kill may have come between the generation and its log
         write_table(run.log_file, state.log)
