@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperCommand
 
 from data_prep.errors import PathsearchError
-from pathsearch.cli.use import Plugins, run_plugins
+from pathsearch.cli.prepare import Plugins, run_plugins
 from pathsearch.run.declared import Declared
 from pathsearch.run.settings import (
     DECLARED,

@@ -265,7 +265,7 @@ class Terminal:
             self.say(f"note   {note}")
         ratio = task.info["imbalance"]
         self.say(f"class  the largest has {ratio:.1f} times the training images of the smallest")
-        if ratio > IMBALANCED:
+        if ratio > IMBALANCED and task.target == "class":
             self.say(
                 "       a search for accuracy may neglect the small ones; to weigh classes alike, evolve with: "
                 "--fitness balanced_accuracy --set search.balance=true --set training.balance=true"

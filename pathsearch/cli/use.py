@@ -13,26 +13,8 @@ from typing import Annotated, TextIO
 import typer
 
 from data_prep.errors import PathsearchError
-from pathsearch.cli.prepare import DataDir, Json
+from pathsearch.cli.prepare import DataDir, Json, Plugins, run_plugins
 from pathsearch.cli.terminal import Terminal, errors
-
-Plugins = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--plugin",
-        help="A Python file with module kinds of your own, which is run; or an installed plug-in. Repeatable.",
-    ),
-]
-
-
-def run_plugins(named: list[str] | None) -> tuple[str, ...]:
-    """Run the plug-ins that a command names and return how they are known; without any, torch is not imported yet."""
-    if not named:
-        return ()
-    from pathsearch.grid.plugins import load_plugins
-
-    return load_plugins(named)
-
 
 use_app = typer.Typer()  # its commands stand among the others, see cli.py
 

@@ -249,6 +249,8 @@ def test_unequal_classes_come_with_advice(capsys, ratio, advised):
     out = capsys.readouterr().out
     assert f"the largest has {ratio:.1f} times the training images of the smallest" in out
     assert ("--fitness balanced_accuracy" in out) == advised
+    Terminal().task_lines(replace(prepared, info={**prepared.info, "imbalance": ratio, "target": "count"}))  # type: ignore[typeddict-unknown-key]
+    assert "--fitness" not in capsys.readouterr().out
 
 
 def test_many_classes_are_counted_in_short(capsys):
