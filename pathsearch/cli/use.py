@@ -46,9 +46,10 @@ def bundle(
         index = bundles.write(chosen, data_dir, out, terminal, bundles.Extras(with_encoder, onnx), overwrite=overwrite)
     for task, entry in index["tasks"].items():
         terminal.say(f"task {task}: {', '.join(entry['classes'])} (run {entry['run']})")
-    inside = index["encoder_weights"] == bundles.TRUNK
-    where = "inside" if inside else f"{index['encoder_weights']}, not inside: made or downloaded where it is loaded"
-    terminal.say(f"encoder {index['encoder']['name']}, {index['encoder']['weights']}; weights {where}")
+    about, weights = index["encoder"], index["encoder_weights"]
+    inside = "inside" if weights == bundles.TRUNK else f"{weights}, not inside: made or downloaded where it is loaded"
+    trunk = f"encoder {about['name']}, {about['weights']}; weights {inside}"
+    terminal.say("no encoder: the networks read pixels" if weights == bundles.NO_TRUNK else trunk)
     terminal.say(f"bundle  {out}\ncard    {out / bundles.CARD}")
     terminal.say(f"next: pathsearch predict {out} IMAGES")
     terminal.emit({**index, "folder": str(out)})
