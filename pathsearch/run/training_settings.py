@@ -48,12 +48,22 @@ def parse_noise(text: str) -> tuple[str, float, float] | None:
 class TrainingSettings:
     """The last training of a path; the baselines get exactly the same."""
 
-    epochs: int = setting(20, "Epochs of the last training at most.", "the rate reaches zero at the last", low=1)
+    epochs: int = setting(
+        20, "Epochs of the last training at most.", "the rate reaches zero at the last", low=1, high=1_000_000
+    )
     patience: int = setting(
-        10, "Epochs without a better calibrated likelihood on validation before it stops.", "half of the epochs", low=1
+        10,
+        "Epochs without a better calibrated likelihood on validation before it stops.",
+        "half of the epochs",
+        low=1,
+        high=1_000_000,
     )
     batch_size: int = setting(
-        128, "Images in a minibatch of the last training.", "twice the search's, since one path costs little", low=1
+        128,
+        "Images in a minibatch of the last training.",
+        "twice the search's, since one path costs little",
+        low=1,
+        high=1_000_000,
     )
     optimiser: str = setting(
         "adamw",
@@ -100,6 +110,7 @@ class TrainingSettings:
         "Encoded views of each training image; above 1: flips, scales, turns.",
         "each more encodes all training images once more",
         low=1,
+        high=1000,
         option="--views",
     )
     noise: str = setting(
@@ -125,6 +136,7 @@ class TrainingSettings:
         "This few training images of a class, drawn by the seed, and at most as many for validation; null: all.",
         "a study of few labels asks for less",
         low=2,  # one image of a class has no spread
+        high=10_000_000,
     )
     refit: bool = setting(
         True,
@@ -136,6 +148,7 @@ class TrainingSettings:
         "Paths trained to the end, from which the smallest within one standard error is chosen.",
         "scores of a search do not tell the best few apart",
         low=1,
+        high=10_000,
     )
     probe: bool = setting(
         True,
@@ -147,8 +160,11 @@ class TrainingSettings:
         "Parts of training and validation images that finalists are cross-validated on; 1: validation alone chooses.",
         "3 below 2,000 validation images, which tell too little; 1 from there on",
         low=1,
+        high=1000,
     )
-    random_paths: int = setting(5, "Random paths trained beside it as baselines.", "enough for a spread", low=0)
+    random_paths: int = setting(
+        5, "Random paths trained beside it as baselines.", "enough for a spread", low=0, high=10_000
+    )
     threshold: str = setting(
         "argmax",
         "Two classes: argmax, balanced, or sensitivity:0.95; fixed on validation.",
