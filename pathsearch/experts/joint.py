@@ -11,7 +11,8 @@ from data_prep.errors import PathsearchError
 from data_prep.manifest import Task, load_task
 from data_prep.temporary import remove_litter
 from data_prep.whole_files import file_sha256, write_json
-from pathsearch.encoders.features import Split, encode
+from pathsearch.encoders.features import encode
+from pathsearch.encoders.split import Split
 from pathsearch.experts.calibration import calibration
 from pathsearch.experts.expert import Expert
 from pathsearch.experts.joint_rates import rates
@@ -65,7 +66,8 @@ def joint_evaluate(
         task = tasks[name] = load_task(data_dir, name)
         check_unchanged(run, expert, task, encoder)
         tell.stage("encode", 0)
-        tests[name] = encode(task, encoder, place.cache_dir, 1, tell.count).test()
+        features = encode(task, encoder, place.cache_dir, 1, tell.count)
+        tests[name] = features.noisy(run.settings().training.noise).test()
     work = max(answering_work(one.network, one.facts.shapes[0], CHUNK) for one in experts.values())
     threads = choose_threads(work, tell)
     answers = answer(tests, experts, model.router, seed, tell)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pathsearch.encoders.features import Split
+from pathsearch.encoders.split import Split
 from pathsearch.experts.expert import Expert
 from pathsearch.experts.mixture import Answers
 from pathsearch.measures import confusions

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pathsearch.encoders.features import Split
+from pathsearch.encoders.split import Split
 from pathsearch.experts.expert import Expert
 from pathsearch.experts.router import Router
 from pathsearch.measures.metrics import UNKNOWN
@@ -100,8 +100,10 @@ def answer(
     stream = stream[torch.randperm(len(stream), generator=torch.Generator().manual_seed(seed))]
     tell.stage("answer", len(stream))
     done, like = 0, tests[names[0]].raw(torch.arange(1))
+    noisy = any(test.noise is not None for test in tests.values())  # which makes floating point of pixels
+    kind = torch.float32 if noisy else like.dtype
     for chunk in stream.split(CHUNK):
-        maps = torch.empty(len(chunk), *like.shape[1:], dtype=like.dtype)
+        maps = torch.empty(len(chunk), *like.shape[1:], dtype=kind)
         for t, n in enumerate(names):
             maps[chunk[:, 0] == t] = tests[n].raw(chunk[chunk[:, 0] == t, 1])
         # 2. the router sees features only

@@ -169,6 +169,11 @@ def read_one(folder: Path, name: str) -> Evidence[object]:
             f"{file}: expected a joint evaluation of tasks of classes, got one with other targets, which the page of "
             "results has no table for; leave it out"
         )
+    if kind == "run" and "target" in report:
+        raise PathsearchError(
+            f"{file}: expected a report of classes, which the page of all results is of, got one that asks for "
+            f"{report['target']}; leave it out: its own page is report.html, which `pathsearch plot RUN` writes again"
+        )
     check_fields(report, NEEDED[kind], file)
     for task, row in report["tasks"].items() if kind == "joint" else ():
         check_fields(row, JOINT_TASK, file, f"tasks.{task}.")

@@ -237,7 +237,7 @@ def joint_accuracy(report_file: Path) -> Figure:
                 label = {"routed": "routed", "oracle": "true task given"}[kind] if row == 0 else None
                 _interval(axes, place, answers[kind], marker=marker, color=colour, label=label)
     names = [f"{name}\nn = {answers['routed']['n']:,}" for name, answers in rows]
-    what = "Test accuracy, or the measure named (%)" if others else "Test accuracy (%)"
+    what = "Test, measure as named (%)" if others else "Test accuracy (%)"
     _interval_axis(axes, names, f"{what}, 95 % interval")
     figure.legend(loc="outside upper center", ncols=2)
     return figure
@@ -255,7 +255,8 @@ def _title(report: RunReport) -> str:
 
 def _encoder(report: RunReport) -> str:
     encoder = report["encoder"]
-    return f"{encoder['name']}, {encoder['weights']} weights, {encoder['image_size']} px"
+    weights = encoder["weights"].removesuffix(" weights")  # of pixels: no weights
+    return f"{encoder['name']}, {weights} weights, {encoder['image_size']} px"
 
 
 def _dot(x: np.ndarray) -> str:

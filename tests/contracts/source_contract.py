@@ -21,7 +21,8 @@ from torch import Tensor
 from data_prep.errors import PathsearchError
 from data_prep.manifest import Task
 from pathsearch.encoders.encoder import Encoder
-from pathsearch.encoders.features import Features, Split, encode
+from pathsearch.encoders.features import Features, encode
+from pathsearch.encoders.split import Split
 from pathsearch.encoders.views import load_image
 from pathsearch.targets.target import target_of
 
