@@ -186,6 +186,10 @@ class Encoder:
             )
         return half.contiguous().cpu()
 
+    def graphed(self, images: Tensor) -> Tensor:
+        """(B, …) features of images (B, 3, S, S) float32 of 0 to 255, as an exported graph computes them."""
+        return self.averaged(self.stages(self.normalised(images))).half()
+
     @torch.no_grad()
     def maps(self, images: Tensor) -> tuple[Tensor, ...]:
         """Maps (B, c, h, w) of every tap, float32 on the encoder's device, before they are averaged."""

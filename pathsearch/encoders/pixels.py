@@ -67,6 +67,10 @@ class Pixels(Encoder):
         """What was read as the only map, (B, C, H, W) float32."""
         return (self.read(images).float(),)
 
+    def graphed(self, images: Tensor) -> Tensor:
+        """What is read of float32 images."""
+        return self.read(images)
+
     def averaged(self, maps: Sequence[Tensor]) -> Tensor:
         """The only map, as it is."""
         return maps[0]

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from math import prod
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 Places = Mapping[str, tuple[int, ...]]
@@ -47,10 +46,26 @@ def sketch(images: Tensor, places: Places | None = None) -> Tensor:
         (B, 64 + 4 + C - 1) float32.
     """
     x = images.float()
-    grey = x.mean(1, keepdim=True)
-    mean = F.adaptive_avg_pool2d(grey.double(), QUARTERS)
-    square = F.adaptive_avg_pool2d(grey.double().square(), QUARTERS)
-    spread = (square - mean.square()).clamp_min(0).sqrt()
+    grey = x.mean(1).double()
+    spread = (_blocks(grey.square(), QUARTERS) - _blocks(grey, QUARTERS).square()).clamp_min(0).sqrt()
     tint = (x[:, :-1] - x[:, 1:]).abs().mean((2, 3))
-    thumbnail = F.adaptive_avg_pool2d(grey, THUMBNAIL)
-    return torch.cat([thumbnail.flatten(1), spread.float().log1p().flatten(1), tint.log1p()], 1)
+    parts = [_blocks(grey, THUMBNAIL).flatten(1), spread.log1p().flatten(1), tint.log1p()]
+    return torch.cat([part.float() for part in parts], 1)
+
+
+def _blocks(grey: Tensor, side: int) -> Tensor:
+    """(B, side, side) means over blocks of (B, H, W) float64; those of sides that do not divide overlap by a pixel.
+
+    As matrix products, which every runtime has in double precision.
+    """
+    height, width = grey.shape[-2:]
+    return _averages(height, side) @ grey @ _averages(width, side).T
+
+
+def _averages(size: int, side: int) -> Tensor:
+    """(side, size) float64, each row the mean over one part of `size` positions."""
+    found = torch.zeros(side, size, dtype=torch.float64)
+    for part in range(side):
+        first, end = part * size // side, -(-(part + 1) * size // side)
+        found[part, first:end] = 1 / (end - first)
+    return found

@@ -240,12 +240,23 @@ def _use(model: Model, onnx: bool) -> str:
         'image = Image.open("image.png").convert("RGB")\n'
         f"image = image.resize(({size}, {size}), Image.Resampling.BILINEAR)\n"
         "batch = np.asarray(image, np.float32).transpose(2, 0, 1)[None]  # (1, 3, S, S), 0 to 255\n"
-        'task, label, distance, *probabilities = session.run(None, {"images": batch})\n'
+        'task, label, distance, *said = session.run(None, {"images": batch})  # of every task, in their order\n'
         "if task[0] < 0:\n"
         '    print("unknown", distance[0])\n'
+        f"{_of_another_target(model)}"
         "else:\n"
         "    name = list(TASKS)[task[0]]\n"
-        "    print(name, TASKS[name][label[0]], probabilities[task[0]][0], distance[0])\n```"
+        "    print(name, TASKS[name][label[0]], said[task[0]][0], distance[0])\n```"
+    )
+
+
+def _of_another_target(model: Model) -> str:
+    """The lines of the program above that a model needs for a task which asks for no class."""
+    if all(expert.target.gives == "class" for expert in model.experts.values()):
+        return ""
+    return (
+        "elif label[0] < 0:  # no class, but a mask's probabilities (K, h, w), a box in shares, or an image\n"
+        "    print(list(TASKS)[task[0]], said[task[0]][0].shape, distance[0])\n"
     )
 
 
