@@ -233,7 +233,7 @@ class Terminal:
         if (overall := report.get("overall")) is not None:
             unknown = sum(report["tasks"][name]["routed"]["unknown"] for name in overall.get("tasks", report["tasks"]))
             table.add_row(
-                "tasks of classes: accuracy" if mixed else "overall",
+                "classes: accuracy" if mixed else "overall",
                 f"{overall['n']:,}",
                 with_interval(overall),
                 rate(overall["recall"]),

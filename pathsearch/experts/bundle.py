@@ -247,10 +247,10 @@ def load(folder: Path, device: torch.device) -> Predictor:
                 f"bundle {folder}: expected an expert of {expected[0]} {expected[1]} on encoder {expected[2][:12]}…, "
                 f"got {own[0]} {own[1]} on {own[2][:12]}…; {AGAIN}"
             )
-    router = Router({task: Territory.load(file) for task, (_, _, file) in entries.items()})
-    for task, territory in router.territories.items():
+    territories = {task: Territory.load(file) for task, (_, _, file) in entries.items()}
+    for task, territory in territories.items():
         check_sight(territory, encoder, f"bundle {folder}: task {task}")
-    return Predictor(Model(encoder, experts, router, levels), preparation)
+    return Predictor(Model(encoder, experts, Router(territories), levels), preparation)
 
 
 def _levels(entry: TaskEntry) -> list[int]:
