@@ -5,12 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
-from data_prep.whole_files import appears_whole
 from pathsearch.experts.answer import Answer
-from pathsearch.experts.pictures import IMAGE, MASK
+from pathsearch.experts.pictures import IMAGE, MASK, save_png
 
 
 class NamedFiles:
@@ -50,10 +46,5 @@ def write_pictures(answer: Answer, names: NamedFiles) -> Mapping[str, Path]:
     for column, (picture, end) in pictures.items():
         if picture is not None:
             written[column] = names.file(Path(str(answer.source)), end)
-            _save(picture, written[column])
+            save_png(picture, written[column])
     return written
-
-
-def _save(picture: np.ndarray, file: Path) -> None:
-    with appears_whole(file) as part:
-        Image.fromarray(picture).save(part, format="PNG")

@@ -16,6 +16,7 @@ from data_prep.errors import BadData, PathsearchError
 from data_prep.images import GREY_MODES, SUFFIXES, Picture, is_image, read_image, read_sized
 from data_prep.manifest import Task
 from data_prep.safe_images import FORMATS
+from data_prep.whole_files import appears_whole
 from pathsearch.encoders.views import pixels, square
 from pathsearch.targets.decoded import Size
 
@@ -140,6 +141,17 @@ def shown(file: Path, longest: int) -> np.ndarray:
     image = read_image(file, "RGB")
     image.thumbnail((longest, longest))
     return np.asarray(image)
+
+
+def save_png(picture: np.ndarray, file: Path) -> None:
+    """Write (H, W) or (H, W, 3) uint8 as PNG, whole or not at all."""
+    with appears_whole(file) as part:
+        Image.fromarray(picture).save(part, format="PNG")
+
+
+def resized(mask: np.ndarray, size: Size) -> np.ndarray:
+    """(height, width) uint8 of a mask (H, W): the nearest pixel, so that levels stay levels."""
+    return np.asarray(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST))
 
 
 def _is_image_file(file: Path, folder: Path) -> bool:
