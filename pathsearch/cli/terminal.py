@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 IMBALANCED = 3  # times as many images: above, a path can score well and miss most of the smallest class
 LISTED = 20  # classes that are counted each in one line
+BASELINES = {"linear_probe": "linear probe", "random_path": "random paths (mean)", "full_grid": "full grid"}
 COUNTS_EVERY = 10  # seconds between two lines of a count, where lines stand for bars
 
 errors = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
@@ -125,7 +126,8 @@ class Terminal:
 
     def run_table(self, found: Mapping[str, Any]) -> None:
         """One run's result, from its report, beside its baselines, and what it stands on."""
-        from pathsearch.measures.rates import interval_of, other_target, spread_of  # imports scipy
+        from pathsearch.experts.run_report import called  # imports scipy
+        from pathsearch.measures.rates import interval_of, other_target, spread_of
 
         report = cast("RunReport", found)
         if other_target(report["test"]):
@@ -142,12 +144,11 @@ class Terminal:
         for name in ("test accuracy (95 %)", "balanced", "AUC"):
             table.add_column(name, justify="right")
         rows: list[tuple[str, float, ClassRates | MeanRates, ClassRates | MeanRates]] = [
-            ("evolved path", report["parameters"]["expert"], report["validation"], report["test"])
+            (called(report), report["parameters"]["expert"], report["validation"], report["test"])
         ]
-        words = {"linear_probe": "linear probe", "random_path": "random paths (mean)", "full_grid": "full grid"}
         for key, row in report["baselines"].items():
             if row["test"]["n"] and row["parameters"] is not None:
-                rows.append((words[key], row["parameters"], row["validation"], row["test"]))
+                rows.append((BASELINES[key], row["parameters"], row["validation"], row["test"]))
         for name, parameters, validation, test in rows:
             interval, deviation = interval_of(test, "accuracy"), spread_of(test, "accuracy")
             spread = "" if interval is None else " ({:.4f}, {:.4f})".format(*interval)
@@ -165,6 +166,7 @@ class Terminal:
 
     def _other_table(self, report: RunReport) -> None:
         """The same of another target than classes, by the measure that was maximised."""
+        from pathsearch.experts.run_report import called
         from pathsearch.measures.measure import NAMES
         from pathsearch.measures.rates import measured_of
 
@@ -172,11 +174,12 @@ class Terminal:
         table = Table(title=escape(report["task"]), caption=escape(f"split: {report['split_in_words']}"))
         for name in ("", "parameters", f"validation {NAMES[measure]}", f"test {NAMES[measure]} (95 %)"):
             table.add_column(name, justify="right" if name else "left")
-        for name, row in {"evolved path": report, **report["baselines"]}.items():
-            size = row["parameters"]["expert"] if name == "evolved path" else row["parameters"]  # type: ignore[index]
+        rows: list[tuple[str, Any, Mapping[str, Any]]] = [(called(report), report["parameters"]["expert"], report)]
+        rows += [(BASELINES.get(key, key), row["parameters"], row) for key, row in report["baselines"].items()]
+        for name, size, row in rows:
             (validation, _), (test, pair) = (measured_of(row[split], measure) for split in ("validation", "test"))
             interval = "" if pair is None else " ({:.4f}, {:.4f})".format(*pair)
-            table.add_row(name.replace("_", " "), f"{size:,.0f}", rate(validation), rate(test) + interval)
+            table.add_row(name, f"{size:,.0f}", rate(validation), rate(test) + interval)
         self.results.print(table)
         self._after_table(report)
 

@@ -116,7 +116,7 @@ def evolve(
     # 6. the test images, read once, for the expert and its baselines
     tell.stage("test", 0)
     outcome = Outcome(task, encoder, settings, features, grid, state, choice, rivals, expert, heritage)
-    result = report(outcome)
+    result = report(outcome, run.answers_file)
     result["threads"] = threads
     result["earlier_experts"] = heritage.verify(grid, bench.validation)
     clock.lap("test")

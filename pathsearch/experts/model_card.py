@@ -26,7 +26,7 @@ def card(model: Model, runs: Sequence[Run], tasks: Sequence[Task], preparation: 
     reports = [report_of(run) for run in runs]
     parts = [
         f"# Model card: {', '.join(model.router.tasks)}",
-        "A pathsearch bundle: one frozen encoder, a router, and one expert a task (a small evolved path of modules). "
+        "A pathsearch bundle: one frozen encoder, a router, and one expert a task (a small path of modules). "
         'An image is routed to the task whose images it looks most like and answered by its expert, or "unknown".',
         "## What it answers\n\n" + _answers(model, reports),
         "## Data\n\n" + "\n\n".join(_data(*each) for each in zip(tasks, reports, strict=True)),

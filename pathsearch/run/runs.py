@@ -20,11 +20,15 @@ from pathsearch.run.settings import RunSettings
 from pathsearch.run.sums import DUE, SUMS, check_sums, write_sums
 
 GENERATION, TRAININGS = "generation.safetensors", "training-*.safetensors"  # of a checkpoint
-RESULTS = ("log.csv", "training.csv", "path.json", "expert.safetensors", "router.safetensors", "report.json")
+RESULTS = (
+    *("log.csv", "training.csv", "path.json", "expert.safetensors", "router.safetensors"),
+    *("answers.safetensors", "report.json"),
+)
+OPTIONAL = ("log.csv", "answers.safetensors")  # no search, no log; of classes, no answers that are drawn
 SUMMED = ("config.json", "env.json", *RESULTS)  # what a finished run's digests are of
 FIGURES = (
     *("fitness_curve", "training_curve", "path_on_grid", "paths", "confusion_validation", "confusion_test"),
-    *("baselines", "finalists", "reliability"),
+    *("baselines", "finalists", "reliability", "answers", "against_size"),
 )
 DRAWN = ("report.html", "pictures.json", *(f"{name}.{kind}" for name in FIGURES for kind in ("png", "svg")))
 RESTORE = "put a copy back, or make the run again with --overwrite"
@@ -45,8 +49,9 @@ class Run:
         self.lock_file = folder / ".lock"
         self.checkpoint_dir = folder / "checkpoint"
         self.config_file, self.env_file = folder / "config.json", folder / "env.json"
-        files = (folder / name for name in RESULTS)
-        self.log_file, self.training_file, self.path_file, self.expert_file, self.router_file, self.report_file = files
+        files = [folder / name for name in RESULTS]
+        self.log_file, self.training_file, self.path_file, self.expert_file, self.router_file = files[:5]
+        self.answers_file, self.report_file = files[5:]
         self.sums_file = folder / SUMS
 
     @property
@@ -125,10 +130,9 @@ class Run:
             raise PathsearchError(f"run {self.name}: not finished{lost}; go on with it: pathsearch evolve … --resume")
 
     def _summed(self) -> list[str]:
-        """What its digests are of: of a path that was trained without a search there is no log."""
+        """What its digests are of: some files only where there are, or were, any."""
         listed = self.sums_file.read_text(encoding="utf-8", errors="replace") if self.sums_file.is_file() else ""
-        log = self.log_file.name
-        return [name for name in SUMMED if name != log or self.log_file.exists() or log in listed]
+        return [name for name in SUMMED if name not in OPTIONAL or (self.folder / name).exists() or name in listed]
 
     def settings(self) -> RunSettings:
         """The settings that the run was started with; of a finished run, verified."""
