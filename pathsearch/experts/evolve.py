@@ -88,7 +88,7 @@ def evolve(
         # parts where validation is small; the smallest good one wins
         several = [given] if given else finalists(bench, ground, scorer, state)
         grid.load_state_dict(start)
-        evolved = [trainings.candidate(path, f"finalist {path}") for path in several]
+        evolved = [trainings.candidate(path, settings.path or f"finalist {path}") for path in several]
         tell.stage("train", len(trainings.asked) + 2 * settings.training.refit)
         trainings.carry_out()
         candidates = [probe, *evolved] if settings.training.probe and not given else evolved

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
+from pathsearch.encoders.pixels import PIXELS
 from pathsearch.grid.presets import PRESETS
 from pathsearch.run.settings import DECLARED, SECTIONS, WITH_OPTIONS
 
@@ -81,7 +82,8 @@ def _settings(config: Mapping[str, Any], command: str, brought: Mapping[str, Any
                 continue
             if one.key == "training.random_paths" and command == "compare":  # has no effect there
                 continue
-            if value == usual.get(one.key, one.default) and (one.key in usual or one.key not in ALWAYS):
+            asked = one.key in ALWAYS and one.key not in usual and not _idle(one.key, config)
+            if value == usual.get(one.key, one.default) and not asked:
                 continue
             text = weights_name(value) if one.key == "encoder.weights" else value
             own = one.said.option if section in WITH_OPTIONS[command] else ""
@@ -92,6 +94,11 @@ def _settings(config: Mapping[str, Any], command: str, brought: Mapping[str, Any
             else:
                 words += ["--set", f"{one.key}={_plain(text)}"]
     return words
+
+
+def _idle(key: str, config: Mapping[str, Any]) -> bool:
+    """Whether a setting has nothing to say: pixels have no weights."""
+    return key == "encoder.weights" and config["encoder"].get("name") == PIXELS
 
 
 def _plain(value: Any) -> str:

@@ -54,8 +54,8 @@ _FIGURES = ("fitness_curve", "finalists", "path_on_grid", "paths")
 
 def _given(report: RunReport) -> list[str]:
     name = report["given"]
-    about = f"{name}: {PRESETS[name].words} " if name in PRESETS else ""
-    lines = [f"{about}{called(report, 'The ')} was given and trained as it is: nothing was searched for."]
+    about = f"{name}: {PRESETS[name].words} It" if name in PRESETS else called(report, "The ")
+    lines = [f"{about} was trained as it is: nothing was searched for."]
     epochs = "".join(f" It is that of epoch {row['epochs']}, the best on validation." for row in report["finalists"])
     return [*lines, f"On its grid it is the path {report['path']} ({_form(report)}). Refit: {report['refit']}.{epochs}"]
 

@@ -46,7 +46,11 @@ def run_page(source: Source[RunReport]) -> dict[str, Any]:
         "settings": _settings(source.config),
         "versions": tables.facts(source.env or {}, "Machine and library versions, from env.json."),
         "seconds": tables.facts(
-            {key: f"{value:,.1f}" for key, value in report.get("seconds", {}).items()},
+            {
+                key: f"{value:,.1f}"
+                for key, value in report.get("seconds", {}).items()
+                if not (report.get("given") and key.startswith("search"))
+            },
             "Wall-clock time of each stage.",
             ("Stage", "Seconds"),
         ),
@@ -180,6 +184,8 @@ def _circumstances(report: RunReport) -> Table | None:
 
 def _settings(config: Config) -> Table | None:
     shown: Config = {**config}
+    if shown.get("path") and "search" in shown:  # of which only the measure has a say in a run without a search
+        shown["search"] = {"fitness": shown["search"].get("fitness", "accuracy")}
     if "encoder" in shown:
         shown["encoder"] = {**shown["encoder"], "weights": weights_name(str(shown["encoder"].get("weights")))}
     return tables.facts(shown, "Every setting as resolved, from config.json.", ("Setting", "Value"))
