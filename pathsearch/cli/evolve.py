@@ -85,11 +85,11 @@ def train(
     has learned in the layers down, and learns its own way up.
     """
     from data_prep.manifest import load_task
-    from pathsearch.grid.presets import preset
+    from pathsearch.grid.presets import PRESETS, preset
 
     prepared = load_task(data_dir, task)
     name = context.params["blueprint"]
-    settings = asked(context, prepared, path or name, None if path else preset(name))
+    settings = asked(context, prepared, path or name, PRESETS.get(name) if path else preset(name))
     _carry_out(prepared, settings, _Where(data_dir, runs_dir, run_name, resume, overwrite, device), as_json)
 
 

@@ -89,6 +89,14 @@ class Terminal:
             if self._due():
                 self._line(done, note)
 
+    def note(self, text: str) -> None:
+        """Say where the present step is; told now and then."""
+        if self._progress is not None and self._bar is not None:
+            self._progress.update(self._bar, note=text)
+            self._release()
+            if self._due():
+                self._line(int(self._progress.tasks[self._bar].completed), text)
+
     def _due(self) -> bool:
         return time.monotonic() - self._line_at >= COUNTS_EVERY
 

@@ -61,6 +61,8 @@ def keep(file: Path, shown: Shown, expert: Expert, task: Task, test: Split) -> N
     parts = positions.split(answering_batch(cast(PathNetwork, expert.network.network)))
     outputs = torch.cat([expert.outputs(test.raw(some)) for some in parts])
     drawn = expert.target.shown(outputs, test.truth[positions])
+    if shown["form"] == "pictures" and _differs(read := test.raw(positions), drawn["truth"]):
+        drawn["input"] = read
     tensors: dict[str, Tensor] = {}
     for number, name in enumerate(files):
         image = picture(task.task_dir / name, LONGEST)
@@ -100,6 +102,12 @@ def in_order(shown: Shown) -> list[ShownImage]:
 def _files(task: Task) -> np.ndarray:
     """(n,) names of the test images."""
     return task.table["file"].to_numpy()[task.rows("test")]
+
+
+def _differs(read: Tensor, truth: Tensor) -> bool:
+    """Whether a network read other pictures (B, 3, H, W) than the true ones (B, C, H, W); feature maps are none."""
+    pictures = read.dtype == torch.uint8 and read.ndim == 4
+    return pictures and (read.shape[2:] != truth.shape[2:] or bool((read != truth).any()))
 
 
 def _small(part: Tensor) -> Tensor:

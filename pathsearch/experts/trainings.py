@@ -14,7 +14,7 @@ from pathsearch.grid.grid import PathNetwork, count
 from pathsearch.grid.path import Path
 from pathsearch.grid.plugins import load_plugins, named_plugins
 from pathsearch.run.engine import Crew, processes_for
-from pathsearch.run.teller import Silent
+from pathsearch.run.teller import Silent, Teller
 from pathsearch.search.choice import Ballot, Choice
 from pathsearch.training import baselines
 from pathsearch.training.bench import Bench
@@ -59,11 +59,23 @@ class Training:
         return baselines.network_of(self.bench, self.bench.grid(), self.path)
 
     def _train(self) -> Trained:
-        grid = self.bench.grid()
+        bench = replace(self.bench, halfway=self.kept.halfway(self.number, self.what))
+        grid = bench.grid()
         settle(grid, [Expert.load(file) for file in self.earlier])
         if self.refits is not None:
-            return baselines.refit_path(self.bench, grid, self.path, self.refits.trained())
-        return baselines.train_path(self.bench, grid, self.path)
+            return baselines.refit_path(bench, grid, self.path, self.refits.trained())
+        return baselines.train_path(bench, grid, self.path)
+
+
+class _Within(Silent):
+    """Tells where one training is, and nothing else that it may say."""
+
+    def __init__(self, tell: Teller, label: str) -> None:
+        self.tell, self.label = tell, label
+
+    def note(self, text: str) -> None:
+        """With what is trained."""
+        self.tell.note(f"{self.label}  {text}")
 
 
 class Candidate(NamedTuple):
@@ -138,7 +150,7 @@ class Trainings:
             self._give(rest, processes, processes)
         if self.crew is None:
             for one in rest:
-                one.trained()
+                replace(one, bench=replace(one.bench, tell=_Within(self.bench.tell, one.label))).trained()
                 self._tell(one)
             return
         for number in self.crew.done():

@@ -59,11 +59,12 @@ def joint_command(report: Mapping[str, Any]) -> str:
 
 def _given(config: Mapping[str, Any]) -> list[str]:
     """What `train` is told: a preset and what differs from its settings, or a path and its blueprint."""
-    name = config["path"]
+    path, blueprint = config["path"], config["grid"]["modules"]
+    name = path if path in PRESETS else blueprint
+    words = ["--blueprint", name, *([] if path in PRESETS else ["--path", path])]
     if name not in PRESETS:
-        return ["--path", name, *_settings(config, "train")]
-    brought = {**PRESETS[name].settings, "grid.modules": PRESETS[name].blueprint}
-    return ["--blueprint", name, *_settings(config, "train", brought)]
+        return [*words, *_settings(config, "train", {"grid.modules": name})]
+    return [*words, *_settings(config, "train", {**PRESETS[name].settings, "grid.modules": blueprint})]
 
 
 def _settings(config: Mapping[str, Any], command: str, brought: Mapping[str, Any] | None = None) -> list[str]:
@@ -82,8 +83,9 @@ def _settings(config: Mapping[str, Any], command: str, brought: Mapping[str, Any
                 continue
             if one.key == "training.random_paths" and command == "compare":  # has no effect there
                 continue
-            asked = one.key in ALWAYS and one.key not in usual and not _idle(one.key, config)
-            if value == usual.get(one.key, one.default) and not asked:
+            if value == usual.get(one.key, one.default) and (one.key in usual or one.key not in ALWAYS):
+                continue
+            if one.key == "encoder.weights" and config["encoder"]["name"] == PIXELS:  # which have none
                 continue
             text = weights_name(value) if one.key == "encoder.weights" else value
             own = one.said.option if section in WITH_OPTIONS[command] else ""
@@ -94,11 +96,6 @@ def _settings(config: Mapping[str, Any], command: str, brought: Mapping[str, Any
             else:
                 words += ["--set", f"{one.key}={_plain(text)}"]
     return words
-
-
-def _idle(key: str, config: Mapping[str, Any]) -> bool:
-    """Whether a setting has nothing to say: pixels have no weights."""
-    return key == "encoder.weights" and config["encoder"].get("name") == PIXELS
 
 
 def _plain(value: Any) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from pathsearch.experts.joint_report import JointReport
 from pathsearch.experts.run_report import PathCard, RunReport, called, chosen_by, learned_by
-from pathsearch.grid.path import Path
+from pathsearch.grid.path import PROBE
 from pathsearch.measures.confusions import largest, table_of
 from pathsearch.measures.measure import NAMES, MeasureName
 from pathsearch.measures.rates import measured_of, other_target
@@ -81,7 +81,7 @@ def path_on_grid(files: Texts) -> str:
 def paths(files: Texts) -> str:
     """All paths on one grid."""
     layers = files.path.get("paths", {})
-    each = "; ".join(f"{task} {Path.of(rows if any(rows) else ())}" for task, rows in layers.items())
+    each = "; ".join(f"{task} {_path(rows)}" for task, rows in layers.items())
     return f"Paths of {len(layers)} tasks on one grid, modules by layer: {each}."
 
 
@@ -296,6 +296,11 @@ def _confusion(
     if len(told) > 8:
         return f"The four found least, of {len(told)}: {'; '.join(text for _, text in sorted(told)[:4])}."
     return "; ".join(text for _, text in told) + "."
+
+
+def _path(rows: Sequence[Sequence[int]]) -> str:
+    """A path as it is printed; a layer of the grid that is not on it is a hyphen."""
+    return "|".join("+".join(map(str, layer)) or "-" for layer in rows) if any(rows) else str(PROBE)
 
 
 def _r(value: Any) -> str:

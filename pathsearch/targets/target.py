@@ -204,8 +204,7 @@ class Target(Measuring):
 
         Returns:
             Of `shows` outlines: `truth` and `answer` (B, H, W) uint8 labels, 0 for background. Of boxes: both (B, 4)
-            x_min, y_min, x_max, y_max in shares of the image's width and height. Of pictures: both (B, C, H, W) uint8,
-            and `input`, where the network read something else than the truth.
+            x_min, y_min, x_max, y_max in shares of the image's width and height. Of pictures: both (B, C, H, W) uint8.
         """
         return {}
 

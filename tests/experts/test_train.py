@@ -1,0 +1,175 @@
+"""`pathsearch train`: a network without a search is a run like any other, on a grid like any other."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import small_world
+import torch
+from dense_world import dense_data, dense_task, prepare_discs, train, trained
+from small_world import outcome
+
+from data_prep.errors import PathsearchError
+from pathsearch.encoders.features import encode
+from pathsearch.encoders.pixels import make_encoder
+from pathsearch.encoders.views import view_warp
+from pathsearch.experts.expert import Expert
+from pathsearch.grid.path import Path
+from pathsearch.grid.presets import PRESETS, path_of, preset
+from pathsearch.grid.vocabulary import blueprint_of
+from pathsearch.reports.again import evolve_command
+from pathsearch.run.runs import Run
+from pathsearch.run.settings import GridSettings
+
+
+def facts(run: Run) -> dict:
+    """Of what `outcome` tells, without the log that a training has none of."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(small_world, "log_rows", lambda run: [])
+        return outcome(run)
+
+
+@pytest.mark.parametrize("blueprint", ["ums-rep", "unet"])
+def test_a_preset_learns_masks(blueprint):
+    run = trained(blueprint)
+    report = run.report()
+    assert report["target"] == "mask"
+    assert set(report["baselines"]) == {"linear_probe"}
+    dice, probe = (one["test"]["mask"]["dice"] for one in (report, report["baselines"]["linear_probe"]))
+    assert 0 <= dice <= 1
+    assert 0 <= probe <= 1
+    assert report["path"] == "|".join("0" * len(Path.parse(report["path"]).layers))
+    assert not run.log_file.exists()
+    run.verify()
+    assert run.settings().path == blueprint
+
+
+def test_a_run_says_the_command_that_makes_it_again():
+    run = trained()
+    config = json.loads(run.config_file.read_text())
+    words = evolve_command(config, run.name)
+    assert words.startswith("pathsearch train --task discs --blueprint ums-rep --image-size 32 --set ")
+    assert "training.epochs=3" in words
+    assert "rmsprop" not in words  # the preset brings it
+
+
+def test_a_given_path_is_trained(tmp_path):
+    done = train(tmp_path, "--path", "1|1|1|1|0|0|0|0+1", "--set", "encoder.name=pixels", "--set", "grid.max_active=2")
+    assert done.code == 0, done
+    run = Run(tmp_path / "discs-random-s0")
+    assert run.report()["path"] == "1|1|1|1|0|0|0|0+1"
+    words = evolve_command(json.loads(run.config_file.read_text()), run.name)
+    assert "--path '1|1|1|1|0|0|0|0+1'" in words
+
+
+def test_one_seed_gives_one_run_killed_or_not(tmp_path):
+    whole = facts(trained())
+    for number, where in enumerate(
+        ["pathsearch.training.optimisers:Rates.epoch", "pathsearch.experts.evolve:write_table"], 1
+    ):
+        folder = tmp_path / str(number)
+        assert train(folder, kill=(where, 1)).code == -9
+        assert train(folder, "--resume").code == 0
+        assert facts(Run(folder / "discs-random-s0")) == whole
+
+
+# --- on the grid of an earlier run --------------------------------------------------------------------------------
+
+
+def test_a_second_task_shares_what_the_first_has_learned(tmp_path):
+    first = trained()
+    runs = first.folder.parent
+    done = train(runs, "--grid", first.name, "--run-name", "second", task="sizes")
+    assert done.code == 0, done
+    report = Run(runs / "second").report()
+    assert report["path"] == "0|0|0|0|0"  # four layers down, which are the first's, and the mean that classes read
+    assert report["reuse"]["discs"]["modules"] == 4
+    assert report["earlier_experts"][0]["logits_identical"]
+    old, new = Expert.load(first.expert_file), Expert.load(Run(runs / "second").expert_file)
+    for layer in range(4):
+        weights = [one.network.network.modules_of(layer)[0].state_dict() for one in (old, new)]
+        assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
+    # a third, of masks again, learns its own way up
+    prepare_discs(tmp_path, "more", 45)
+    options = ("--grid", "second", "--run-name", "third", "--data-dir", tmp_path)
+    done = train(runs, *options, task="more")
+    assert done.code == 0, done
+    assert Run(runs / "third").report()["path"] == "0|0|0|0|1|1|1|1"
+    assert [row["logits_identical"] for row in Run(runs / "third").report()["earlier_experts"]] == [True, True]
+
+
+def test_a_full_grid_is_said():
+    blueprint = blueprint_of({"pixels": (3, 32, 32)}, GridSettings(modules="ums-rep", n_modules=2, max_active=1))
+    there = [((i,),) * len(blueprint.layers) for i in (0, 1)]
+    assert path_of("ums-rep", blueprint, []) == Path.of([[0]] * len(blueprint.layers))
+    with pytest.raises(PathsearchError, match=r"expected a module of layer 'pooled' that no earlier expert has, got 2"):
+        path_of("ums-rep", blueprint, there)
+
+
+# --- mistakes ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--blueprint", "umsrep"], "--blueprint: expected one of ums-rep, unet; got 'umsrep'; did you mean 'ums-rep'"),
+        (["--blueprint", "mixed"], "any path of a blueprint is trained by --path"),
+        (["--set", "search.population=8"], "search.population: has no effect on a path that is trained without a"),
+        (["--set", "training.finalists=2"], "training.finalists: has no effect on a path that is trained without a"),
+        (["--path", "0|0"], "expected 8 layers, got 2"),
+        (["--path", "nonsense"], "path: expected a form like"),
+        (["--image-size", "40"], "expected sides that are multiples of 16, got 40x40"),
+        (["--set", "encoder.name=squeezenet1_1", "--encoder-weights", "random"], "blueprint ums-rep: expected "),
+    ],
+)
+def test_a_mistake_is_one_line(tmp_path, arguments, message):
+    done = train(tmp_path, *arguments)
+    assert done.code == 2, done
+    assert message in done.err
+    assert "Traceback" not in done.err
+
+
+def test_presets_are_paths_of_blueprints():
+    for name, one in PRESETS.items():
+        assert preset(name) is one
+        assert one.words.endswith(".")
+        blueprint = blueprint_of({"pixels": (3, 32, 32)}, GridSettings(modules=one.blueprint))
+        assert len(path_of(name, blueprint, []).layers) == len(blueprint.layers)
+
+
+# --- truth moves with the image --------------------------------------------------------------------------------------
+
+
+def test_views_have_masks_of_their_own():
+    task = dense_task()
+    settings = trained().settings().encoder
+    features = encode(task, make_encoder(settings), dense_data() / "features", n_views=3)
+    split = features.train()
+    assert len(split.warped) == 2
+    positions = torch.arange(len(split))
+    for view in (1, 2):
+        truth = split.truth_of(positions, torch.full((len(split),), view))
+        for i, mask in enumerate(task.masks("train")):
+            assert np.array_equal(truth[i].numpy(), view_warp(view, i, task.mirror).mask(mask))
+        # the disc is bright, its mask lies on it
+        pixels = torch.from_numpy(np.stack([split.views[view][i] for i in range(len(split))]))[:, 0].float()
+        inside, outside = pixels[truth == 1].mean(), pixels[truth == 0].mean()
+        assert inside > outside + 60
+    both = split.joined(features.validation())
+    assert torch.equal(both.truth_of(torch.arange(len(both)), torch.zeros(len(both), dtype=torch.int64)), both.truth)
+    last = torch.tensor([len(both) - 1])
+    assert torch.equal(both.truth_of(last, torch.tensor([2])), both.truth[last])  # validation has no views
+    few = split.only(np.array([3, 1]))
+    assert torch.equal(
+        few.truth_of(torch.tensor([0]), torch.tensor([1])), split.truth_of(torch.tensor([3]), torch.tensor([1]))
+    )
+
+
+def test_images_without_a_mask_count_in_no_loss(tmp_path):
+    prepare_discs(tmp_path, "part", 40, blank=10)
+    done = train(tmp_path / "runs", "--data-dir", tmp_path, task="part")
+    assert done.code == 0, done
+    found = Run(tmp_path / "runs" / "part-random-s0").report()
+    assert found["test"]["mask"]["without_truth"] == 0
