@@ -30,7 +30,7 @@ def run_page(source: Source[RunReport]) -> dict[str, Any]:
         "kind": "One run",
         "verdict": run_verdict(report, source.config.get("search", {}).get("fitness")),
         "about": about,
-        "counts": tables.counted(about, f"Images of each class. Split: {report['split_in_words']}.") if about else None,
+        "counts": _counted(report, about) if about else None,
         "split": report["split_in_words"],
         "examples": source.examples(report["task"]),
         **network(source),
@@ -81,6 +81,11 @@ def _of_classes(source: Source[RunReport]) -> dict[str, Any]:
         ],
         "of_classes": True,
     }
+
+
+def _counted(report: RunReport, about: About) -> Table:
+    each = "Images of each class." if about["classes"] else "Images of each split."
+    return tables.counted(about, f"{each} Split: {report['split_in_words']}.")
 
 
 def _counts(part: ClassRates, caption: str) -> Table | None:

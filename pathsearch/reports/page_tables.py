@@ -173,7 +173,8 @@ def counted(about: About, caption: str) -> Table:
         rows.append([name, *(f"{n:,}" for n in row), f"{sum(row):,}"])
     sums = [sum(about["counts"][split].values()) for split in splits]
     rows.append(["all", *(f"{n:,}" for n in sums), f"{sum(sums):,}"])
-    return Table(caption, ["Class", *(words.get(split, split) for split in splits), "All"], rows)
+    head = "Class" if about["classes"] else "Images"
+    return Table(caption, [head, *(words.get(split, split) for split in splits), "All"], rows)
 
 
 def finalists(report: RunReport) -> Table | None:

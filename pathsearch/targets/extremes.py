@@ -23,13 +23,14 @@ def extremes(files: np.ndarray, each: np.ndarray) -> dict[str, list[dict[str, An
     order = np.argsort(each, kind="stable")
     ends = min(SHOWN, (len(order) + 1) // 3)
     middle = order[ends : len(order) - ends]
-    steps = np.linspace(0, len(middle) - 1, SHOWN + 2)[1:-1] if len(middle) > SHOWN else np.arange(len(middle))
+    parts = min(SHOWN, len(middle))
+    between = middle[((np.arange(parts) + 0.5) * len(middle) / max(parts, 1)).astype(int)]  # the middles of equal parts
 
     def rows(places: np.ndarray) -> list[dict[str, Any]]:
         return [{"file": str(files[i]), "value": float(each[i])} for i in places]
 
     worst, best = order[:ends], order[::-1][:ends]
-    return {"worst": rows(worst), "between": rows(middle[steps.round().astype(int)]), "best": rows(best)}
+    return {"worst": rows(worst), "between": rows(between), "best": rows(best)}
 
 
 def against_size(size: np.ndarray, each: np.ndarray, measure: str) -> dict[str, Any]:
