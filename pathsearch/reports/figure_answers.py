@@ -77,7 +77,15 @@ def answers(answers_file: Path) -> Figure | None:
     title = (
         f"{report['task']}, {report['split']} split, test, n = {report['test']['n']:,}: by {NAMES[shown['measure']]}"
     )
-    caption(figure, title)
+    caption(
+        figure,
+        title,
+        *(
+            ["Difference: from equal (black) to a quarter of the range or more (white)"]
+            if "difference" in tiles
+            else []
+        ),
+    )
     if shown["form"] != "pictures":
         handles = [Line2D([], [], color=LOOKS[part][0], linestyle=LOOKS[part][1], label=WORDS[part]) for part in LOOKS]
         figure.legend(handles=handles, loc="outside lower center", ncols=2)
