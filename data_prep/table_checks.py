@@ -30,7 +30,10 @@ def check_name(name: str) -> None:
 def check_classes(classes: Sequence[str], where: str, *, or_none: bool = False) -> None:
     """Refuse anything but two or more distinct, printable class names; none at all pass where `or_none` says so."""
     if len(classes) < 2 and not (or_none and not classes):
-        raise BadData(f"{where}: expected at least two classes, got {_listed(classes)}; add images of a second class")
+        or_what = ", or leave all labels empty" if or_none else ""
+        raise BadData(
+            f"{where}: expected at least two classes, got {_listed(classes)}; add images of a second class{or_what}"
+        )
     if len(set(classes)) < len(classes):
         raise BadData(f"{where}: expected distinct class names, got {_listed(classes)}; name each class once")
     for name in classes:

@@ -18,8 +18,9 @@ TOP = {*ROOMS, "__init__.py", "py.typed"}  # all that lies in `pathsearch/`
 DOORS = {
     "deap": {"search.search"},
     "monai": {"measures.surfaces", "targets.mask_loss"},
-    "PIL": {"reports.album", "experts.pictures", "encoders.views"},
-    "torchvision": {"encoders.encoder", "encoders.encoder_weights", "cli.doctor"},
+    "PIL": {"reports.album", "experts.pictures", "encoders.views", "targets.pictures"},
+    "torchmetrics": {"measures.similarity"},
+    "torchvision": {"encoders.encoder", "encoders.encoder_weights", "targets.boxes", "cli.doctor"},
     "typer": {
         "cli.main",
         "cli.compare",

@@ -8,10 +8,13 @@ from typing import Annotated, Any
 
 import typer
 
+from data_prep.errors import PathsearchError
 from pathsearch.cli.terminal import Terminal
 
 prepare_app = typer.Typer(
-    help="Turn raw data into a prepared task: ordinary images, manifest.csv and task.json.", no_args_is_help=True
+    help="Turn raw data into a prepared task: ordinary images, manifest.csv and task.json. Beside a class, images may "
+    "have a mask, a box or numbers, or these alone.",
+    no_args_is_help=True,
 )
 
 DataDir = Annotated[Path, typer.Option(help="Where prepared tasks and encoded features are kept.")]
@@ -27,7 +30,39 @@ LookAlikes = Annotated[
     bool, typer.Option("--look-alikes/--no-look-alikes", help="Count near copies of images across splits.")
 ]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out images that cannot be used, and say so.")]
+MaskNames = Annotated[
+    str | None, typer.Option(help="Classes of the masks' pixels from dark to light, background first: background,lung.")
+]
+Target = Annotated[
+    str | None,
+    typer.Option(
+        help="What the task asks for: class, mask, box or image, or a plug-in's; the first there is by default."
+    ),
+]
+PluginFile = Annotated[
+    list[str] | None, typer.Option("--plugin", help="A Python file with a target of your own, which is run.")
+]
 Classes = Annotated[str | None, typer.Option(help="Class names in order, with commas.")]
+
+
+def _target(name: str | None, plugins: list[str] | None) -> str | None:
+    """A target that there is: one of the built-in names, or one that a plug-in registers."""
+    from data_prep.table_words import TARGETS
+
+    if name is None or name in TARGETS:
+        return name
+    own: list[str] = []
+    if plugins:  # they import torch
+        from pathsearch.grid.plugins import load_plugins
+        from pathsearch.targets import target
+
+        load_plugins(plugins)
+        own = [kind for kind in target.TARGETS if kind not in TARGETS]
+        if name in own:
+            return name
+    raise PathsearchError(
+        f"--target: expected one of {', '.join([*TARGETS, *own])}; got {name!r}; one of your own needs --plugin FILE"
+    )
 
 
 def _prepare(as_json: bool, prepare: Callable[..., Any], *arguments: Any, **options: Any) -> None:
@@ -79,6 +114,10 @@ def pneumonia(
     source: Annotated[Path, typer.Option(help="The Kaggle folder chest_xray.")],
     name: Name = "pneumonia",
     split: Annotated[str, typer.Option(help="official, patient or random.")] = "official",
+    kinds: Annotated[
+        str | None,
+        typer.Option(help="Two or all of normal,bacteria,virus, by file name; NORMAL, PNEUMONIA by default."),
+    ] = None,
     image_size: ImageSize = 128,
     duplicates: Duplicates = "refuse",
     look_alikes: LookAlikes = True,
@@ -91,9 +130,38 @@ def pneumonia(
     """Chest X-rays in Kaggle's layout; the official test split is never touched."""
     from data_prep.xray import prepare_pneumonia
 
-    options = {"name": name, "duplicates": duplicates, "split": split, "image_size": image_size}
+    options = {"name": name, "duplicates": duplicates, "split": split, "kinds": kinds, "image_size": image_size}
     kept = {"look_alikes": look_alikes, "skip_bad": skip_bad}
     _prepare(as_json, prepare_pneumonia, source, data_dir, **options, **kept, seed=seed, overwrite=overwrite)
+
+
+@prepare_app.command()
+def lungs(
+    source: Annotated[Path, typer.Option(help="A folder with images/ and masks/, file names ending in _0 or _1.")],
+    test: Annotated[
+        Path | None, typer.Option(help="A second such folder whose images are the test split, such as Montgomery's.")
+    ] = None,
+    name: Name = "lungs",
+    split: Annotated[
+        str | None, typer.Option(help="random, patient or official; official with --test, else random by default.")
+    ] = None,
+    image_size: ImageSize = 128,
+    target: Target = "mask",
+    plugin: PluginFile = None,
+    duplicates: Duplicates = "refuse",
+    look_alikes: LookAlikes = True,
+    skip_bad: SkipBad = False,
+    overwrite: Overwrite = False,
+    data_dir: DataDir = Path("data"),
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Chest X-rays with lung masks (Shenzhen, Montgomery): mask, box around the lungs, tuberculosis or not."""
+    from data_prep.lungs import prepare_lungs
+
+    options = {"test": test, "name": name, "duplicates": duplicates, "split": split, "image_size": image_size}
+    kept = {"look_alikes": look_alikes, "skip_bad": skip_bad, "target": _target(target, plugin)}
+    _prepare(as_json, prepare_lungs, source, data_dir, **options, **kept, seed=seed, overwrite=overwrite)
 
 
 @prepare_app.command()
@@ -104,6 +172,13 @@ def folder(
     groups: Annotated[
         str | None, typer.Option(help="Regular expression whose one group finds the patient in a file name.")
     ] = None,
+    masks: Annotated[
+        Path | None,
+        typer.Option(help="A folder of masks, laid out as --source is; with them images need no class folders."),
+    ] = None,
+    mask_names: MaskNames = None,
+    target: Target = None,
+    plugin: PluginFile = None,
     image_size: ImageSize = 128,
     duplicates: Duplicates = "refuse",
     look_alikes: LookAlikes = True,
@@ -113,20 +188,30 @@ def folder(
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Any folder of images sorted into one folder a class."""
+    """Any folder of images sorted into one folder a class, with or without a folder of masks beside it."""
     from data_prep.folder import prepare_folder
 
     options = {"name": name, "duplicates": duplicates, "split": split, "groups": groups, "image_size": image_size}
     kept = {"look_alikes": look_alikes, "skip_bad": skip_bad}
-    _prepare(as_json, prepare_folder, source, data_dir, **options, **kept, seed=seed, overwrite=overwrite)
+    truth = {"masks": masks, "mask_names": mask_names, "target": _target(target, plugin)}
+    _prepare(as_json, prepare_folder, source, data_dir, **options, **kept, **truth, seed=seed, overwrite=overwrite)
 
 
 @prepare_app.command()
 def csv(
-    source: Annotated[Path, typer.Option(help="A table with columns file, label and, if known, split and group.")],
+    source: Annotated[
+        Path,
+        typer.Option(help="A table with columns file, label; if known split, group, mask, x_min,y_min,x_max,y_max."),
+    ],
     name: Name,
     split: Annotated[str | None, typer.Option(help="official, patient or random; what the columns allow.")] = None,
     classes: Classes = None,
+    numbers: Annotated[
+        str | None, typer.Option(help="Columns of numbers beside the image that the task keeps, with commas: age,rr.")
+    ] = None,
+    mask_names: MaskNames = None,
+    target: Target = None,
+    plugin: PluginFile = None,
     image_size: ImageSize = 128,
     duplicates: Duplicates = "refuse",
     look_alikes: LookAlikes = True,
@@ -136,12 +221,13 @@ def csv(
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """A table of image files and labels: the manifest's own columns."""
+    """A table of image files with labels, masks, boxes or numbers: the manifest's own columns."""
     from data_prep.csv_table import prepare_csv
 
     options = {"name": name, "duplicates": duplicates, "split": split, "classes": classes, "image_size": image_size}
     kept = {"look_alikes": look_alikes, "skip_bad": skip_bad}
-    _prepare(as_json, prepare_csv, source, data_dir, **options, **kept, seed=seed, overwrite=overwrite)
+    truth = {"mask_names": mask_names, "numbers": numbers, "target": _target(target, plugin)}
+    _prepare(as_json, prepare_csv, source, data_dir, **options, **kept, **truth, seed=seed, overwrite=overwrite)
 
 
 @prepare_app.command()
@@ -150,6 +236,9 @@ def npz(
     name: Annotated[str | None, typer.Option(help="Name of the task; the file's by default.")] = None,
     split: Annotated[str | None, typer.Option(help="official or random.")] = None,
     classes: Classes = None,
+    mask_names: MaskNames = None,
+    target: Target = None,
+    plugin: PluginFile = None,
     image_size: Annotated[int | None, typer.Option(help="Pixels a side; the file's own by default.")] = None,
     duplicates: Duplicates = "report",
     look_alikes: LookAlikes = True,
@@ -158,9 +247,10 @@ def npz(
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """An array file in MedMNIST's layout."""
+    """An array file in MedMNIST's layout: train_images, train_labels and so on; masks are train_masks."""
     from data_prep.npz import prepare_npz
 
     options = {"name": name, "duplicates": duplicates, "split": split, "classes": classes, "image_size": image_size}
     kept = {"look_alikes": look_alikes}
-    _prepare(as_json, prepare_npz, source, data_dir, **options, **kept, seed=seed, overwrite=overwrite)
+    truth = {"mask_names": mask_names, "target": _target(target, plugin)}
+    _prepare(as_json, prepare_npz, source, data_dir, **options, **kept, **truth, seed=seed, overwrite=overwrite)

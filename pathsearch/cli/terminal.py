@@ -270,6 +270,10 @@ class Terminal:
         self.say(f"split  {task.split_in_words}")
         for note in task.info["notes"]:
             self.say(f"note   {note}")
+        if task.targets != ("class", "image"):
+            self.say(f"truth  {', '.join(task.targets)}; the task asks for the first, unless told otherwise")
+        if "imbalance" not in task.info:
+            return
         ratio = task.info["imbalance"]
         self.say(f"class  the largest has {ratio:.1f} times the training images of the smallest")
         if ratio > IMBALANCED:

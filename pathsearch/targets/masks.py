@@ -164,7 +164,9 @@ class MaskTarget(DenseTarget):
 
     def _decided(self, logits: Tensor) -> Tensor:
         """(P, B, H, W) the most probable labels, one byte each."""
-        return (logits[:, :, 0] > 0).byte() if self.channels == 1 else logits.argmax(2).byte()
+        if self.channels == 1:
+            return (logits[:, :, 0] > 0).byte()
+        return logits.max(2).indices.byte()  # argmax is six times slower on a CPU
 
     def _named(self) -> list[tuple[int, str]]:
         return list(enumerate(self.names[1:]))
