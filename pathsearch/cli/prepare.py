@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -30,6 +31,13 @@ LookAlikes = Annotated[
     bool, typer.Option("--look-alikes/--no-look-alikes", help="Count near copies of images across splits.")
 ]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out images that cannot be used, and say so.")]
+Plugins = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--plugin",
+        help="A Python file with parts of your own, which is run; or an installed plug-in. Repeatable.",
+    ),
+]
 MaskNames = Annotated[
     str | None, typer.Option(help="Classes of the masks' pixels from dark to light, background first: background,lung.")
 ]
@@ -39,10 +47,16 @@ Target = Annotated[
         help="What the task asks for: class, mask, box or image, or a plug-in's; the first there is by default."
     ),
 ]
-PluginFile = Annotated[
-    list[str] | None, typer.Option("--plugin", help="A Python file with a target of your own, which is run.")
-]
 Classes = Annotated[str | None, typer.Option(help="Class names in order, with commas.")]
+
+
+def run_plugins(named: list[str] | None) -> tuple[str, ...]:
+    """Run the plug-ins that a command names and return how they are known; without any, torch is not imported yet."""
+    if not named:
+        return ()
+    from pathsearch.grid.plugins import load_plugins
+
+    return load_plugins(named)
 
 
 def _target(name: str | None, plugins: list[str] | None) -> str | None:
@@ -52,11 +66,9 @@ def _target(name: str | None, plugins: list[str] | None) -> str | None:
     if name is None or name in TARGETS:
         return name
     own: list[str] = []
-    if plugins:  # they import torch
-        from pathsearch.grid.plugins import load_plugins
-        from pathsearch.targets import target
+    if run_plugins(plugins):
+        from pathsearch.targets import target  # imports torch, as the plug-ins did
 
-        load_plugins(plugins)
         own = [kind for kind in target.TARGETS if kind not in TARGETS]
         if name in own:
             return name
@@ -67,13 +79,16 @@ def _target(name: str | None, plugins: list[str] | None) -> str | None:
 
 def _prepare(as_json: bool, prepare: Callable[..., Any], *arguments: Any, **options: Any) -> None:
     """Run one preparation with a progress bar and print what it made."""
-    terminal = Terminal(as_json)
+    terminal, plugins = Terminal(as_json), options.pop("plugin", None) or []
+    run_plugins(plugins)
     with terminal.progress():
         terminal.stage("prepare", 0)
         task = prepare(*arguments, **options, progress=terminal.count)
     terminal.say(f"task {task.name}: {len(task.table)} images in {task.task_dir}")
     terminal.task_lines(task)
-    terminal.say(f"next: pathsearch evolve --task {task.name}")
+    named = shlex.join(word for one in plugins for word in ("--plugin", one))
+    start = "train --blueprint unet" if task.target in ("mask", "image") else "evolve"
+    terminal.say(f"next: pathsearch {start} --task {task.name} {named}".rstrip())
     terminal.emit(task.info)
 
 
@@ -147,7 +162,7 @@ def lungs(
     ] = None,
     image_size: ImageSize = 128,
     target: Target = "mask",
-    plugin: PluginFile = None,
+    plugin: Plugins = None,
     duplicates: Duplicates = "refuse",
     look_alikes: LookAlikes = True,
     skip_bad: SkipBad = False,
@@ -160,7 +175,7 @@ def lungs(
     from data_prep.lungs import prepare_lungs
 
     options = {"test": test, "name": name, "duplicates": duplicates, "split": split, "image_size": image_size}
-    kept = {"look_alikes": look_alikes, "skip_bad": skip_bad, "target": _target(target, plugin)}
+    kept = {"look_alikes": look_alikes, "skip_bad": skip_bad, "target": _target(target, plugin), "plugin": plugin}
     _prepare(as_json, prepare_lungs, source, data_dir, **options, **kept, seed=seed, overwrite=overwrite)
 
 
@@ -178,7 +193,7 @@ def folder(
     ] = None,
     mask_names: MaskNames = None,
     target: Target = None,
-    plugin: PluginFile = None,
+    plugin: Plugins = None,
     image_size: ImageSize = 128,
     duplicates: Duplicates = "refuse",
     look_alikes: LookAlikes = True,
@@ -193,7 +208,7 @@ def folder(
 
     options = {"name": name, "duplicates": duplicates, "split": split, "groups": groups, "image_size": image_size}
     kept = {"look_alikes": look_alikes, "skip_bad": skip_bad}
-    truth = {"masks": masks, "mask_names": mask_names, "target": _target(target, plugin)}
+    truth = {"masks": masks, "mask_names": mask_names, "target": _target(target, plugin), "plugin": plugin}
     _prepare(as_json, prepare_folder, source, data_dir, **options, **kept, **truth, seed=seed, overwrite=overwrite)
 
 
@@ -211,7 +226,7 @@ def csv(
     ] = None,
     mask_names: MaskNames = None,
     target: Target = None,
-    plugin: PluginFile = None,
+    plugin: Plugins = None,
     image_size: ImageSize = 128,
     duplicates: Duplicates = "refuse",
     look_alikes: LookAlikes = True,
@@ -226,7 +241,7 @@ def csv(
 
     options = {"name": name, "duplicates": duplicates, "split": split, "classes": classes, "image_size": image_size}
     kept = {"look_alikes": look_alikes, "skip_bad": skip_bad}
-    truth = {"mask_names": mask_names, "numbers": numbers, "target": _target(target, plugin)}
+    truth = {"mask_names": mask_names, "numbers": numbers, "target": _target(target, plugin), "plugin": plugin}
     _prepare(as_json, prepare_csv, source, data_dir, **options, **kept, **truth, seed=seed, overwrite=overwrite)
 
 
@@ -238,7 +253,7 @@ def npz(
     classes: Classes = None,
     mask_names: MaskNames = None,
     target: Target = None,
-    plugin: PluginFile = None,
+    plugin: Plugins = None,
     image_size: Annotated[int | None, typer.Option(help="Pixels a side; the file's own by default.")] = None,
     duplicates: Duplicates = "report",
     look_alikes: LookAlikes = True,
@@ -252,5 +267,5 @@ def npz(
 
     options = {"name": name, "duplicates": duplicates, "split": split, "classes": classes, "image_size": image_size}
     kept = {"look_alikes": look_alikes}
-    truth = {"mask_names": mask_names, "target": _target(target, plugin)}
+    truth = {"mask_names": mask_names, "target": _target(target, plugin), "plugin": plugin}
     _prepare(as_json, prepare_npz, source, data_dir, **options, **kept, **truth, seed=seed, overwrite=overwrite)

@@ -182,10 +182,12 @@ class Terminal:
         table = Table(title=escape(report["task"]), caption=escape(f"split: {report['split_in_words']}"))
         for name in ("", "parameters", f"validation {NAMES[measure]}", f"test {NAMES[measure]} (95 %)"):
             table.add_column(name, justify="right" if name else "left")
-        rows: list[tuple[str, Any, Mapping[str, Any]]] = [(called(report), report["parameters"]["expert"], report)]
-        rows += [(BASELINES.get(key, key), row["parameters"], row) for key, row in report["baselines"].items()]
-        for name, size, row in rows:
-            (validation, _), (test, pair) = (measured_of(row[split], measure) for split in ("validation", "test"))
+        rows: list[tuple[str, float, Any]] = [(called(report), report["parameters"]["expert"], report)]
+        for key, row in report["baselines"].items():
+            if row["parameters"] is not None:
+                rows.append((BASELINES[key], row["parameters"], row))
+        for name, size, own in rows:
+            (validation, _), (test, pair) = (measured_of(own[split], measure) for split in ("validation", "test"))
             interval = "" if pair is None else " ({:.4f}, {:.4f})".format(*pair)
             table.add_row(name, f"{size:,.0f}", rate(validation), rate(test) + interval)
         self.results.print(table)
@@ -276,7 +278,7 @@ class Terminal:
             return
         ratio = task.info["imbalance"]
         self.say(f"class  the largest has {ratio:.1f} times the training images of the smallest")
-        if ratio > IMBALANCED:
+        if ratio > IMBALANCED and task.target == "class":
             self.say(
                 "       a search for accuracy may neglect the small ones; to weigh classes alike, evolve with: "
                 "--fitness balanced_accuracy --set search.balance=true --set training.balance=true"

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from data_prep.errors import PathsearchError
 from data_prep.manifest import Task
-from pathsearch.encoders.features import Split
+from pathsearch.encoders.split import Split
 from pathsearch.experts.expert import Expert
 from pathsearch.experts.pictures import shown as picture
 from pathsearch.experts.run_report import Shown, ShownImage
@@ -61,8 +61,9 @@ def keep(file: Path, shown: Shown, expert: Expert, task: Task, test: Split) -> N
     parts = positions.split(answering_batch(cast(PathNetwork, expert.network.network)))
     outputs = torch.cat([expert.outputs(test.raw(some)) for some in parts])
     drawn = expert.target.shown(outputs, test.truth[positions])
-    if shown["form"] == "pictures" and _differs(read := test.raw(positions), drawn["truth"]):
-        drawn["input"] = read
+    read = test.raw(positions)
+    if shown["form"] == "pictures" and _pixels(expert, read) and _differs(read, drawn["truth"]):
+        drawn["input"] = read.clamp(0, 255).round().byte()
     tensors: dict[str, Tensor] = {}
     for number, name in enumerate(files):
         image = picture(task.task_dir / name, LONGEST)
@@ -104,10 +105,14 @@ def _files(task: Task) -> np.ndarray:
     return task.table["file"].to_numpy()[task.rows("test")]
 
 
+def _pixels(expert: Expert, read: Tensor) -> bool:
+    """Whether a network reads pictures (B, C, H, W), and not what a trunk makes of them."""
+    return not expert.facts.encoder.get("weights_sha256") and read.ndim == 4 and read.shape[1] in (1, 3)
+
+
 def _differs(read: Tensor, truth: Tensor) -> bool:
-    """Whether a network read other pictures (B, 3, H, W) than the true ones (B, C, H, W); feature maps are none."""
-    pictures = read.dtype == torch.uint8 and read.ndim == 4
-    return pictures and (read.shape[2:] != truth.shape[2:] or bool((read != truth).any()))
+    """Whether these pictures are others than the true ones, such as noisy ones, or of another size."""
+    return read.shape[2:] != truth.shape[2:] or bool((read != truth).any())
 
 
 def _small(part: Tensor) -> Tensor:

@@ -141,6 +141,11 @@ class Trainings:
         if (processes := self._processes(self.asked)) > 1:
             self._give(self.asked, processes, processes - 1)
 
+    def check(self) -> None:
+        """Raise what has gone wrong beside the search, rather than at its end; what is kept is gone on with."""
+        if self.crew is not None:
+            self.crew.check()
+
     def carry_out(self) -> None:
         """Leave a file of each that was asked for; progress counts them all."""
         rest = self.asked[len(self.begun) or self.finished :]

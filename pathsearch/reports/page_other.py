@@ -10,13 +10,13 @@ from pathsearch.measures.measure import NAMES
 from pathsearch.measures.rates import measured_of, other_target
 from pathsearch.reports.alt_texts import BASELINES
 from pathsearch.reports.page_network import asked, parameters, size_in_words
-from pathsearch.reports.page_source import Source
 from pathsearch.reports.page_tables import Table, number
 
+UNITS = {"hausdorff95": " Distances are in pixels.", "psnr": " PSNR is in dB."}
 
-def other_parts(source: Source[RunReport]) -> dict[str, Any]:
+
+def other_parts(report: RunReport) -> dict[str, Any]:
     """Question, answer and numbers, by the measure that the search maximised."""
-    report = source.report
     measure, target = str(report.get("measure")), other_target(report["test"])
     words, n = NAMES[measure], report["test"]["n"]
     value, pair = measured_of(report["test"], measure)
@@ -41,7 +41,8 @@ def _results(report: RunReport, measure: str) -> Table:
     """The run's own network beside its baselines."""
     rows = [(called(report), report["parameters"]["expert"], report["validation"], report["test"])]
     for name, row in report["baselines"].items():
-        rows.append((BASELINES.get(name, name), row["parameters"], row["validation"], row["test"]))  # type: ignore[arg-type]
+        if row["parameters"] is not None:  # else none was made
+            rows.append((BASELINES.get(name, name), row["parameters"], row["validation"], row["test"]))  # type: ignore[arg-type]
     cells = []
     for name, size, *splits in rows:
         (validation, _), (test, pair) = (measured_of(split, measure) for split in splits)
@@ -63,7 +64,7 @@ def _measures(test: Mapping[str, Any], target: str) -> Table | None:
             words = NAMES[name]
             rows.append([f"{words[0].upper()}{words[1:]}{label}", *map(number, numbers), interval])
     told = f"Every measure, mean over {found['n']:,} test images of known truth."
-    if "hausdorff95" in found:
-        told += " Distances are in pixels."
+    told += "".join(words for name, words in UNITS.items() if found.get(name) is not None)
+    told += "".join(f" {words}" for name, words in found.items() if name.endswith("_in_words"))
     heads = ["Measure", "Mean", "Standard deviation", "95 % interval"]
     return Table(told, heads, rows) if rows else None

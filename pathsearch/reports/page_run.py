@@ -24,7 +24,7 @@ def run_page(source: Source[RunReport]) -> dict[str, Any]:
     report = source.report
     about = source.about(report["task"])
     of_classes = other_target(report["test"]) is None
-    own = _of_classes(source) if of_classes else other_parts(source)
+    own = _of_classes(source) if of_classes else other_parts(report)
     return own | {
         "title": f"{report['task']}: {called(report, 'a ' if report.get('given') else 'an ')}, tested",
         "kind": "One run",

@@ -13,11 +13,13 @@ from filelock import FileLock, Timeout
 from data_prep.errors import PathsearchError
 from data_prep.temporary import remove_litter
 from data_prep.whole_files import write_json
+from pathsearch.run.drawn import DRAWN
 from pathsearch.run.environment import environment
 from pathsearch.run.fields import Form, check_fields
 from pathsearch.run.same_encoder import beside
 from pathsearch.run.settings import RunSettings
 from pathsearch.run.sums import DUE, SUMS, check_sums, write_sums
+from pathsearch.run.threads import Threads
 
 GENERATION, TRAININGS = "generation.safetensors", "training-*.safetensors"  # of a checkpoint
 RESULTS = (
@@ -26,11 +28,6 @@ RESULTS = (
 )
 OPTIONAL = ("log.csv", "answers.safetensors")  # no search, no log; of classes, no answers that are drawn
 SUMMED = ("config.json", "env.json", *RESULTS)  # what a finished run's digests are of
-FIGURES = (
-    *("fitness_curve", "training_curve", "path_on_grid", "paths", "confusion_validation", "confusion_test"),
-    *("baselines", "finalists", "reliability", "answers", "against_size"),
-)
-DRAWN = ("report.html", "pictures.json", *(f"{name}.{kind}" for name in FIGURES for kind in ("png", "svg")))
 RESTORE = "put a copy back, or make the run again with --overwrite"
 ENCODER: dict[str, Form] = {"name": str, "weights": str, "image_size": int, "key": str}
 REPORT: dict[str, Form] = {  # what is read of a finished run's report.json, and its types
@@ -148,6 +145,10 @@ class Run:
             raise PathsearchError(f"{self.config_file}: {why}; restore the file, or start with --overwrite") from None
         return settings
 
+    def threads(self) -> Threads:
+        """What torch was given when the run began."""
+        return threads_of(self.env_file)
+
     def report(self) -> dict[str, Any]:
         """The finished run's report, verified."""
         self.verify()
@@ -213,6 +214,15 @@ def forget_trainings(folder: Path) -> None:
     """Remove what a finished run needs no longer."""
     for file in folder.glob(TRAININGS):
         file.unlink()
+
+
+def threads_of(env_file: Path) -> Threads:
+    """What torch was given when a run or a comparison began, from its `env.json`."""
+    values = read_json(env_file)
+    check_fields(values, {"torch_threads": int, "threads_given": dict}, env_file)
+    if (most := values["torch_threads"]) < 1:
+        raise PathsearchError(f"{env_file}: field torch_threads: expected at least 1, got {most}; restore the file")
+    return Threads(most, bool(values["threads_given"]))
 
 
 def read_json(file: Path) -> dict[str, Any]:

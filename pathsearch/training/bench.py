@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 import torch
 
 from pathsearch.encoders.encoder import Encoder
-from pathsearch.encoders.features import Features, Split
+from pathsearch.encoders.features import Features
+from pathsearch.encoders.split import Split
 from pathsearch.grid.grid import Grid
 from pathsearch.grid.modules import Shape
 from pathsearch.grid.vocabulary import blueprint_of

@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol, cast
 import torch
 from torch import Tensor
 
-from pathsearch.encoders.features import Split
+from pathsearch.encoders.split import Split
 from pathsearch.grid import population
 from pathsearch.grid.grid import Grid, PathNetwork, device_of, dropout_masks, head_name
 from pathsearch.grid.path import Path
@@ -232,7 +232,7 @@ def minibatches(split: Split, size: int, steps: int, generator: torch.Generator)
             order = torch.cat([order, torch.randperm(len(split), generator=generator)])
         positions, order = order[:size], order[size:]
         views = torch.randint(len(split.views), positions.shape, generator=generator)
-        yield split.batch(positions, views), split.truth_of(positions, views)
+        yield split.batch(positions, views, generator), split.truth_of(positions, views)
 
 
 def scoring_batch(grid: Grid, plan: Plan, outputs: int = 1) -> int:
