@@ -10,7 +10,7 @@ import difflib
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar, get_args
 
 import numpy as np
 import torch
@@ -30,6 +30,7 @@ Loss = Callable[[Tensor, Tensor], Tensor]  # outputs (P, B, …) of P paths and 
 TARGETS: dict[str, type[Target]] = {}
 DEFAULT = "class"  # of a task that names none
 Form = Literal["outlines", "boxes", "pictures"]  # in which answers are drawn
+FORMS = get_args(Form)
 Kind = TypeVar("Kind", bound="type[Target]")
 
 
@@ -223,6 +224,8 @@ def register(name: str) -> Callable[[Kind], Kind]:
     def enter(target: Kind) -> Kind:
         if name in TARGETS:
             raise ValueError(f"target {name!r} is registered twice; rename one of them")
+        if target.shows not in (None, *FORMS):
+            raise ValueError(f"target {name!r}: expected shows to be one of {', '.join(FORMS)}, got {target.shows!r}")
         target.kind, TARGETS[name] = name, target
         return target
 
