@@ -58,7 +58,9 @@ def evolve(
     clock, tell = _Clock(seconds), place.tell
     # 1. every image through the encoder, once; only training and validation labels from here on
     tell.stage("encode", 0)
-    features = encode(task, encoder, place.cache_dir, settings.training.views, tell.count)
+    features = encode(
+        task, encoder, place.cache_dir, settings.training.views, tell.count, settings.training.augmentation
+    )
     features = features.asked(settings.training, settings.seed)
     bench = Bench.of(settings, encoder, features, place)
     clock.lap("encode")

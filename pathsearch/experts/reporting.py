@@ -11,9 +11,10 @@ import torch
 
 from data_prep.manifest import Task
 from pathsearch.encoders.encoder import Encoder
-from pathsearch.encoders.features import Features, augmentation, split_in_words
+from pathsearch.encoders.features import Features, split_in_words
 from pathsearch.encoders.noise import Noise
 from pathsearch.encoders.split import Split
+from pathsearch.encoders.views import Style
 from pathsearch.experts import answers
 from pathsearch.experts.expert import Expert
 from pathsearch.experts.heritage import Heritage
@@ -123,7 +124,8 @@ def _circumstances(outcome: Outcome) -> dict[str, Any]:
         "data": outcome.settings.data,
         "encoder": {**outcome.encoder.identity, "key": outcome.encoder.key},
         "seed": outcome.settings.seed,
-        "views": f"{training.views} a training image" + (f": {augmentation(task)}" if training.views > 1 else ""),
+        "views": f"{training.views} a training image"
+        + (f": {Style.of(task, training.augmentation).in_words}" if training.views > 1 else ""),
         **({} if (noise := Noise.of(training.noise)) is None else {"noise": noise.in_words}),
         "refit": joined if training.refit else "none",
         "threshold": {"rule": training.threshold, "value": outcome.expert.facts.threshold},

@@ -14,7 +14,7 @@ from small_world import outcome
 from data_prep.errors import PathsearchError
 from pathsearch.encoders.features import encode
 from pathsearch.encoders.pixels import make_encoder
-from pathsearch.encoders.views import view_warp
+from pathsearch.encoders.views import Style
 from pathsearch.experts.expert import Expert
 from pathsearch.grid.path import Path
 from pathsearch.grid.presets import PRESETS, path_of, preset
@@ -152,7 +152,7 @@ def test_views_have_masks_of_their_own():
     for view in (1, 2):
         truth = split.truth_of(positions, torch.full((len(split),), view))
         for i, mask in enumerate(task.masks("train")):
-            assert np.array_equal(truth[i].numpy(), view_warp(view, i, task.mirror).mask(mask))
+            assert np.array_equal(truth[i].numpy(), Style.of(task, "paper").warp(view, i).mask(mask))
         # the disc is bright, its mask lies on it
         pixels = torch.from_numpy(np.stack([split.views[view][i] for i in range(len(split))]))[:, 0].float()
         inside, outside = pixels[truth == 1].mean(), pixels[truth == 0].mean()
