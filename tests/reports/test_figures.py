@@ -209,6 +209,8 @@ def test_many_classes_and_long_names_stay_inside(tmp_path: Path, n_layers: int):
     write_run(tmp_path, LONG, task="dermatology of everything that skin may have", n_layers=n_layers)
     with styled():
         for name, source, draw in figures.RUN_FIGURES:
+            if name not in RUN:  # of other targets, see test_figure_answers
+                continue
             figure = draw(tmp_path / source)
             assert figure is not None
             assert outside(figure) < 0.01, name
