@@ -34,10 +34,12 @@ DOORS = {
     "rich": {"cli.terminal"},
     "matplotlib": {
         "reports.figures",
+        "reports.figure_answers",
         "reports.figure_calibration",
         "reports.figure_compare",
         "reports.figure_confusion",
         "reports.figure_confusions",
+        "reports.figure_curves",
         "reports.figure_finalists",
         "reports.figure_fronts",
         "reports.figure_grid",

@@ -11,8 +11,7 @@
 - `decoded`: An answer to one image, decoded: what a person or a program is given of a network's output.
 - `dense`: Targets that answer at every position of a map: their head, and how a map is brought to the size of the
   truth.
-- `extremes`: The test images that were answered worst and best, and how good answers are against the size of what
-  they show.
+- `extremes`: The test images that a person is shown, worst to best, and how good answers are against size.
 - `mask_loss`: The loss of masks: cross-entropy of pixels and soft Dice, of every path for every image at once.
 - `masks`: The mask target: which of K names, background first, each pixel has.
 - `measuring`: What is measured of answers: the numbers that people read, with their errors, over the images that have

@@ -14,8 +14,8 @@ from data_prep.manifest import Task
 from data_prep.warp import Warp
 from pathsearch.measures.box_overlap import box_iou
 from pathsearch.targets.decoded import Decoded, Size
-from pathsearch.targets.extremes import against_size, extremes
-from pathsearch.targets.target import Said, Shape, Target, register
+from pathsearch.targets.extremes import against_size
+from pathsearch.targets.target import Form, Said, Shape, Target, register
 
 BEND = 0.1  # of the image's side: errors below it cost by their square, those above by their size
 
@@ -32,6 +32,7 @@ class BoxTarget(Target):
     measures: ClassVar[tuple[str, ...]] = ("iou",)
     rates: ClassVar[tuple[str, ...]] = ("iou", "log_likelihood")
     summed: ClassVar[tuple[str, ...]] = rates
+    shows: ClassVar[Form | None] = "boxes"
 
     @classmethod
     def names_of(cls, task: Task) -> tuple[str, ...]:
@@ -91,12 +92,15 @@ class BoxTarget(Target):
         return box_iou(tried[:, None], known).mean(1).max().item()
 
     def more(self, task: Task, said: dict[str, Said], truth: dict[str, Tensor], fixed: float | None) -> dict[str, Any]:
-        """`boxes`: the worst and the best test images, and IoU against the size of the box."""
+        """`against_size`: IoU against the share of the image in the box."""
         known = self.known(truth["test"])
         each, true = said["test"]["quality"][known].numpy(), truth["test"][known]
-        files = task.table["file"].to_numpy()[task.rows("test")][known.numpy()]
         size = (true[:, 2:] - true[:, :2]).prod(1).numpy()
-        return {"boxes": {**extremes(files, each, "iou"), "against_size": against_size(size, each, "iou")}}
+        return {"against_size": against_size(size, each, "iou")}
+
+    def shown(self, outputs: Tensor, truth: Tensor) -> Said:
+        """Both boxes."""
+        return {"truth": _filled(truth).float().cpu(), "answer": corners(outputs).float().cpu()}
 
 
 def corners(outputs: Tensor) -> Tensor:

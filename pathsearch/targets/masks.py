@@ -19,9 +19,9 @@ from pathsearch.measures.surfaces import hausdorff95
 from pathsearch.targets.constant_masks import best_constant
 from pathsearch.targets.decoded import Area, Decoded, Size
 from pathsearch.targets.dense import DenseTarget
-from pathsearch.targets.extremes import against_size, extremes
+from pathsearch.targets.extremes import against_size
 from pathsearch.targets.mask_loss import mask_loss
-from pathsearch.targets.target import Groups, Said, register
+from pathsearch.targets.target import Form, Groups, Said, register
 
 SCORES = {"dice": dice, "iou": iou}  # what a search may maximise
 
@@ -44,6 +44,7 @@ class MaskTarget(DenseTarget):
     measures: ClassVar[tuple[str, ...]] = ("dice", "iou")
     rates: ClassVar[tuple[str, ...]] = ("dice", "iou", "pixel_accuracy", "mcc", "hausdorff95", "log_likelihood")
     summed: ClassVar[tuple[str, ...]] = rates
+    shows: ClassVar[Form | None] = "outlines"
 
     def __init__(self, names: Sequence[str] = ()) -> None:
         super().__init__(names)
@@ -165,12 +166,16 @@ class MaskTarget(DenseTarget):
         return best_constant(truth[self.known(truth)], self.n_labels)
 
     def more(self, task: Task, said: dict[str, Said], truth: dict[str, Tensor], fixed: float | None) -> dict[str, Any]:
-        """`masks`: the worst and the best test images, and Dice against the size of what was to be found."""
+        """`against_size`: Dice against the share of the image that is not background."""
         known = self.known(truth["test"]).numpy()
         each = self.quality(said["test"], truth["test"], fixed)[known]
-        files = task.table["file"].to_numpy()[task.rows("test")][known]
         size = (_labels(truth["test"]) > 0).flatten(1).double().mean(1).numpy()[known]
-        return {"masks": {**extremes(files, each, "dice"), "against_size": against_size(size, each, "dice")}}
+        return {"against_size": against_size(size, each, "dice")}
+
+    def shown(self, outputs: Tensor, truth: Tensor) -> Said:
+        """The true and the most probable labels."""
+        answers = self._decided(self._logits(outputs[None], truth))[0]
+        return {"truth": _labels(truth).cpu(), "answer": answers.cpu()}
 
     # --- inside -----------------------------------------------------------------------------------------------------
 

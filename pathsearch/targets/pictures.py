@@ -16,8 +16,7 @@ from pathsearch.measures.means import Each
 from pathsearch.measures.similarity import LEAST_SIDE, ms_ssim, psnr, ssim
 from pathsearch.targets.decoded import Decoded, Size
 from pathsearch.targets.dense import DenseTarget
-from pathsearch.targets.extremes import extremes
-from pathsearch.targets.target import Groups, Said, register
+from pathsearch.targets.target import Form, Groups, Said, register
 
 GREY, COLOURS = ("grey",), ("red", "green", "blue")
 ROWS = 64  # pictures that are compared at once
@@ -37,6 +36,7 @@ class ImageTarget(DenseTarget):
     measures: ClassVar[tuple[str, ...]] = ("ssim",)
     rates: ClassVar[tuple[str, ...]] = ("ssim", "psnr", "ms_ssim", "log_likelihood")
     summed: ClassVar[tuple[str, ...]] = rates
+    shows: ClassVar[Form | None] = "pictures"
 
     def __init__(self, names: Sequence[str] = GREY) -> None:
         super().__init__(names or GREY)
@@ -133,10 +133,10 @@ class ImageTarget(DenseTarget):
             total += ssim(said, _clean(some, said)).clamp(0, 1).double().sum(1)
         return float(total.max()) / len(truth)
 
-    def more(self, task: Task, said: dict[str, Said], truth: dict[str, Tensor], fixed: float | None) -> dict[str, Any]:
-        """`pictures`: the worst and the best test images."""
-        files = task.table["file"].to_numpy()[task.rows("test")]
-        return {"pictures": extremes(files, said["test"]["quality"].numpy(), "ssim")}
+    def shown(self, outputs: Tensor, truth: Tensor) -> Said:
+        """Both pictures, of 0 to 255."""
+        answer = (255 * self._pictures(outputs[None], truth)[0].clamp(0, 1)).round().byte()
+        return {"truth": truth.cpu(), "answer": answer.cpu()}
 
     def _pictures(self, outputs: Tensor, truth: Tensor) -> Tensor:
         return self.at_size(outputs, (truth.shape[-2], truth.shape[-1]))

@@ -213,6 +213,13 @@ class _Unmoved(BoxTarget):
         return truth.nan_to_num(0.5)
 
 
+class _Pixels(BoxTarget):
+    """Boxes that are drawn lie far outside."""
+
+    def shown(self, outputs, truth):
+        return {name: 128 * part for name, part in super().shown(outputs, truth).items()}
+
+
 class _Negative(ImageTarget):
     """A quality below 0."""
 
@@ -225,6 +232,7 @@ class _Negative(ImageTarget):
     [
         (_Leaving, without(boxes(), math.nan), "leaves_unknown_truth_out"),
         (_Unmoved, without(boxes(), math.nan), "warps_the_truth_of_each_image_by_itself"),
+        (_Pixels, boxes(), "shows_what_its_form_needs"),
         (_Negative, pictures(1), "quality_lies_between_0_and_1"),
     ],
     ids=lambda one: one if isinstance(one, str) else "",
@@ -281,6 +289,9 @@ def test_a_target_is_known_by_its_name(count):
         make_target("cuont")
     with pytest.raises(ValueError, match="registered twice"):
         register("class")(ClassTarget)
+    circles = type("Circles", (ClassTarget,), {"shows": "circles"})
+    with pytest.raises(ValueError, match="expected shows to be one of outlines, boxes, pictures, got 'circles'"):
+        register("circles")(circles)
     with refused("^threshold balanced: expected a task of two classes, got count; use argmax$"):
         count.check_rule("balanced")
     with refused("^target count: expected neither balance nor label_smoothing"):

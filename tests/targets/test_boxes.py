@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from torch import Tensor
@@ -98,11 +97,17 @@ def test_the_best_constant_box():
     assert target.blind(two) == pytest.approx(max((1 + 0.5) / 2, (0.75 + 0.5 / 0.75) / 2))
 
 
-def test_a_report_has_the_worst_and_the_best():
-    target, table = BoxTarget(), pd.DataFrame({"file": ["a", "b", "c"]})
-    task: Any = SimpleNamespace(table=table, rows=lambda split: np.arange(3))
+def test_a_report_has_iou_against_the_sizes():
+    target, task = BoxTarget(), cast(Any, SimpleNamespace())
     said = torch.tensor([[0.2, 0.2, 0.4, 0.4], [0.0, 0.0, 0.5, 0.5], [0.0, 0.0, 1.0, 1.0]])
-    found = target.more(task, {"test": target.said(outputs(said), TRUE)}, {"test": TRUE}, None)["boxes"]
-    assert [row["file"] for row in found["worst"]] == ["a", "b"]
-    assert found["best"][0]["iou"] == pytest.approx(1, abs=1e-4)
+    found = target.more(task, {"test": target.said(outputs(said), TRUE)}, {"test": TRUE}, None)
     assert found["against_size"]["size"] == pytest.approx([0.08, 0.25])
+    assert found["against_size"]["measure"] == "iou"
+
+
+def test_what_is_drawn_of_it():
+    said = torch.tensor([[0.2, 0.2, 0.4, 0.4], [0.0, 0.0, 0.5, 0.5], [0.0, 0.0, 1.0, 1.0]])
+    found = BoxTarget().shown(outputs(said), TRUE)
+    assert torch.equal(found["truth"][:2], TRUE[:2])
+    assert found["truth"].isfinite().all()
+    torch.testing.assert_close(found["answer"], said, atol=1e-3, rtol=0)

@@ -100,10 +100,13 @@ def test_the_best_constant_picture():
     assert target.blind(drawn(0)) == 0
 
 
-def test_a_report_has_the_worst_and_the_best():
+def test_what_is_drawn_of_it():
+    """Bytes, cut to what a picture can be, at the size of the truth."""
     target, truth = ImageTarget(), drawn()
-    said = truth.float() / 255
-    said[1] = 1 - said[1]
-    found = target.more(task(truth[:, 0].numpy()), {"test": target.said(said, truth)}, {"test": truth}, None)
-    assert found["pictures"]["worst"][0] == {"file": "1.png", "ssim": 0}
-    assert found["pictures"]["best"][0]["ssim"] == pytest.approx(1)
+    found = target.shown(truth.float() / 255 + 0.001, truth)
+    assert torch.equal(found["truth"], truth)
+    assert found["answer"].dtype == torch.uint8
+    assert (found["answer"].int() - truth.int()).abs().max() <= 1
+    coarse = target.shown(torch.tensor([[[[-1.0, 2.0]]]]).expand(len(truth), 1, 2, 2), truth)["answer"]
+    assert coarse.shape == truth.shape
+    assert (coarse[..., 0].max(), coarse[..., -1].min()) == (0, 255)
