@@ -290,7 +290,7 @@ def test_the_card_of_masks():
         "No encoder: the networks read pixels",
         "| discs | background 0, disc 255 | the most probable label of each pixel",
         f"{found['dice']:.4f} ({low:.4f}, {high:.4f})",
-        "| | dice | iou |",
+        "| | Dice | IoU |",
         "drawn at the size of the image that was given, and are no finer for that",
     ):
         assert words in card

@@ -125,7 +125,7 @@ def test_as_a_command(tmp_path):
     where = ["--data-dir", dense_data(), "--runs-dir", tmp_path]
     done = pathsearch("joint-eval", *where)
     assert done.code == 0, done
-    for words in ("discs: dice", "classes: accuracy", "worth 0 among the routed"):
+    for words in ("discs: Dice", "classes:", "worth 0 among the routed"):
         assert words in " ".join(done.out.split())
     (folder,) = tmp_path.glob("joint-*")
     report = json.loads((folder / "report.json").read_text())
@@ -138,7 +138,7 @@ def test_as_a_command(tmp_path):
     bundle.write(list(runs.values()), dense_data(), tmp_path / "m", Silent())
     card = (tmp_path / "m" / "MODEL_CARD.md").read_text()
     assert "over the tasks of classes, sizes: accuracy" in card
-    assert f"discs: dice {report['tasks']['discs']['routed']['mask']['dice']:.4f}" in card
+    assert f"discs: Dice {report['tasks']['discs']['routed']['mask']['dice']:.4f}" in card
     again = pathsearch("plot", folder.name, *where)
     assert again.code == 0, again
     refusal = pathsearch("results", folder.name, *where, "--evidence", tmp_path / "e", "--out", tmp_path / "r.md")
