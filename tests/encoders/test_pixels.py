@@ -39,7 +39,9 @@ def test_the_cache_holds_the_images(small, tmp_path):
     assert [view.dtype for view in found.views] == [np.uint8] * 2
     assert torch.equal(torch.from_numpy(np.array(found.views[0])), load_images(small.files(), SIZE))
     trained = [small.files()[row] for row in small.rows("train")]
-    assert torch.equal(torch.from_numpy(np.array(found.views[1])), load_images(trained, SIZE, 1, 0, Style(small.mirror)))
+    assert torch.equal(
+        torch.from_numpy(np.array(found.views[1])), load_images(trained, SIZE, 1, 0, Style(small.mirror))
+    )
     assert encode(small, Pixels(ALL), tmp_path / "cache", n_views=2).encoded == 0
 
 

@@ -12,6 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from dense_bundles import dense_runs
+from dense_bundles import images as dense_images
+from dense_world import SIDE, dense_data
 from PIL import Image
 from small_world import CPU, ENCODER, SIZE, data_dir, finished, noise, refused, scratch, task
 
@@ -125,6 +128,42 @@ def test_a_graph_that_would_compute_something_else_is_refused(tmp_path):
     object.__setattr__(model.encoder.settings, "precision", "bfloat16")
     with pytest.raises(AssertionError):
         check(model, noise(8, 96), found)
+
+
+def test_networks_from_pixels_and_masks_are_in_the_graph(tmp_path, monkeypatch, capsys):
+    runs = list(dense_runs().values())
+    bundle.write(runs, dense_data(), tmp_path / "m", Silent(), bundle.Extras(onnx=True))
+    session = onnxruntime.InferenceSession(tmp_path / "m" / "model.onnx")
+    assert [one.name for one in session.get_outputs()] == [
+        "task",
+        "class",
+        "distance",
+        "mask_discs",
+        "probabilities_sizes",
+    ]
+    about = json.loads(session.get_modelmeta().custom_metadata_map["pathsearch"])
+    assert about["targets"] == {"discs": "mask"}
+    model = bundle.load(tmp_path / "m", CPU).model
+    files = [file for name in ("discs", "sizes") for file in dense_images(name, "test")]
+    pixels = torch.cat([load_images(files, SIDE), noise(3, SIDE)])
+    found = run(tmp_path / "m" / "model.onnx", pixels)
+    said = model.answer(pixels, range(len(pixels)))
+    tasks = list(model.router.tasks)
+    assert {one.task for one in said} == {None, "discs", "sizes"}
+    for i, one in enumerate(said):
+        assert found["task"][i] == (-1 if one.unknown else tasks.index(one.task))
+        assert found["distance"][i] == pytest.approx(one.distance, rel=1e-4)
+        assert (found["class"][i] == -1) == (one.label is None)
+    (mask,) = model.stream(pixels[:1], [0], given="discs")
+    assert found["mask_discs"].shape[1:] == (2, SIDE, SIDE)
+    assert found["mask_discs"].sum(1) == pytest.approx(1, abs=1e-5)
+    assert ((found["mask_discs"][0].argmax(0) * 255) == mask.mask).mean() > 0.995, "but for ties"
+    code = re.findall(r"```python\n(.*?)```", (tmp_path / "m" / "MODEL_CARD.md").read_text(), re.DOTALL)[-1]
+    with Image.open(files[0]) as image:
+        image.save(tmp_path / "m" / "image.png")
+    monkeypatch.chdir(tmp_path / "m")
+    exec(code, {})
+    assert capsys.readouterr().out.split()[0] in ("unknown", *tasks)
 
 
 def test_the_lines_on_the_card_work(tmp_path, monkeypatch, capsys):
