@@ -23,7 +23,7 @@ from data_prep.manifest import Task
 from pathsearch.encoders.encoder import Encoder
 from pathsearch.encoders.features import Features, encode
 from pathsearch.encoders.split import Split
-from pathsearch.encoders.views import load_image
+from pathsearch.encoders.views import Style, load_image
 from pathsearch.targets.target import target_of
 
 Read = Callable[[Task, Encoder, Path, int], Features]
@@ -58,7 +58,9 @@ class Source:
         """What the encoder says to one image of a split, in the order of the manifest."""
         row = int(self.task.rows(split)[i])
         number = i if view else row  # an augmented view is drawn by the image's number among the training ones
-        image = load_image(self.task.files()[row], self.encoder.settings.image_size, view, number, self.task.mirror)
+        image = load_image(
+            self.task.files()[row], self.encoder.settings.image_size, view, number, Style(self.task.mirror)
+        )
         return self.encoder(image[None])[0]
 
 
