@@ -204,7 +204,7 @@ def _facts(bench: Bench, grid: Grid, choice: Choice, task: Task, encoder: Encode
 
 
 def _write_path(run: Run, grid: Grid, choice: Choice, task: Task, heritage: Heritage) -> None:
-    layers = choice.path.over(len(grid.layers))
+    layers, blueprint = choice.path.over(len(grid.layers)), grid.blueprint
     write_json(
         run.path_file,
         {
@@ -213,6 +213,7 @@ def _write_path(run: Run, grid: Grid, choice: Choice, task: Task, heritage: Heri
             "path": str(choice.path),
             "layers": layers,
             "modules": grid.specifications,
+            **({"reads": [(layer.name, layer.reads) for layer in blueprint.layers]} if blueprint.wiring else {}),
             "module_parameters": grid.module_parameters(),
             "frozen": heritage.occupied(grid),
             "paths": {**heritage.paths(grid), task.name: layers},

@@ -202,6 +202,7 @@ class PathCard(TypedDict, total=False):
     path: str
     layers: list[list[int]]  # active modules of each layer
     modules: list[list[str]]  # kinds
+    reads: list[tuple[str, list[str]]]  # name of each layer and what it reads; chains and earlier versions lack it
     module_parameters: list[list[int]]
     frozen: list[list[int]]
     paths: dict[str, list[list[int]]]  # layers by task, oldest first

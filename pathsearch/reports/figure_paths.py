@@ -25,6 +25,7 @@ from pathsearch.reports.figure_grid import (
     box,
     check_grid,
     fitting,
+    heads,
     lattice,
     line,
 )
@@ -81,10 +82,11 @@ def paths_on_grid(path_file: Path) -> Figure | None:
     lane = {task: height * (k + 0.5) / len(paths) for k, task in enumerate(paths)}  # where a path's sums stand
     shift = {task: BOX * 0.7 * ((k + 0.5) / len(paths) - 0.5) for k, task in enumerate(paths)}  # its lines on a box
     source = {task: (EDGE + END, height / 2 + shift[task]) for task in paths}
-    box(axes, Place(EDGE, height / 2, END, 0.42), "encoder", 6.5, **END_BOX)
+    begin, names = heads(card)
+    box(axes, Place(EDGE, height / 2, END, 0.42), begin, 6.5, **END_BOX)
     for layer, kinds in enumerate(modules):
         left = EDGE + END + gap + layer * (wide + gap)
-        axes.text(left + wide / 2, -0.12, f"Layer {layer + 1}", ha="center", va="center", fontsize=SMALL)
+        axes.text(left + wide / 2, -0.12, names[layer], ha="center", va="center", fontsize=SMALL)
         users = {i: [task for task, path in paths.items() if i in path[layer]] for i in range(len(kinds))}
         for module, kind in enumerate(kinds):
             y = height * (module + 0.5) / len(kinds)
