@@ -107,7 +107,7 @@ def prepare_images(
     labels, groups = [image.label for image in images], [image.group for image in images]
     given = [image.given for image in images]
     where = f"task {name!r}"
-    beyond = any(image.truth is not NO_TRUTH for image in images)
+    beyond = truth.target == "image" or any(image.truth is not NO_TRUTH for image in images)
     check_classes(classes, where, or_none=beyond)
     with task_under_construction(Path(data_dir), name, overwrite) as part:
         split = split or ("official" if any(given) else "patient" if any(groups) else "random")

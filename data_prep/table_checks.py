@@ -64,7 +64,7 @@ def check_table(
             files, a class without an image in some split, a group in two splits, a box or a number that is none.
     """
     columns = columns_of(table, numbers)
-    check_classes(classes, where, or_none=len(columns) > len(COLUMNS))
+    check_classes(classes, where, or_none=len(columns) > len(COLUMNS) or without_labels(table))
     if sorted(table.columns) != sorted(columns):
         raise BadData(f"{where}: expected the columns {','.join(columns)}, got {','.join(map(str, table.columns))}")
     if table.empty:
@@ -77,6 +77,11 @@ def check_table(
     _check_every_class_in_every_split(table, classes, where)
     if groups_apart:
         _check_groups(table, where)
+
+
+def without_labels(table: pd.DataFrame) -> bool:
+    """Whether no image has a label: where there is no other truth either, a task asks for the images themselves."""
+    return "label" in table and bool((table["label"] == "").all())
 
 
 def _check_cells(table: pd.DataFrame, classes: Sequence[str], where: str) -> None:

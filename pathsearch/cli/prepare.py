@@ -180,6 +180,21 @@ def lungs(
 
 
 @prepare_app.command()
+def images(
+    of: Annotated[list[str], typer.Option(help="A prepared task whose images are taken; repeatable.")],
+    name: Name,
+    look_alikes: LookAlikes = True,
+    overwrite: Overwrite = False,
+    data_dir: DataDir = Path("data"),
+    as_json: Json = False,
+) -> None:
+    """The images of prepared tasks without their labels, each in its split: what an encoder learns from."""
+    from data_prep.united import prepare_images_of
+
+    _prepare(as_json, prepare_images_of, of, data_dir, name=name, look_alikes=look_alikes, overwrite=overwrite)
+
+
+@prepare_app.command()
 def folder(
     source: Annotated[Path, typer.Option(help="A folder of class folders, with or without train, val, test above.")],
     name: Name,
