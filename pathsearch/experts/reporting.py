@@ -114,7 +114,8 @@ def _circumstances(outcome: Outcome) -> dict[str, Any]:
     path = Path.parse(outcome.expert.facts.path)
     paths = {**outcome.heritage.paths(grid), task.name: path.over(len(grid.layers))}
     whose = of_run(paths, grid.module_parameters(), task.name, own)
-    joined = "on training and validation images together, after path, epochs and threshold were fixed on validation"
+    fixed = "epochs and threshold" if outcome.settings.path else "path, epochs and threshold"
+    joined = f"on training and validation images together, after {fixed} were fixed on validation"
     target = outcome.expert.facts.target
     return {
         "task": task.name,

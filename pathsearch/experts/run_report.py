@@ -169,6 +169,7 @@ class RunReport(ReusingRun):
     encoder: Identity
     seed: int
     views: str
+    noise: NotRequired[str]  # on the pixels that the network read
     refit: str
     threshold: Threshold
     images_encoded_now: int
