@@ -19,7 +19,6 @@ from pathsearch.search.choice import Ballot, Choice
 from pathsearch.training import baselines
 from pathsearch.training.bench import Bench
 from pathsearch.training.cost import PASSES, Meter
-from pathsearch.training.folds import choice_folds
 from pathsearch.training.kept import Kept
 from pathsearch.training.last_training import Trained
 
@@ -83,7 +82,7 @@ class Trainings:
     def __init__(self, bench: Bench, earlier: Sequence[FilePath], kept: Kept, cores: int) -> None:
         """On a bench, from a grid that carries earlier experts; `cores` may be used."""
         self.bench, self.earlier, self.kept, self.cores = bench, tuple(earlier), kept, cores
-        self.ballot = Ballot(bench, choice_folds(bench))
+        self.ballot = Ballot.of(bench)
         self.asked: list[Training] = []
         self.finished = 0
         self.meter = Meter(bench.grid(), bench.task)

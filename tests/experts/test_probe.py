@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -33,6 +35,7 @@ from pathsearch.grid.path import Path as ModulePath
 from pathsearch.reports import figures
 from pathsearch.reports.report_page import write_page
 from pathsearch.run.runs import Run
+from pathsearch.search.choice import Ballot, Choice
 from pathsearch.training.bench import Bench
 from pathsearch.training.folds import ENOUGH, choice_folds
 
@@ -46,6 +49,11 @@ def probed(tmp_path_factory) -> Run:
     run, report = evolve(folder / "run", settings("stripes", **FOLDED))
     assert report["path"] == "probe", "the small world has changed: here the probe was better than all paths"
     return run
+
+
+@pytest.fixture(scope="module")
+def whole() -> Bench:
+    return bench(**FOLDED)
 
 
 def bench(**changes: object) -> Bench:
@@ -84,7 +92,7 @@ def test_a_grid_does_not_count_what_is_not_its_own():
 
 def test_the_parts_hold_every_image_once_and_train_on_none_of_theirs():
     of = bench(**FOLDED)
-    parts = choice_folds(of)
+    parts = choice_folds(of).parts
     assert len(parts) == 3
     rows = [part.validation.rows[0].tolist() for part in parts]
     whole = [*of.training.rows[0].tolist(), *of.validation.rows[0].tolist()]
@@ -95,12 +103,12 @@ def test_the_parts_hold_every_image_once_and_train_on_none_of_theirs():
 
 
 def test_who_asks_for_one_part_or_has_enough_images_chooses_on_validation(monkeypatch):
-    assert choice_folds(bench(choice_folds=1)) == []
-    assert len(choice_folds(bench(choice_folds=2))) == 2
+    assert choice_folds(bench(choice_folds=1)) == ([], "")
+    assert len(choice_folds(bench(choice_folds=2)).parts) == 2
     few = bench(**FOLDED)
     assert len(few.validation) < ENOUGH
     monkeypatch.setattr("pathsearch.training.folds.ENOUGH", len(few.validation))
-    assert choice_folds(few) == []
+    assert choice_folds(few) == ([], "")
 
 
 def test_too_many_parts_are_refused_if_asked_for_and_else_left():
@@ -108,9 +116,64 @@ def test_too_many_parts_are_refused_if_asked_for_and_else_left():
     keep = np.concatenate([np.flatnonzero(tiny.training.truth.numpy() == k)[:1] for k in (0, 1)])
     one = np.flatnonzero(tiny.validation.truth.numpy() == 0)[:1]
     tiny = tiny.on(tiny.training.only(keep), tiny.validation.only(one))
-    assert choice_folds(tiny.trained_by(settings("stripes", **FOLDED).training)) == []
+    why = "3 parts are too many: class number 0 has 2 images"
+    left = tiny.trained_by(settings("stripes", **FOLDED).training)
+    assert choice_folds(left) == ([], why)
+    assert Ballot.of(left).why == why
     with refused("^training.choice_folds: 3 are too many: class number 0 has 2 images; .* training.choice_folds=1"):
         choice_folds(tiny.trained_by(settings("stripes", choice_folds=3).training))
+
+
+def of_groups(train: Sequence[str], validation: Sequence[str], **changes: object) -> Bench:
+    """Of a task whose images, whatever their class, are of these groups in turn."""
+    whole = bench(**changes)
+    pairs = zip((whole.training, whole.validation), (train, validation), strict=True)
+    return whole.on(*(replace(one, groups=np.resize(np.array(names), len(one))) for one, names in pairs))
+
+
+@pytest.mark.parametrize(
+    ("train", "validation", "why"),
+    [
+        ("a", "a", ""),  # in both: the task's own split divides groups, and so do the parts
+        ("a", "b", "3 parts are too many: the images have 2 groups"),
+        ("ab", "c", ""),
+    ],
+)
+def test_a_task_of_few_groups_is_chosen_on_validation(train, validation, why):
+    found = choice_folds(of_groups([*train], [*validation], **FOLDED))
+    assert (len(found.parts), found.why) == (0 if why else 3, why)
+    asked = of_groups([*train], [*validation], choice_folds=3)
+    if not why:
+        assert len(choice_folds(asked).parts) == 3
+        return
+    with refused(
+        "^training.choice_folds: 3 are too many: the images have 2 groups; choose fewer, or training.choice_folds=1$"
+    ):
+        choice_folds(asked)
+    assert len(choice_folds(of_groups([*train], [*validation], choice_folds=2)).parts) == 2
+
+
+@given(st.data())
+def test_any_few_images_and_groups_are_cut_or_left_with_a_reason(whole, data):
+    names = st.sampled_from(["a", "b", "c", "d", ""])
+    some = []
+    for split in (whole.training, whole.validation):
+        rows = np.array(data.draw(st.lists(st.integers(0, len(split) - 1), min_size=1, max_size=9, unique=True)))
+        groups = np.array(data.draw(st.lists(names, min_size=len(rows), max_size=len(rows))))
+        some.append(replace(split.only(rows), groups=groups))
+    of = whole.on(*some)
+    parts, why = choice_folds(of)
+    assert len(parts) == (0 if why else 3)
+    assert sum(len(part.validation) for part in parts) == (0 if why else sum(map(len, some)))
+    assert all(len(part.validation) for part in parts)
+
+
+def test_a_choice_says_why_it_stands_on_few_images():
+    of = Choice([PROBE], [], [3], 0, 1, 9, [1.0], [0.1], [0.0], "3 parts are too many: the images have 2 groups")
+    assert of.in_words == "9 validation images (3 parts are too many: the images have 2 groups)"
+    assert replace(of, why="").in_words == "9 validation images"
+    folded = replace(of, n_folds=3, why="").in_words
+    assert folded.endswith("trained on the others and stopped where that part was best")
 
 
 def test_the_report_says_what_chose(probed):
