@@ -5,6 +5,7 @@
   and nothing else.
 - `features`: Encode once, keep, verify: feature maps on disk, one array a view, memory-mapped; the search sees no
   image.
+- `own`: Encoders of a user's own: what fails in their code is told as theirs, in one line.
 - `pixels`: Pixels as a source: no trunk at all, for networks that are complete by themselves.
 - `pooled`: What the router sees of an image: few numbers of what the source has of it.
 - `views`: Images as the encoder takes them: decoded, square, and the augmented views of training images.

@@ -21,6 +21,7 @@ from data_prep.image_digests import check_images, whole_digest
 from data_prep.manifest import Task
 from data_prep.whole_files import file_sha256, write_json, write_text
 from pathsearch.encoders.encoder import Encoder
+from pathsearch.encoders.own import encoded
 from pathsearch.encoders.pooled import pooled
 from pathsearch.encoders.views import augmentation, load_image, stacked, view_warp
 from pathsearch.run.ahead import ahead
@@ -344,7 +345,7 @@ def _encode_view(file: Path, images: list[Path], view: int, encoder: Encoder, mi
         batches = [_parts(rows[start : start + size], PARTS) for start in range(0, len(rows), size)]
         decoded = ahead(load, itertools.chain.from_iterable(batches), AHEAD * PARTS)
         for count, parts in enumerate(batches, 1):
-            array.append(encoder(torch.cat(list(itertools.islice(decoded, len(parts))))).numpy())
+            array.append(encoded(encoder, torch.cat(list(itertools.islice(decoded, len(parts))))).numpy())
             if count % CHUNK_BATCHES == 0:
                 array.save()
             yield sum(map(len, parts))

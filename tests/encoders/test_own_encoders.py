@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -114,6 +115,48 @@ def test_pixels_may_be_read_otherwise(tmp_path, monkeypatch):
     assert split.standardise.mean.shape == (1, 1, 1)
     with refused("encoder.taps: expected 1 with encoder.name=grey, which has no maps, got 2; leave it out"):
         make_encoder(EncoderSettings("grey", taps=2))
+
+
+READINGS = {  # what a `read` gives of images, and what it should have given and gave
+    "unit": (lambda images: images.float() / 255, "uint8 (1, C, H, W), got float32 (1, 3, 48, 48)"),
+    "signed": (lambda images: images.short() - 128, "uint8 (1, C, H, W), got int16 (1, 3, 48, 48)"),
+    "row": (lambda images: images[:, 0, 0], "uint8 (1, C, H, W), got uint8 (1, 48)"),
+    "array": (lambda images: images.numpy(), "uint8 (1, C, H, W), got ndarray"),
+    "two": (lambda images: images.repeat(2, 1, 1, 1), "uint8 (1, C, H, W), got uint8 (2, 3, 48, 48)"),
+}
+
+
+@pytest.mark.parametrize("name", READINGS)
+def test_what_is_read_must_be_bytes_of_each_image(monkeypatch, name):
+    """Any other type was cast in silence: of images / 255 nothing but zeros was left."""
+    read, why = READINGS[name]
+    monkeypatch.setitem(ENCODERS, name, type("Own", (Pixels,), {"read": lambda self, images: read(images)}))
+    with refused(re.escape(f"encoder '{name}': expected read to return {why}; mend its class")):
+        make_encoder(EncoderSettings(name, image_size=SIZE))
+
+
+def test_of_a_batch_too(monkeypatch):
+    class First(Pixels):
+        def read(self, images: torch.Tensor) -> torch.Tensor:
+            return images[:1]
+
+    monkeypatch.setitem(ENCODERS, "first", First)
+    one = make_encoder(EncoderSettings("first", image_size=SIZE))
+    said = "encoder 'first': expected read to return uint8 (2, 3, 48, 48), got uint8 (1, 3, 48, 48)"
+    for ask in (one, one.maps):
+        with refused(re.escape(said)):
+            ask(noise(2, SIZE))
+
+
+def test_what_fails_in_a_batch_is_told_as_the_encoders_own(tmp_path, monkeypatch):
+    class Alone(Pixels):
+        def read(self, images: torch.Tensor) -> torch.Tensor:
+            return images.view(1, 3, SIZE, SIZE)
+
+    monkeypatch.setitem(ENCODERS, "alone", Alone)
+    one = make_encoder(EncoderSettings("alone", image_size=SIZE))
+    with refused("^encoder 'alone': RuntimeError: shape .*; mend its class$"):
+        encode(task("blobs"), one, tmp_path / "cache")
 
 
 def test_from_a_file_to_a_prediction(tmp_path):
