@@ -25,6 +25,7 @@ def prepare_csv(
     look_alikes: bool = True,
     skip_bad: bool = False,
     overwrite: bool = False,
+    target: str = "class",
     progress: Progress | None = None,
 ) -> Task:
     """Prepare the images of a table with the manifest's columns: `file,label[,split][,group]`.
@@ -45,6 +46,7 @@ def prepare_csv(
         look_alikes: count near copies across splits.
         skip_bad: leave out images that cannot be used and say so, instead of refusing them all.
         overwrite: replace a finished task of this name.
+        target: what the task asks for, see `save_task`.
         progress: told `(done, total)` as images are written.
 
     Raises:
@@ -88,6 +90,7 @@ def prepare_csv(
         look_alikes=look_alikes,
         skip_bad=skip_bad,
         overwrite=overwrite,
+        target=target,
         progress=progress,
     )
 

@@ -25,6 +25,7 @@ def prepare_folder(
     look_alikes: bool = True,
     skip_bad: bool = False,
     overwrite: bool = False,
+    target: str = "class",
     progress: Progress | None = None,
 ) -> Task:
     """Prepare a tree of class folders, with or without train, val and test above them.
@@ -46,6 +47,7 @@ def prepare_folder(
         look_alikes: count near copies across splits.
         skip_bad: leave out images that cannot be used and say so, instead of refusing them all.
         overwrite: replace a finished task of this name.
+        target: what the task asks for, see `save_task`.
         progress: told `(done, total)` as images are written.
 
     Raises:
@@ -87,6 +89,7 @@ def prepare_folder(
         look_alikes=look_alikes,
         skip_bad=skip_bad,
         overwrite=overwrite,
+        target=target,
         progress=progress,
     )
 

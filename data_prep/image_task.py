@@ -65,6 +65,7 @@ def prepare_images(
     look_alikes: bool = True,
     skip_bad: bool = False,
     overwrite: bool = False,
+    target: str = "class",
     progress: Progress | None = None,
 ) -> Task:
     """Divide the images, check the table, write the pictures, and load the finished task.
@@ -88,6 +89,7 @@ def prepare_images(
         look_alikes: count near copies across splits.
         skip_bad: leave out images that cannot be used and say so, instead of refusing them all.
         overwrite: replace a finished task of this name.
+        target: what the task asks for, see `save_task`.
         progress: told `(done, total)` as images are written.
     """
     if image_size is not None:
@@ -127,5 +129,6 @@ def prepare_images(
             options={"image_size": image_size, "mode": mode or "as in the source", **(options or {})},
             notes=[*notes, *left_out(bad, names), *apart.notes],
             leakage=apart.facts,
+            target=target,
         )
     return load_task(Path(data_dir), name)

@@ -35,6 +35,7 @@ def prepare_npz(
     duplicates: str = "report",
     look_alikes: bool = True,
     overwrite: bool = False,
+    target: str = "class",
     progress: Progress | None = None,
 ) -> Task:
     """Prepare an `.npz` in MedMNIST's layout: `{train,val,test}_images` and `{train,val,test}_labels`.
@@ -53,6 +54,7 @@ def prepare_npz(
             these files are published with their splits: numbers on them compare only if both stay as they are.
         look_alikes: count near copies across splits.
         overwrite: replace a finished task of this name.
+        target: what the task asks for, see `save_task`.
         progress: told `(done, total)` as images are written.
 
     Raises:
@@ -87,6 +89,7 @@ def prepare_npz(
         duplicates=duplicates,
         look_alikes=look_alikes,
         overwrite=overwrite,
+        target=target,
         progress=progress,
     )
 

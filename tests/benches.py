@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pathsearch.encoders.features import Split, Standardiser
+from pathsearch.encoders.split import Split, Standardiser
 from pathsearch.grid.path import PROBE
 from pathsearch.run.settings import RunSettings, SearchSettings, TrainingSettings
 from pathsearch.targets.classes import ClassTarget

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pathsearch.encoders.features import Split, Standardiser
+from pathsearch.encoders.split import Split, Standardiser
 from pathsearch.grid.grid import Grid
 from pathsearch.grid.path import Path
 from pathsearch.run.settings import GridSettings

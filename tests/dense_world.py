@@ -76,8 +76,10 @@ def dense_task(name: str = "discs") -> Task:
 def train(runs_dir: Path, *arguments: Any, task: str = "discs", blueprint: str = "ums-rep", **more: Any) -> Finished:
     """`pathsearch train` with quick settings."""
     given = [word for one in QUICK for word in ("--set", one)]
+    if "--blueprint" not in arguments:
+        given += ["--blueprint", blueprint]
     places = ("--data-dir", dense_data(), "--runs-dir", runs_dir, "--device", "cpu")
-    return pathsearch("train", "--task", task, "--blueprint", blueprint, *given, *places, *arguments, **more)
+    return pathsearch("train", "--task", task, *given, *places, *arguments, **more)
 
 
 def trained(blueprint: str = "ums-rep") -> Run:

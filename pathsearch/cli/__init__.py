@@ -4,6 +4,7 @@
 - `demo`: The whole flow on generated data: true WFDB records and JPEG folders, through the same code as real ones.
 - `doctor`: What is installed, which device, weights and data are in reach, and what to do about the rest.
 - `errors`: What a person is told when a command fails: one line, and an exit code that says whose mistake it was.
+- `evolve`: pathsearch evolve and pathsearch train: from a prepared task to an expert, its path searched or given.
 - `given`: Options made from the declarations of settings, and the settings that a command line asks for.
 - `interrupts`: Ctrl-C, kill and a closed terminal: the command unwinds, says in one line what is true, exits as a shell
   expects.

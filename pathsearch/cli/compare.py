@@ -48,7 +48,7 @@ def compare(
     # what is slow to import comes after what a typing error could spoil
     from pathsearch.encoders.encoder import choose_device
     from pathsearch.encoders.pixels import make_encoder
-    from pathsearch.grid.vocabulary import check_vocabulary
+    from pathsearch.grid.vocabulary import check_vocabulary, refuse_idle_sizes
     from pathsearch.reports import figures
     from pathsearch.reports.report_page import write_page
     from pathsearch.run.place import Place
@@ -69,6 +69,7 @@ def compare(
     where = choose_device(device)
     trunk = make_encoder(settings.encoder, where)
     trunk.refuse_idle_map_size()
+    refuse_idle_sizes(trunk.places, settings.grid)
     comparison = Comparison.of(runs_dir, settings, seeds, trunk, without or ())
     with terminal.progress():
         place = Place(data_dir / "features", where, terminal)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pathsearch.cli.given import asked, takes_settings
+from pathsearch.cli.given import GivenOnce, asked, takes_settings
 from pathsearch.cli.prepare import DataDir, Json
 from pathsearch.cli.terminal import Terminal
 
@@ -40,7 +40,7 @@ class _Where:
     device: str
 
 
-@evolve_app.command()
+@evolve_app.command(cls=GivenOnce)
 @takes_settings
 def evolve(
     context: typer.Context,
@@ -62,7 +62,7 @@ def evolve(
     _carry_out(prepared, settings, _Where(data_dir, runs_dir, run_name, resume, overwrite, device), as_json)
 
 
-@evolve_app.command()
+@evolve_app.command(cls=GivenOnce)
 @takes_settings
 def train(
     context: typer.Context,
@@ -81,8 +81,8 @@ def train(
 ) -> None:
     """Train a published network without a search, test it once, and fix it as an expert: ums-rep or unet.
 
-    Its --blueprint is a preset, which brings settings of its own. On the --grid of an earlier run it keeps what that
-    has learned in the layers down, and learns its own way up.
+    Its blueprint is a preset, which brings settings of its own. On the grid of an earlier run it keeps what that has
+    learned in the layers down, and learns its own way up.
     """
     from data_prep.manifest import load_task
     from pathsearch.grid.presets import PRESETS, preset
@@ -100,7 +100,7 @@ def _carry_out(prepared: Task, settings: RunSettings, where: _Where, as_json: bo
     from pathsearch.encoders.pixels import make_encoder
     from pathsearch.experts.evolve import evolve as evolve_task
     from pathsearch.experts.heritage import Heritage
-    from pathsearch.grid.vocabulary import check_vocabulary
+    from pathsearch.grid.vocabulary import check_vocabulary, refuse_idle_sizes
     from pathsearch.reports import figures
     from pathsearch.reports.report_page import write_page
     from pathsearch.run.place import Place
@@ -117,6 +117,7 @@ def _carry_out(prepared: Task, settings: RunSettings, where: _Where, as_json: bo
     heritage = Heritage.of(where.runs_dir, settings.grown_from)
     trunk = make_encoder(settings.encoder, device)
     trunk.refuse_idle_map_size()
+    refuse_idle_sizes(trunk.places, settings.grid)
     heritage.check(prepared.name, trunk, settings.grid)
     earlier = [ancestor.run for ancestor in heritage.ancestors]
     settings = replace(settings, encoder_key=trunk.key)

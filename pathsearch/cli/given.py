@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperCommand
 
 from data_prep.errors import PathsearchError
-from pathsearch.cli.use import Plugins, run_plugins
+from pathsearch.cli.prepare import Plugins, run_plugins
 from pathsearch.run.declared import Declared
 from pathsearch.run.settings import (
     DECLARED,
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 Command = Callable[..., None]
 OPTIONS = {one.said.option: one for one in DECLARED.values() if one.said.option and not one.said.apart}
+NAMES = {name: one for one in OPTIONS.values() for name in (one.said.option, one.said.older) if name}
 Config = Annotated[
     Path | None,
     typer.Option(
@@ -108,12 +109,17 @@ def asked(context: typer.Context, task: Task, path: str = "", preset: Preset | N
         preset: what it brings of settings, which all others overrule.
     """
     options, said = context.params, given(context)
-    file = read_settings(options["config"]) if options["config"] else {}
+    file = read_settings(options["config"], plugged=bool(options["plugin"])) if options["config"] else {}
+    plugins = run_plugins(options["plugin"])
+    if plugins and "grid.modules" in file:
+        from pathsearch.grid.vocabulary import check_vocabulary  # imports torch, as the plug-ins did
+
+        check_vocabulary(file["grid.modules"], f"{options['config']}: grid.modules")
     settings = RunSettings(
         task=task.name,
         split=task.split_name,
         encoder=EncoderSettings(image_size=max(task.info.get("image_size") or EncoderSettings.image_size, 32)),
-        grid=GridSettings(plugins=run_plugins(options["plugin"])),
+        grid=GridSettings(plugins=plugins),
         grown_from=options.get("grid"),
         data=task.fingerprint,
     )
@@ -123,20 +129,36 @@ def asked(context: typer.Context, task: Task, path: str = "", preset: Preset | N
     return with_settings(replace(settings, path=path), options["setting"] or [], said, file)
 
 
-class FewerOptions(TyperCommand):
+class GivenOnce(TyperCommand):
+    """A command whose settings take one value each, by whichever of their names: the last would win unseen."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Refuse an option that is given twice, with two values."""
+        before: dict[str, tuple[str, str]] = {}
+        for place, word in enumerate(args):
+            option, _, value = word.partition("=")
+            if option not in NAMES or NAMES[option].kind is bool:
+                continue
+            value = value or next(iter(args[place + 1 :]), "")
+            other, old = before.setdefault(NAMES[option].key, (option, value))
+            if old != value:
+                raise PathsearchError(f"{option} {value}: {other} {old} is given too; leave out one of them")
+        return super().parse_args(ctx, args)
+
+
+class FewerOptions(GivenOnce):
     """A command that takes only some settings by options of their own: the others are told by `--set`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Refuse an option that another command has for a setting, with the words that give it here."""
         own = {word for one in self.params for word in one.opts}
-        others = {name: one for one in OPTIONS.values() for name in (one.said.option, one.said.older) if name}
         for place, word in enumerate(args):
             option, _, value = word.partition("=")
-            if option not in others or option in own:
+            if option not in NAMES or option in own:
                 continue
-            after = "true" if others[option].kind is bool else next(iter(args[place + 1 :]), "VALUE")
+            after = "true" if NAMES[option].kind is bool else next(iter(args[place + 1 :]), "VALUE")
             raise PathsearchError(
                 f"{option}: expected an option of {self.name}, got one of evolve; "
-                f"give --set {others[option].key}={value or after}"
+                f"give --set {NAMES[option].key}={value or after}"
             )
         return super().parse_args(ctx, args)

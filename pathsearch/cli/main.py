@@ -14,11 +14,11 @@ from pathsearch.cli.compare import compare_app
 from pathsearch.cli.errors import explain
 from pathsearch.cli.evolve import Device, RunsDir, elsewhere, evolve_app
 from pathsearch.cli.interrupts import Interrupts
-from pathsearch.cli.prepare import DataDir, Json, Seed, prepare_app
+from pathsearch.cli.prepare import DataDir, Json, Plugins, Seed, prepare_app, run_plugins
 from pathsearch.cli.results import results_app
 from pathsearch.cli.settings import settings_app
 from pathsearch.cli.terminal import Terminal, errors
-from pathsearch.cli.use import Plugins, run_plugins, use_app
+from pathsearch.cli.use import use_app
 
 # Torch takes seconds to import: each command imports what it needs, so that --help answers at once.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,18 +28,41 @@ LookAlikes = Annotated[
     bool, typer.Option("--look-alikes/--no-look-alikes", help="Count near copies of images across splits.")
 ]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out images that cannot be used, and say so.")]
+Plugins = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--plugin",
+        help="A Python file with parts of your own, which is run; or an installed plug-in. Repeatable.",
+    ),
+]
+Target = Annotated[str, typer.Option(help="What the task asks for: class, or what a --plugin registers.")]
 Classes = Annotated[str | None, typer.Option(help="Class names in order, with commas.")]
+
+
+def run_plugins(named: list[str] | None) -> tuple[str, ...]:
+    """Run the plug-ins that a command names and return how they are known; without any, torch is not imported yet."""
+    if not named:
+        return ()
+    from pathsearch.grid.plugins import load_plugins
+
+    return load_plugins(named)
 
 
 def _prepare(as_json: bool, prepare: Callable[..., Any], *arguments: Any, **options: Any) -> None:
     """Run one preparation with a progress bar and print what it made."""
-    terminal = Terminal(as_json)
+    terminal, plugins = Terminal(as_json), options.pop("plugin", None) or []
+    run_plugins(plugins)
+    if options.get("target", "class") != "class":
+        from pathsearch.targets.target import check_target  # imports torch
+
+        check_target(options["target"])
     with terminal.progress():
         terminal.stage("prepare", 0)
         task = prepare(*arguments, **options, progress=terminal.count)
     terminal.say(f"task {task.name}: {len(task.table)} images in {task.task_dir}")
     terminal.task_lines(task)
-    terminal.say(f"next: pathsearch evolve --task {task.name}")
+    named = shlex.join(word for one in plugins for word in ("--plugin", one))
+    terminal.say(f"next: pathsearch evolve --task {task.name} {named}".rstrip())
     terminal.emit(task.info)
 
 
@@ -108,6 +132,8 @@ def folder(
     duplicates: Duplicates = "refuse",
     look_alikes: LookAlikes = True,
     skip_bad: SkipBad = False,
+    target: Target = "class",
+    plugin: Plugins = None,
     overwrite: Overwrite = False,
     data_dir: DataDir = Path("data"),
     seed: Seed = 0,
@@ -117,7 +143,7 @@ def folder(
     from data_prep.folder import prepare_folder
 
     options = {"name": name, "duplicates": duplicates, "split": split, "groups": groups, "image_size": image_size}
-    kept = {"look_alikes": look_alikes, "skip_bad": skip_bad}
+    kept = {"look_alikes": look_alikes, "skip_bad": skip_bad, "target": target, "plugin": plugin}
     _prepare(as_json, prepare_folder, source, data_dir, **options, **kept, seed=seed, overwrite=overwrite)
 
 
@@ -131,6 +157,8 @@ def csv(
     duplicates: Duplicates = "refuse",
     look_alikes: LookAlikes = True,
     skip_bad: SkipBad = False,
+    target: Target = "class",
+    plugin: Plugins = None,
     overwrite: Overwrite = False,
     data_dir: DataDir = Path("data"),
     seed: Seed = 0,
@@ -140,7 +168,7 @@ def csv(
     from data_prep.csv_table import prepare_csv
 
     options = {"name": name, "duplicates": duplicates, "split": split, "classes": classes, "image_size": image_size}
-    kept = {"look_alikes": look_alikes, "skip_bad": skip_bad}
+    kept = {"look_alikes": look_alikes, "skip_bad": skip_bad, "target": target, "plugin": plugin}
     _prepare(as_json, prepare_csv, source, data_dir, **options, **kept, seed=seed, overwrite=overwrite)
 
 
@@ -153,6 +181,8 @@ def npz(
     image_size: Annotated[int | None, typer.Option(help="Pixels a side; the file's own by default.")] = None,
     duplicates: Duplicates = "report",
     look_alikes: LookAlikes = True,
+    target: Target = "class",
+    plugin: Plugins = None,
     overwrite: Overwrite = False,
     data_dir: DataDir = Path("data"),
     seed: Seed = 0,
@@ -162,5 +192,5 @@ def npz(
     from data_prep.npz import prepare_npz
 
     options = {"name": name, "duplicates": duplicates, "split": split, "classes": classes, "image_size": image_size}
-    kept = {"look_alikes": look_alikes}
+    kept = {"look_alikes": look_alikes, "target": target, "plugin": plugin}
     _prepare(as_json, prepare_npz, source, data_dir, **options, **kept, seed=seed, overwrite=overwrite)

@@ -26,6 +26,8 @@ IMBALANCED = 3  # times as many images: above, a path can score well and miss mo
 LISTED = 20  # classes that are counted each in one line
 COUNTS_EVERY = 10  # seconds between two lines of a count, where lines stand for bars
 
+BASELINES = {"linear_probe": "linear probe", "random_path": "random paths (mean)", "full_grid": "full grid"}
+
 errors = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
@@ -88,6 +90,14 @@ class Terminal:
             if self._due():
                 self._line(done, note)
 
+    def note(self, text: str) -> None:
+        """Say where the present step is; told now and then."""
+        if self._progress is not None and self._bar is not None:
+            self._progress.update(self._bar, note=text)
+            self._release()
+            if self._due():
+                self._line(int(self._progress.tasks[self._bar].completed), text)
+
     def _due(self) -> bool:
         return time.monotonic() - self._line_at >= COUNTS_EVERY
 
@@ -144,10 +154,9 @@ class Terminal:
         rows: list[tuple[str, float, ClassRates | MeanRates, ClassRates | MeanRates]] = [
             ("evolved path", report["parameters"]["expert"], report["validation"], report["test"])
         ]
-        words = {"linear_probe": "linear probe", "random_path": "random paths (mean)", "full_grid": "full grid"}
         for key, row in report["baselines"].items():
             if row["test"]["n"] and row["parameters"] is not None:
-                rows.append((words[key], row["parameters"], row["validation"], row["test"]))
+                rows.append((BASELINES[key], row["parameters"], row["validation"], row["test"]))
         for name, parameters, validation, test in rows:
             interval, deviation = interval_of(test, "accuracy"), spread_of(test, "accuracy")
             spread = "" if interval is None else " ({:.4f}, {:.4f})".format(*interval)
@@ -172,11 +181,14 @@ class Terminal:
         table = Table(title=escape(report["task"]), caption=escape(f"split: {report['split_in_words']}"))
         for name in ("", "parameters", f"validation {NAMES[measure]}", f"test {NAMES[measure]} (95 %)"):
             table.add_column(name, justify="right" if name else "left")
-        for name, row in {"evolved path": report, **report["baselines"]}.items():
-            size = row["parameters"]["expert"] if name == "evolved path" else row["parameters"]  # type: ignore[index]
-            (validation, _), (test, pair) = (measured_of(row[split], measure) for split in ("validation", "test"))
+        rows: list[tuple[str, float, Any]] = [("evolved path", report["parameters"]["expert"], report)]
+        for key, row in report["baselines"].items():
+            if row["parameters"] is not None:
+                rows.append((BASELINES[key], row["parameters"], row))
+        for name, size, own in rows:
+            (validation, _), (test, pair) = (measured_of(own[split], measure) for split in ("validation", "test"))
             interval = "" if pair is None else " ({:.4f}, {:.4f})".format(*pair)
-            table.add_row(name.replace("_", " "), f"{size:,.0f}", rate(validation), rate(test) + interval)
+            table.add_row(name, f"{size:,.0f}", rate(validation), rate(test) + interval)
         self.results.print(table)
         self._after_table(report)
 
@@ -261,7 +273,7 @@ class Terminal:
             self.say(f"note   {note}")
         ratio = task.info["imbalance"]
         self.say(f"class  the largest has {ratio:.1f} times the training images of the smallest")
-        if ratio > IMBALANCED:
+        if ratio > IMBALANCED and task.target == "class":
             self.say(
                 "       a search for accuracy may neglect the small ones; to weigh classes alike, evolve with: "
                 "--fitness balanced_accuracy --set search.balance=true --set training.balance=true"

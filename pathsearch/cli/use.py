@@ -13,26 +13,8 @@ from typing import Annotated, TextIO
 import typer
 
 from data_prep.errors import PathsearchError
-from pathsearch.cli.prepare import DataDir, Json
+from pathsearch.cli.prepare import DataDir, Json, Plugins, run_plugins
 from pathsearch.cli.terminal import Terminal, errors
-
-Plugins = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--plugin",
-        help="A Python file with module kinds of your own, which is run; or an installed plug-in. Repeatable.",
-    ),
-]
-
-
-def run_plugins(named: list[str] | None) -> tuple[str, ...]:
-    """Run the plug-ins that a command names and return how they are known; without any, torch is not imported yet."""
-    if not named:
-        return ()
-    from pathsearch.grid.plugins import load_plugins
-
-    return load_plugins(named)
-
 
 use_app = typer.Typer()  # its commands stand among the others, see cli.py
 
@@ -64,9 +46,10 @@ def bundle(
         index = bundles.write(chosen, data_dir, out, terminal, bundles.Extras(with_encoder, onnx), overwrite=overwrite)
     for task, entry in index["tasks"].items():
         terminal.say(f"task {task}: {', '.join(entry['classes'])} (run {entry['run']})")
-    inside = index["encoder_weights"] == bundles.TRUNK
-    where = "inside" if inside else f"{index['encoder_weights']}, not inside: made or downloaded where it is loaded"
-    terminal.say(f"encoder {index['encoder']['name']}, {index['encoder']['weights']}; weights {where}")
+    about, weights = index["encoder"], index["encoder_weights"]
+    inside = "inside" if weights == bundles.TRUNK else f"{weights}, not inside: made or downloaded where it is loaded"
+    trunk = f"encoder {about['name']}, {about['weights']}; weights {inside}"
+    terminal.say("no encoder: the networks read pixels" if weights == bundles.NO_TRUNK else trunk)
     terminal.say(f"bundle  {out}\ncard    {out / bundles.CARD}")
     terminal.say(f"next: pathsearch predict {out} IMAGES")
     terminal.emit({**index, "folder": str(out)})

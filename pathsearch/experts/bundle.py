@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 INDEX, CARD, TRUNK, ONNX = "bundle.json", "MODEL_CARD.md", "encoder.safetensors", "model.onnx"
+NO_TRUNK = "none"  # where the weights of an encoder come from that is no trunk
 OWN = "sha256"  # the field of the index with the digest of its others
 AGAIN = "copy the bundle again, or make it again with `pathsearch bundle`"
 
@@ -136,7 +137,7 @@ def write(
             "format": FORMAT,
             "pathsearch": __version__,
             "encoder": cast("Identity", {**model.encoder.identity, "key": model.encoder.key}),
-            "encoder_weights": TRUNK if inside else settings.weights,
+            "encoder_weights": TRUNK if inside else settings.weights if model.encoder.has_trunk else NO_TRUNK,
             "random_seed": settings.random_seed,
             "preparation": {
                 "sizes": preparation.sizes,
@@ -184,11 +185,12 @@ def load(folder: Path, device: torch.device) -> Predictor:
         for name, sha in index["files"].items():
             _verify(folder, name, sha)
         about, source = index["encoder"], index["encoder_weights"]
-        if source not in (TRUNK, "imagenet", "random"):
+        known = {TRUNK: str(folder / TRUNK), "imagenet": "imagenet", "random": "random", NO_TRUNK: "random"}
+        if source not in known:
             raise PathsearchError(
-                f"bundle {folder}: encoder_weights: expected {TRUNK}, imagenet or random, got {source!r}; do not use it"
+                f"bundle {folder}: encoder_weights: expected one of {', '.join(known)}; got {source!r}; do not use it"
             )
-        weights = str(folder / TRUNK) if source == TRUNK else source
+        weights = known[source]
         settings = EncoderSettings(
             about["name"],
             weights,

@@ -59,7 +59,7 @@ def evolve(
     # 1. every image through the encoder, once; only training and validation labels from here on
     tell.stage("encode", 0)
     features = encode(task, encoder, place.cache_dir, settings.training.views, tell.count)
-    features = features.limited(settings.training.images_per_class, settings.seed)
+    features = features.asked(settings.training, settings.seed)
     bench = Bench.of(settings, encoder, features, place)
     clock.lap("encode")
 
@@ -68,7 +68,8 @@ def evolve(
     heritage.settle(grid)
     start = {name: tensor.clone() for name, tensor in grid.state_dict().items()}
     cores = torch.get_num_threads()
-    threads = choose_threads(training_work(grid, task.name, settings.training.batch_size), tell)
+    work = training_work(grid, task.name, settings.training.batch_size)
+    threads = choose_threads(work, tell, run.threads())
 
     # 3. the search, unless a path is given; kept every generation
     given = _given(settings, grid, heritage)
@@ -81,7 +82,7 @@ def evolve(
         beside = {} if given else _baselines(bench, grid, trainings)
         probe = trainings.candidate(PROBE, "linear probe")  # a path of every space
         trainings.begin()
-        state = SearchState([]) if given else _search(bench, ground, scorer, run, kept)
+        state = SearchState([]) if given else _search(bench, ground, scorer, run, kept, trainings)
         clock.lap("search")
 
         # 4. finalists of different sizes, each trained alone from the same initial weights as the baselines, and in
@@ -158,7 +159,7 @@ class _Clock:
         self.seconds[stage], self.last = now - self.last, now
 
 
-def _search(bench: Bench, ground: Ground, scorer: Evaluator, run: Run, kept: Kept) -> SearchState:
+def _search(bench: Bench, ground: Ground, scorer: Evaluator, run: Run, kept: Kept, trainings: Trainings) -> SearchState:
     saved, tell = kept.generation(), bench.tell
     state = None
     if saved:
@@ -171,6 +172,7 @@ def _search(bench: Bench, ground: Ground, scorer: Evaluator, run: Run, kept: Kep
         write_table(run.log_file, state.log)
         row = state.log[-1]
         tell.advance(len(state.log), f"best {row['best']:.4f}  mean {row['mean']:.4f}  {row['best_path']}")
+        trainings.check()  # of the baselines beside it; this generation is kept
 
     if state:  # a kill may have come between the generation and its log
         write_table(run.log_file, state.log)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from data_prep.errors import PathsearchError
 from data_prep.whole_files import file_sha256
 from pathsearch.encoders.encoder import frozen
-from pathsearch.encoders.features import Standardiser
+from pathsearch.encoders.split import Standardiser
 from pathsearch.grid import modules
 from pathsearch.grid.blueprint import Blueprint
 from pathsearch.grid.grid import PathNetwork, probe

@@ -13,7 +13,7 @@ from torch import nn
 from data_prep.errors import PathsearchError
 from data_prep.whole_files import file_sha256
 from pathsearch.encoders.encoder import Encoder
-from pathsearch.encoders.features import Split
+from pathsearch.encoders.split import Split
 from pathsearch.experts.expert import Expert
 from pathsearch.grid.blueprint import Blueprint
 from pathsearch.grid.grid import Grid, PathNetwork, device_of

@@ -13,7 +13,8 @@ from data_prep.errors import PathsearchError
 from data_prep.manifest import Task, load_task
 from data_prep.temporary import remove_litter
 from data_prep.whole_files import file_sha256, write_json
-from pathsearch.encoders.features import Split, encode
+from pathsearch.encoders.features import encode
+from pathsearch.encoders.split import Split
 from pathsearch.experts.calibration import calibration
 from pathsearch.experts.expert import Expert
 from pathsearch.experts.joint_report import JointReport

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from pathsearch.encoders.features import Split
 from pathsearch.encoders.pooled import pooled
+from pathsearch.encoders.split import Split
 from pathsearch.experts.expert import Expert
 from pathsearch.experts.router import Router
 from pathsearch.measures.metrics import UNKNOWN

@@ -24,9 +24,10 @@ RATES: tuple[RateName, ...] = ("accuracy", "balanced_accuracy", "auc")
 def card(model: Model, runs: Sequence[Run], tasks: Sequence[Task], preparation: Preparation, *, onnx: bool) -> str:
     """The card as text; every number comes from the runs' reports."""
     reports = [report_of(run) for run in runs]
+    first = "one frozen encoder" if model.encoder.has_trunk else "no encoder (the networks read pixels)"
     parts = [
         f"# Model card: {', '.join(model.router.tasks)}",
-        "A pathsearch bundle: one frozen encoder, a router, and one expert a task (a small evolved path of modules). "
+        f"A pathsearch bundle: {first}, a router, and one expert a task (a small evolved path of modules). "
         'An image is routed to the task whose images it looks most like and answered by its expert, or "unknown".',
         "## What it answers\n\n" + _answers(model, reports),
         "## Data\n\n" + "\n\n".join(_data(*each) for each in zip(tasks, reports, strict=True)),
@@ -69,7 +70,7 @@ def _encoder(model: Model, preparation: Preparation) -> str:
     about = model.encoder.identity
     if not model.encoder.has_trunk:
         read = f"{about['preprocessing']}, {about['image_size']} px"
-        return f"None: experts read pixels, {read}.\n\nNew images: {preparation.in_words()}."
+        return f"No encoder: the networks read pixels, {read}.\n\nNew images: {preparation.in_words()}."
     maps = f"maps of the last {len(about['taps'])} stages" if "taps" in about else "maps"
     return (
         f"{escaped(about['name'])}, {escaped(about['weights'])}, {about['image_size']} px, {maps} averaged to at most "

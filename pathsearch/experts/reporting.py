@@ -10,7 +10,9 @@ import torch
 
 from data_prep.manifest import Task
 from pathsearch.encoders.encoder import Encoder
-from pathsearch.encoders.features import Features, Split, augmentation, split_in_words
+from pathsearch.encoders.features import Features, augmentation, split_in_words
+from pathsearch.encoders.noise import Noise
+from pathsearch.encoders.split import Split
 from pathsearch.experts.expert import Expert
 from pathsearch.experts.heritage import Heritage
 from pathsearch.experts.reuse import of_run
@@ -113,6 +115,7 @@ def _circumstances(outcome: Outcome) -> dict[str, Any]:
         "encoder": {**outcome.encoder.identity, "key": outcome.encoder.key},
         "seed": outcome.settings.seed,
         "views": f"{training.views} a training image" + (f": {augmentation(task)}" if training.views > 1 else ""),
+        **({} if (noise := Noise.of(training.noise)) is None else {"noise": noise.in_words}),
         "refit": joined if training.refit else "none",
         "threshold": {"rule": training.threshold, "value": outcome.expert.facts.threshold},
         "images_encoded_now": outcome.features.encoded,

@@ -14,7 +14,7 @@ from pathsearch.grid.grid import PathNetwork, count
 from pathsearch.grid.path import Path
 from pathsearch.grid.plugins import load_plugins, named_plugins
 from pathsearch.run.engine import Crew, processes_for
-from pathsearch.run.teller import Silent
+from pathsearch.run.teller import Silent, Teller
 from pathsearch.search.choice import Ballot, Choice
 from pathsearch.training import baselines
 from pathsearch.training.bench import Bench
@@ -58,11 +58,23 @@ class Training:
         return baselines.network_of(self.bench, self.bench.grid(), self.path)
 
     def _train(self) -> Trained:
-        grid = self.bench.grid()
+        bench = replace(self.bench, halfway=self.kept.halfway(self.number, self.what))
+        grid = bench.grid()
         settle(grid, [Expert.load(file) for file in self.earlier])
         if self.refits is not None:
-            return baselines.refit_path(self.bench, grid, self.path, self.refits.trained())
-        return baselines.train_path(self.bench, grid, self.path)
+            return baselines.refit_path(bench, grid, self.path, self.refits.trained())
+        return baselines.train_path(bench, grid, self.path)
+
+
+class _Within(Silent):
+    """Tells where one training is, and nothing else that it may say."""
+
+    def __init__(self, tell: Teller, label: str) -> None:
+        self.tell, self.label = tell, label
+
+    def note(self, text: str) -> None:
+        """With what is trained."""
+        self.tell.note(f"{self.label}  {text}")
 
 
 class Candidate(NamedTuple):
@@ -128,6 +140,11 @@ class Trainings:
         if (processes := self._processes(self.asked)) > 1:
             self._give(self.asked, processes, processes - 1)
 
+    def check(self) -> None:
+        """Raise what has gone wrong beside the search, rather than at its end; what is kept is gone on with."""
+        if self.crew is not None:
+            self.crew.check()
+
     def carry_out(self) -> None:
         """Leave a file of each that was asked for; progress counts them all."""
         rest = self.asked[len(self.begun) or self.finished :]
@@ -137,7 +154,7 @@ class Trainings:
             self._give(rest, processes, processes)
         if self.crew is None:
             for one in rest:
-                one.trained()
+                replace(one, bench=replace(one.bench, tell=_Within(self.bench.tell, one.label))).trained()
                 self._tell(one)
             return
         for number in self.crew.done():

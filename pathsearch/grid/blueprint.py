@@ -40,7 +40,10 @@ BLUEPRINTS: dict[str, Maker] = {}
 
 
 def register(name: str) -> Callable[[Any], Any]:
-    """Enter a blueprint's maker under `name`: a function of the source's places and the settings of the grid."""
+    """Enter a blueprint's maker under `name`: a function of the source's places and the settings of the grid alone.
+
+    Every process that works on a run, and every resumed run, asks it anew.
+    """
 
     def enter(maker: Any) -> Any:
         if name in BLUEPRINTS:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
 from itertools import accumulate, cycle, islice
 from typing import Any
 
 from data_prep.errors import PathsearchError
 from pathsearch.grid import unets as unets  # enters its blueprints
-from pathsearch.grid.blueprint import BLUEPRINTS, FEATURES, Blueprint, Layer
+from pathsearch.grid.blueprint import BLUEPRINTS, FEATURES, Blueprint, Layer, Maker
 from pathsearch.grid.modules import KINDS, Shape
 from pathsearch.run.settings import GridSettings
 
@@ -23,6 +25,7 @@ MIXED_LATER = (
     "relu", "gelu-16", "normalised-64", "linear", "gelu-256",
 )  # fmt: skip
 PAPER_CHANNELS = 16
+SIZES = ("n_layers", "n_modules", "width")  # of a grid, which the maker of a blueprint may leave aside
 
 # From the number of layers, L, to the specifications of each layer's modules.
 VOCABULARIES: dict[str, Callable[[int], Sequence[Sequence[str]]]] = {
@@ -43,15 +46,15 @@ def register(name: str) -> Callable[[Any], Any]:
     return enter
 
 
-def check_vocabulary(name: str) -> None:
-    """Raise `PathsearchError` unless there is a vocabulary or a blueprint of this name."""
+def check_vocabulary(name: str, where: str = "blueprint") -> None:
+    """Raise `PathsearchError` unless there is a vocabulary or a blueprint of this name, asked for at `where`."""
     known = list(VOCABULARIES | BLUEPRINTS)
     if name in VOCABULARIES.keys() & BLUEPRINTS.keys():
-        raise PathsearchError(f"modules: {name!r} names both a vocabulary and a blueprint; rename the plug-in's")
+        raise PathsearchError(f"{where}: {name!r} names both a vocabulary and a blueprint; rename the plug-in's")
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]!r}?" if near else "one of your own needs --plugin FILE"
-        raise PathsearchError(f"modules: expected one of {', '.join(known)}; got {name!r}; {hint}")
+        raise PathsearchError(f"{where}: expected one of {', '.join(known)}; got {name!r}; {hint}")
 
 
 def blueprint_of(source: Shape | Mapping[str, Shape], settings: GridSettings, taps: Sequence[int] = ()) -> Blueprint:
@@ -70,7 +73,7 @@ def blueprint_of(source: Shape | Mapping[str, Shape], settings: GridSettings, ta
     check_vocabulary(name)
     if name not in BLUEPRINTS:
         return chain(name, settings.n_layers, settings.n_modules, places, settings.width, taps)
-    made = BLUEPRINTS[name](places, settings)
+    made = _made(BLUEPRINTS[name], tuple(places.items()), settings)
     if not isinstance(made, Blueprint):
         raise PathsearchError(f"blueprint {name!r}: expected a Blueprint from its maker, got {made!r:.60}; return one")
     if list(made.places.items()) != list(places.items()):  # their order counts
@@ -79,6 +82,30 @@ def blueprint_of(source: Shape | Mapping[str, Shape], settings: GridSettings, ta
             "hand them on unchanged"
         )
     return made
+
+
+def refuse_idle_sizes(source: Mapping[str, Shape], settings: GridSettings) -> None:
+    """Raise `PathsearchError` if a size of the grid was given that the blueprint's maker does not ask for."""
+    if settings.modules not in BLUEPRINTS:  # chains ask for all of them
+        return
+    made = blueprint_of(source, settings)
+    for name in SIZES:
+        value, usual = getattr(settings, name), getattr(GridSettings, name)
+        try:
+            idle = value != usual and blueprint_of(source, replace(settings, **{name: usual})) == made
+        except Exception:  # what cannot be made without it asks for it
+            idle = False
+        if idle:
+            raise PathsearchError(
+                f"grid.{name}: {value} has no effect, since the maker of blueprint {settings.modules!r} does not ask "
+                f"for it; leave out grid.{name}"
+            )
+
+
+@lru_cache
+def _made(maker: Maker, places: tuple[tuple[str, Shape], ...], settings: GridSettings) -> Blueprint:
+    """What a maker makes, once in a process: every grid of a run asks for it."""
+    return maker(dict(places), settings)
 
 
 def _specifications(name: str, n_layers: int) -> list[tuple[str, ...]]:

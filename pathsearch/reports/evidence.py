@@ -163,6 +163,11 @@ def read_one(folder: Path, name: str) -> Evidence[object]:
     file = folder / "report.json"
     report = read_json(file)
     kind = _kind(report, file)
+    if kind == "run" and "target" in report:
+        raise PathsearchError(
+            f"{file}: expected a report of classes, which the page of all results is of, got one that asks for "
+            f"{report['target']}; leave it out: its own page is report.html, which `pathsearch plot RUN` writes again"
+        )
     check_fields(report, NEEDED[kind], file)
     for task, row in report["tasks"].items() if kind == "joint" else ():
         check_fields(row, JOINT_TASK, file, f"tasks.{task}.")

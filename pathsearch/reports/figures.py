@@ -236,7 +236,8 @@ def _title(report: RunReport) -> str:
 
 def _encoder(report: RunReport) -> str:
     encoder = report["encoder"]
-    return f"{encoder['name']}, {encoder['weights']} weights, {encoder['image_size']} px"
+    weights = encoder["weights"].removesuffix(" weights")  # of pixels: no weights
+    return f"{encoder['name']}, {weights} weights, {encoder['image_size']} px"
 
 
 def _dot(x: np.ndarray) -> str:

@@ -41,7 +41,8 @@ def _results(report: RunReport, measure: str) -> Table:
     """The evolved path beside its baselines."""
     rows = [("evolved path", report["parameters"]["expert"], report["validation"], report["test"])]
     for name, row in report["baselines"].items():
-        rows.append((BASELINES.get(name, name), row["parameters"], row["validation"], row["test"]))  # type: ignore[arg-type]
+        if row["parameters"] is not None:  # else none was made
+            rows.append((BASELINES.get(name, name), row["parameters"], row["validation"], row["test"]))  # type: ignore[arg-type]
     cells = []
     for name, size, *splits in rows:
         (validation, _), (test, pair) = (measured_of(split, measure) for split in splits)

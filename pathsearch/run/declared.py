@@ -18,7 +18,7 @@ class Setting:
     help: str  # what it is, a sentence for people
     why: str  # this default
     low: float | None = None  # the least value
-    high: float | None = None  # the greatest value
+    high: float | None = None  # the greatest value; of a whole number one that is more than anybody can use
     below: float | None = None  # all values are smaller
     ends: tuple[str, str] | None = None  # what low and high mean
     choices: tuple[str, ...] = ()
@@ -68,6 +68,11 @@ class Declared:
     def key(self) -> str:
         """Its name as `--set` takes it."""
         return f"{self.section}.{self.name}" if self.section else self.name
+
+    @property
+    def told(self) -> str:
+        """What messages call it: as its option, where that has become another word than its name."""
+        return self.said.option.removeprefix("--") if self.said.older else self.name
 
 
 @cache

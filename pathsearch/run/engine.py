@@ -75,6 +75,7 @@ class Crew(Generic[Work]):
         self.waiting: deque[tuple[int, Work]] = deque()
         self.busy = self.given = self.told = 0
         self.results: SimpleQueue[tuple[int, BaseException | None]] = SimpleQueue()
+        self.failed: BaseException | None = None  # what came first
         self.lock = threading.RLock()  # work may end while it is handed over
         self.before = set(multiprocessing.active_children())
         context = multiprocessing.get_context("forkserver" if os.name == "posix" else "spawn")
@@ -104,16 +105,19 @@ class Crew(Generic[Work]):
         """The number of every work that was given and not yet told of, as soon as it is done."""
         while self.told < self.given:
             number, error = self.results.get()
-            if isinstance(error, BrokenProcessPool):
-                raise PathsearchError(
-                    "a process that trained beside others died, perhaps for want of memory (or a script of yours calls "
-                    'this outside `if __name__ == "__main__"`); give the same command again, '
-                    f"evolve with --resume, and {GIVEN[0]}=1 before it, so that one at a time is trained"
-                ) from None
             if error is not None:
-                raise error
+                raise _in_words(error)
             self.told += 1
             yield number
+
+    def check(self) -> None:
+        """Raise what work has raised so far, for who does something else before it asks what is done."""
+        if self.failed is not None:
+            raise _in_words(self.failed)
+
+    def _ends(self, number: int, error: BaseException | None) -> None:
+        self.failed = self.failed or error
+        self.results.put((number, error))
 
     def _go_on(self) -> None:
         """Let as many work as may."""
@@ -125,7 +129,7 @@ class Crew(Generic[Work]):
                     with _deaf():
                         future = self.pool.submit(_carry_out, self.carry_out, work)
                 except RuntimeError as error:  # broken, or shut down
-                    self.results.put((number, error))
+                    self._ends(number, error)
                 else:
                     future.add_done_callback(functools.partial(self._ended, number))
 
@@ -133,9 +137,20 @@ class Crew(Generic[Work]):
         error = CancelledError() if future.cancelled() else future.exception()
         with self.lock:
             self.busy -= 1
-        self.results.put((number, error))
+            self._ends(number, error)
         if not isinstance(error, BrokenProcessPool):  # whose locks a submission now would wait for
             self._go_on()
+
+
+def _in_words(error: BaseException) -> BaseException:
+    """What work raised, or what to do where a process died."""
+    if not isinstance(error, BrokenProcessPool):
+        return error
+    return PathsearchError(
+        "a process that trained beside others died, perhaps for want of memory (or a script of yours calls "
+        'this outside `if __name__ == "__main__"`); give the same command again, '
+        f"evolve with --resume, and {GIVEN[0]}=1 before it, so that one at a time is trained"
+    )
 
 
 @contextmanager

@@ -34,7 +34,7 @@ def environment() -> Environment:
         "system": platform.platform(),
         "processor": platform.machine(),
         "cores": os.cpu_count(),
-        "torch_threads": torch.get_num_threads(),  # at the start; steps may get fewer: see report.json
+        "torch_threads": torch.get_num_threads(),  # at the start; steps may get fewer: see `threads`
         "threads_given": {name: os.environ[name] for name in GIVEN if name in os.environ},
         "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "libraries": {name: version(name) for name in LIBRARIES},

@@ -18,6 +18,7 @@ from pathsearch.run.fields import Form, check_fields
 from pathsearch.run.same_encoder import beside
 from pathsearch.run.settings import RunSettings
 from pathsearch.run.sums import DUE, SUMS, check_sums, write_sums
+from pathsearch.run.threads import Threads
 
 GENERATION, TRAININGS = "generation.safetensors", "training-*.safetensors"  # of a checkpoint
 RESULTS = ("log.csv", "training.csv", "path.json", "expert.safetensors", "router.safetensors", "report.json")
@@ -144,6 +145,10 @@ class Run:
             raise PathsearchError(f"{self.config_file}: {why}; restore the file, or start with --overwrite") from None
         return settings
 
+    def threads(self) -> Threads:
+        """What torch was given when the run began."""
+        return threads_of(self.env_file)
+
     def report(self) -> dict[str, Any]:
         """The finished run's report, verified."""
         self.verify()
@@ -209,6 +214,15 @@ def forget_trainings(folder: Path) -> None:
     """Remove what a finished run needs no longer."""
     for file in folder.glob(TRAININGS):
         file.unlink()
+
+
+def threads_of(env_file: Path) -> Threads:
+    """What torch was given when a run or a comparison began, from its `env.json`."""
+    values = read_json(env_file)
+    check_fields(values, {"torch_threads": int, "threads_given": dict}, env_file)
+    if (most := values["torch_threads"]) < 1:
+        raise PathsearchError(f"{env_file}: field torch_threads: expected at least 1, got {most}; restore the file")
+    return Threads(most, bool(values["threads_given"]))
 
 
 def read_json(file: Path) -> dict[str, Any]:

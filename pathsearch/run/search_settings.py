@@ -8,14 +8,21 @@ from data_prep.errors import PathsearchError
 from pathsearch.run.declared import BALANCE, setting
 from pathsearch.run.setting_checks import check_settings
 
+WITHOUT_END = 1_000_000_000  # generations of a search that something else ends, such as the budget of a control
+
 
 @dataclass(frozen=True)
 class SearchSettings:
     """The genetic algorithm, and how paths are trained and scored while it runs."""
 
-    population: int = setting(64, "Paths in a generation.", "the paper's", low=2, option="--population")
+    population: int = setting(64, "Paths in a generation.", "the paper's", low=2, high=100_000, option="--population")
     generations: int = setting(
-        30, "Generations at most.", "curves of both tasks are flat by then", low=1, option="--generations"
+        30,
+        "Generations at most.",
+        "curves of both tasks are flat by then",
+        low=1,
+        high=WITHOUT_END,
+        option="--generations",
     )
     preset: str = setting(
         "generational",
@@ -44,7 +51,7 @@ class SearchSettings:
         "size counts in the choice at the end already",
         option="--pareto",
     )
-    tournament: int = setting(3, "Paths that compete for each place.", "a mild pressure", low=2)
+    tournament: int = setting(3, "Paths that compete for each place.", "a mild pressure", low=2, high=100_000)
     crossover: float = setting(
         0.5, "Share of couples that exchange layers.", "half of the children differ by mutation alone", low=0, high=1
     )
@@ -59,8 +66,9 @@ class SearchSettings:
         "Best paths ever, scored again with each generation.",
         "paths that a later generation lost are still there to choose from",
         low=1,
+        high=100_000,
     )
-    steps: int = setting(50, "Minibatches a generation.", "PathNet's T", low=1)
+    steps: int = setting(50, "Minibatches a generation.", "PathNet's T", low=1, high=1_000_000)
     rungs: int = setting(
         0,
         "First paths that are rungs of a ladder of single modules, small to large; the others are random.",
@@ -68,9 +76,11 @@ class SearchSettings:
         low=0,
     )
     warmup: int = setting(
-        100, "Minibatches along random paths before the first selection.", "truer first scores", low=0
+        100, "Minibatches along random paths before the first selection.", "truer first scores", low=0, high=1_000_000
     )
-    batch_size: int = setting(64, "Images in a minibatch of the search; shared by all paths.", "a usual size", low=1)
+    batch_size: int = setting(
+        64, "Images in a minibatch of the search; shared by all paths.", "a usual size", low=1, high=1_000_000
+    )
     learning_rate: float = setting(2e-3, "Learning rate of the search (AdamW).", "twice torch's own", low=0)
     weight_decay: float = setting(1e-2, "Weight decay of the search (AdamW, decoupled).", "torch's own", low=0)
     dropout: float = setting(
@@ -97,12 +107,14 @@ class SearchSettings:
         "Generations whose shared weights a score is the mean over; one more scoring pass each.",
         "measured on ECG, more did not help",
         low=1,
+        high=1000,
     )
     folds: int = setting(
         1,
         "Parts of training and validation images, each left out of one training and scored; fresh weights only.",
         "each more costs another training of every path",
         low=1,
+        high=1000,
     )
     balance: bool = setting(
         False, "Every class weighs the same in the search's loss.", "rates per class are reported either way"
@@ -128,6 +140,7 @@ class SearchSettings:
         "Stop after so many generations without gain; --set search.plateau=null: never.",
         "ECG's gains were 10 apart at most",
         low=1,
+        high=1_000_000,
         option="--plateau",
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import sys
 from dataclasses import fields
 from typing import Any, get_origin, get_type_hints
@@ -24,7 +25,7 @@ def check_settings(owner: Any) -> None:
             raise PathsearchError(f"{one.name}: expected {WANTED[kind]}{or_null}, got {value!r}")
     for setting in declared(cls):
         if not (setting.said.unless and getattr(owner, setting.said.unless)):
-            check_bounds(setting.name, getattr(owner, setting.name), setting.said)
+            check_bounds(setting.told, getattr(owner, setting.name), setting.said)
 
 
 def fits(value: Any, kind: Any) -> bool:
@@ -41,8 +42,12 @@ def check_bounds(name: str, value: Any, said: Setting) -> None:
     if said.form:
         said.form(value)
     if said.choices and value not in said.choices:
-        raise PathsearchError(f"{name}: expected {said.bounds}; got {value!r}")
+        near = difflib.get_close_matches(value, said.choices, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint += "; one of your own needs --plugin FILE" if said.unless else ""
+        raise PathsearchError(f"{name}: expected {said.bounds}; got {value!r}{hint}")
     low = said.low is not None and value < said.low
     if low or (said.high is not None and value > said.high) or (said.below is not None and value >= said.below):
-        hint = "; choose a larger number" if said.high is None and said.below is None else ""
-        raise PathsearchError(f"{name}: expected {said.bounds}, got {value}{hint}")
+        raise PathsearchError(
+            f"{name}: expected {said.bounds}, got {value}; choose a {'larger' if low else 'smaller'} number"
+        )

@@ -15,6 +15,8 @@ from pathsearch.run.search_settings import SearchSettings
 from pathsearch.run.setting_checks import check_settings, fits
 from pathsearch.run.training_settings import TrainingSettings
 
+SEEDS = 2**63 - 1  # the greatest that other programs know as a whole number
+
 # Each setting: default, help, reason for this default; then what it takes, and the option that it has, if any.
 
 
@@ -39,6 +41,7 @@ class EncoderSettings:
         "Pixels a side for the encoder.",
         "64 is 4 times faster, 224 is ImageNet's own and 3 times slower",
         low=32,  # five halvings leave one position
+        high=4096,
         option="--image-size",
         otherwise="the task's own",
     )
@@ -47,9 +50,14 @@ class EncoderSettings:
         "Positions a side of the feature maps; larger maps are averaged down.",
         "validation scores did not move from 7 to 4, cost fell fourfold",
         low=1,
+        high=4096,
     )
     random_seed: int = setting(
-        0, "Seed of random encoder weights.", "apart from the run's seed, so that seeds share one encoding", low=0
+        0,
+        "Seed of random encoder weights.",
+        "apart from the run's seed, so that seeds share one encoding",
+        low=0,
+        high=SEEDS,
     )
     precision: str = setting(
         "float32",
@@ -62,6 +70,7 @@ class EncoderSettings:
         "Maps that modules may read: the last one, and with more those of as many stages before it.",
         "the paper's grid reads the last map alone",
         low=1,
+        high=100,
     )
     sizes: str = setting(
         "one",
@@ -79,12 +88,12 @@ class EncoderSettings:
 class GridSettings:
     """L layers of M modules, at most N active in a layer."""
 
-    n_layers: int = setting(3, "Layers of the grid (L).", "the paper's", low=1)
-    n_modules: int = setting(10, "Modules in each layer (M).", "the paper's", low=1)
+    n_layers: int = setting(3, "Layers of the grid (L).", "the paper's", low=1, high=1000)
+    n_modules: int = setting(10, "Modules in each layer (M).", "the paper's", low=1, high=1000)
     max_active: int = setting(3, "Modules that a path has in a layer at most (N).", "PathNet's", low=1)
     modules: str = setting(
         "mixed",
-        "The space that is searched: mixed kinds and sizes, paper: identical modules, or a vocabulary of a --plugin.",
+        "The space: mixed kinds, paper: identical modules, ums-rep or unet (from pixels), or one of a --plugin.",
         "kinds and sizes differ, so that a choice means something",
         choices=("mixed", "paper", "ums-rep", "unet"),
         unless="plugins",
@@ -92,7 +101,11 @@ class GridSettings:
         older="--modules",
     )
     width: int = setting(
-        64, "Length of the vectors between layers (D).", "four times a small task's needs, still cheap", low=1
+        64,
+        "Length of the vectors between layers (D).",
+        "four times a small task's needs, still cheap",
+        low=1,
+        high=10_000,
     )
     plugins: tuple[str, ...] = setting(
         (),
@@ -119,7 +132,12 @@ class RunSettings:
     task: str
     split: str
     seed: int = setting(
-        0, "Seed of all random choices.", "a number like any other; a run's name ends in it", low=0, option="--seed"
+        0,
+        "Seed of all random choices.",
+        "a number like any other; a run's name ends in it",
+        low=0,
+        high=SEEDS,
+        option="--seed",
     )
     encoder: EncoderSettings = field(default_factory=EncoderSettings)
     grid: GridSettings = field(default_factory=GridSettings)

@@ -23,14 +23,18 @@ WIDEST = 2**63  # of whole numbers, as other programs know them
 SHOWN = 60  # characters of what a message quotes
 
 
-def read_settings(file: Path) -> dict[str, Any]:
+def read_settings(file: Path, *, plugged: bool = False) -> dict[str, Any]:
     """What a settings file says, by setting: `search.population`; a number of a setting with fractions is a float.
+
+    Args:
+        file: TOML.
+        plugged: whether there are plug-ins, which may bring other choices; these are not asked here.
 
     Raises:
         PathsearchError: no such file, or none in TOML, a table or key that there is not, a value of another type or out
             of bounds; each names file and key. Rules over several settings are asked later, with the command line.
     """
-    return dict(_setting(file, key, value) for key, value in _flat(file, _parsed(file)))
+    return dict(_setting(file, key, value, plugged) for key, value in _flat(file, _parsed(file)))
 
 
 def _parsed(file: Path) -> dict[str, Any]:
@@ -71,7 +75,7 @@ def _flat(file: Path, values: dict[str, Any]) -> list[tuple[str, Any]]:
     return found
 
 
-def _setting(file: Path, key: str, value: Any) -> tuple[str, Any]:
+def _setting(file: Path, key: str, value: Any, plugged: bool) -> tuple[str, Any]:
     """A key and its value, which may be wrong in any way."""
     if key not in DECLARED:
         what = "table" if isinstance(value, dict) and "." not in key else "setting"
@@ -85,7 +89,7 @@ def _setting(file: Path, key: str, value: Any) -> tuple[str, Any]:
         or_null = ' or "null"' if one.optional else ""
         raise PathsearchError(f"{file}: {key}: expected {WANTED[one.kind]}{or_null}, got {_quoted(value)}")
     try:
-        if not one.said.unless:  # what another setting may allow is asked when both are known
+        if not (one.said.unless and plugged):
             check_bounds(key, value, one.said)
     except PathsearchError as error:
         raise PathsearchError(f"{file}: {_short(str(error), 4 * SHOWN)}") from None

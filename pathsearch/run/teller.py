@@ -17,6 +17,9 @@ class Teller(Protocol):
     def count(self, done: int, total: int) -> None:
         """So many steps of so many are done."""
 
+    def note(self, text: str) -> None:
+        """Where the present step is, if that is long; worth telling now and then."""
+
 
 class Silent:
     """Tells nobody."""
@@ -28,4 +31,7 @@ class Silent:
         """Do nothing."""
 
     def count(self, done: int, total: int) -> None:
+        """Do nothing."""
+
+    def note(self, text: str) -> None:
         """Do nothing."""

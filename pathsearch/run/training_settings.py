@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from data_prep.errors import PathsearchError
 from pathsearch.run.declared import BALANCE, setting
 from pathsearch.run.setting_checks import check_settings
 
+NOISES = "none, gaussian:SD or gaussian:LOW-HIGH as shares of the full range, or poisson:PHOTONS at full brightness"
 THRESHOLDS = "argmax, balanced or sensitivity:S with S between 0 and 1"
 
 
@@ -23,20 +25,49 @@ def parse_threshold(rule: str) -> tuple[str, float]:
     raise PathsearchError(f"threshold: expected {THRESHOLDS}, got {rule!r}")
 
 
+def parse_noise(text: str) -> tuple[str, float, float] | None:
+    """Read noise as its kind, its least and its greatest strength; None for none.
+
+    Raises:
+        PathsearchError: it is none of the forms.
+    """
+    if text == "none":
+        return None
+    kind, _, strength = text.partition(":")
+    first, _, last = strength.partition("-")
+    try:
+        low, high = float(first), float(last or first)
+    except ValueError:
+        low = high = math.nan
+    if not (0 < low <= high <= 1 if kind == "gaussian" else kind == "poisson" and 0 < low == high <= 1e6):
+        raise PathsearchError(f"noise: expected {NOISES}, got {text!r}")
+    return kind, low, high
+
+
 @dataclass(frozen=True)
 class TrainingSettings:
     """The last training of a path; the baselines get exactly the same."""
 
-    epochs: int = setting(20, "Epochs of the last training at most.", "the rate reaches zero at the last", low=1)
+    epochs: int = setting(
+        20, "Epochs of the last training at most.", "the rate reaches zero at the last", low=1, high=1_000_000
+    )
     patience: int = setting(
-        10, "Epochs without a better calibrated likelihood on validation before it stops.", "half of the epochs", low=1
+        10,
+        "Epochs without a better calibrated likelihood on validation before it stops.",
+        "half of the epochs",
+        low=1,
+        high=1_000_000,
     )
     batch_size: int = setting(
-        128, "Images in a minibatch of the last training.", "twice the search's, since one path costs little", low=1
+        128,
+        "Images in a minibatch of the last training.",
+        "twice the search's, since one path costs little",
+        low=1,
+        high=1_000_000,
     )
     optimiser: str = setting(
         "adamw",
-        "Optimiser of the last training; adam, rmsprop and sgd (momentum 0.9) have their decay in the gradient.",
+        "Optimiser of the last training: adamw, or adam, rmsprop, sgd, whose weight decay is in the gradient.",
         "as in the search",
         choices=("adamw", "adam", "rmsprop", "sgd"),
     )
@@ -79,7 +110,15 @@ class TrainingSettings:
         "Encoded views of each training image; above 1: flips, scales, turns.",
         "each more encodes all training images once more",
         low=1,
+        high=1000,
         option="--views",
+    )
+    noise: str = setting(
+        "none",
+        "Noise on all images that a network from pixels sees: gaussian:SD, gaussian:LOW-HIGH or poisson:PHOTONS.",
+        "only who wants to denoise needs it",
+        form=parse_noise,
+        like=NOISES,
     )
     balance: bool = setting(
         False, "Every class weighs the same in the last training's loss.", "rates per class are reported either way"
@@ -97,6 +136,7 @@ class TrainingSettings:
         "This few training images of a class, drawn by the seed, and at most as many for validation; null: all.",
         "a study of few labels asks for less",
         low=2,  # one image of a class has no spread
+        high=10_000_000,
     )
     refit: bool = setting(
         True,
@@ -108,6 +148,7 @@ class TrainingSettings:
         "Paths trained to the end, from which the smallest within one standard error is chosen.",
         "scores of a search do not tell the best few apart",
         low=1,
+        high=10_000,
     )
     probe: bool = setting(
         True,
@@ -119,8 +160,11 @@ class TrainingSettings:
         "Parts of training and validation images that finalists are cross-validated on; 1: validation alone chooses.",
         "3 below 2,000 validation images, which tell too little; 1 from there on",
         low=1,
+        high=1000,
     )
-    random_paths: int = setting(5, "Random paths trained beside it as baselines.", "enough for a spread", low=0)
+    random_paths: int = setting(
+        5, "Random paths trained beside it as baselines.", "enough for a spread", low=0, high=10_000
+    )
     threshold: str = setting(
         "argmax",
         "Two classes: argmax, balanced, or sensitivity:0.95; fixed on validation.",

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pathsearch.encoders.features import Split
+from pathsearch.encoders.split import Split
 from pathsearch.grid.path import Path
 from pathsearch.measures.one_error import choose_smallest
 from pathsearch.targets.target import Said

@@ -12,14 +12,16 @@ import torch
 from data_prep.manifest import Task
 from data_prep.whole_files import write_json
 from pathsearch.encoders.encoder import Encoder
-from pathsearch.encoders.features import Split, encode, split_in_words
+from pathsearch.encoders.features import encode, split_in_words
+from pathsearch.encoders.split import Split
 from pathsearch.grid.plugins import load_plugins, named_plugins
 from pathsearch.measures.clusters import clusters
 from pathsearch.measures.intervals import method as by_what
 from pathsearch.measures.statistics import correct, mcnemar, over_seeds, spread
 from pathsearch.run.engine import processes_for, run_all
+from pathsearch.run.environment import environment
 from pathsearch.run.place import Place
-from pathsearch.run.runs import environment
+from pathsearch.run.runs import threads_of
 from pathsearch.run.settings import RunSettings
 from pathsearch.run.sums import DUE, SUMS, write_sums
 from pathsearch.run.teller import Silent
@@ -63,22 +65,22 @@ def compare(
     """
     if comparison.finished:
         return _read(comparison)
+    env_file = comparison.folder / "env.json"
     with comparison.claim("report", wait=True):  # another process may be writing the digests of these two
         if not comparison.finished:
             config = {**settings.to_dict(), "seeds": seeds, "without": comparison.without}
             write_json(comparison.folder / "config.json", config)
-            write_json(comparison.folder / "env.json", environment())
+            if not env_file.is_file():  # else it goes on
+                write_json(env_file, environment())
     # 1. features, once; only training and validation labels from here on
     tell = place.tell
     tell.stage("encode", 0)
     features = encode(task, encoder, place.cache_dir, settings.training.views, tell.count)
     numbers = range(settings.seed, settings.seed + seeds)
-    benches = [
-        Bench.of(settings, encoder, features.limited(settings.training.images_per_class, seed), place).at(seed)
-        for seed in numbers
-    ]
+    benches = [Bench.of(settings, encoder, features.asked(settings.training, seed), place).at(seed) for seed in numbers]
     cores = torch.get_num_threads()
-    threads = choose_threads(training_work(benches[0].grid(), task.name, settings.training.batch_size), tell)
+    work = training_work(benches[0].grid(), task.name, settings.training.batch_size)
+    threads = choose_threads(work, tell, threads_of(env_file))
     # 2. every method at every seed, fixed on validation and on disk before any test image is read
     entries = _all_parts(comparison, benches, cores if threads == 1 else 1)
     # 3. the test images, once

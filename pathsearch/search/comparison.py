@@ -23,6 +23,7 @@ from pathsearch.search.arena import Entry
 from pathsearch.search.rivals import METHODS
 
 NEEDED = ("evolved", "linear_probe")  # the question, and the floor of the fronts
+MOST = 1000  # seeds; more than anybody can wait for
 SAVED = ("config.json", "env.json", "report.json")  # what the digests of a finished comparison are of
 
 
@@ -40,10 +41,10 @@ class Comparison:
         """The directory of exactly these settings and methods: the same command finds its finished parts again.
 
         Raises:
-            PathsearchError: fewer than one seed, or something left out that is no control or that all others need.
+            PathsearchError: no such number of seeds, or something left out that is no control or that all others need.
         """
-        if seeds < 1:
-            raise PathsearchError(f"--seeds: expected at least 1, got {seeds}; five or more allow a test")
+        if not 1 <= seeds <= MOST:
+            raise PathsearchError(f"--seeds: expected 1 to {MOST}, got {seeds}; five or more allow a test")
         for method in without:
             if method not in METHODS or method in NEEDED:
                 can_go = ", ".join(one for one in METHODS if one not in NEEDED)

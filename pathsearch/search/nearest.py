@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pathsearch.encoders.features import Split
+from pathsearch.encoders.split import Split
 from pathsearch.measures.one_error import choose_smallest
 from pathsearch.search.choice import Ballot
 from pathsearch.targets.target import Said

@@ -17,10 +17,11 @@ from typing import Any
 
 from torch import Tensor
 
-from pathsearch.encoders.features import Split
+from pathsearch.encoders.split import Split
 from pathsearch.grid.grid import Grid, PathNetwork
 from pathsearch.grid.path import Path
 from pathsearch.measures.statistics import rank_agreement
+from pathsearch.run.search_settings import WITHOUT_END
 from pathsearch.run.streams import python_stream
 from pathsearch.search import drawing, nearest
 from pathsearch.search.arena import Budget, Entry, by_stage, most, threshold, until_spent
@@ -36,7 +37,6 @@ from pathsearch.training.fresh import evaluator
 from pathsearch.training.sequential import SequentialWeights
 
 SAMPLE = 12  # visited paths trained to the end, beyond the budget, to ask whether fitness ranks them truly
-WITHOUT_END = 1_000_000_000  # generations of a control's search, which its budget ends
 
 Way = Callable[[Bench, Grid], Evaluator]
 

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from pathsearch.encoders.features import Split
+from pathsearch.encoders.split import Split
 from pathsearch.grid.grid import Grid, count
 from pathsearch.measures.fronts import Frame
 from pathsearch.measures.statistics import Corrected, Spread, corrected, equivalence, over_seeds, spread

@@ -217,12 +217,17 @@ def register(name: str) -> Callable[[Kind], Kind]:
     return enter
 
 
-def make_target(kind: str, names: Sequence[str] = ()) -> Target:
-    """The target of this kind over these names."""
+def check_target(kind: str) -> None:
+    """Raise `PathsearchError` unless there is a target of this kind."""
     if kind not in TARGETS:
         near = difflib.get_close_matches(kind, TARGETS, n=1)
         hint = f"did you mean {near[0]!r}?" if near else "one of your own needs --plugin FILE"
         raise PathsearchError(f"target: expected one of {', '.join(TARGETS)}; got {kind!r}; {hint}")
+
+
+def make_target(kind: str, names: Sequence[str] = ()) -> Target:
+    """The target of this kind over these names."""
+    check_target(kind)
     return TARGETS[kind](names)
 
 

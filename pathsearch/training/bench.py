@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 import torch
 
 from pathsearch.encoders.encoder import Encoder
-from pathsearch.encoders.features import Features, Split
+from pathsearch.encoders.features import Features
+from pathsearch.encoders.split import Split
 from pathsearch.grid.grid import Grid
 from pathsearch.grid.modules import Shape
 from pathsearch.grid.vocabulary import blueprint_of
@@ -15,6 +16,7 @@ from pathsearch.run.place import Place
 from pathsearch.run.settings import RunSettings, SearchSettings, TrainingSettings
 from pathsearch.run.teller import Silent, Teller
 from pathsearch.targets.target import Target, target_of
+from pathsearch.training.halfway import Halfway, Nowhere
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Bench:
         device: of grids and networks; features stay on the CPU.
         tell: progress.
         places: what a blueprint may read, by name; the features, if none are named.
+        halfway: where a long training leaves where it stands.
     """
 
     settings: RunSettings
@@ -42,6 +45,7 @@ class Bench:
     device: torch.device = torch.device("cpu")  # noqa: RUF009 (immutable)
     tell: Teller = Silent()  # noqa: RUF009 (it has no state)
     places: dict[str, Shape] = field(default_factory=dict)
+    halfway: Halfway = Nowhere()  # noqa: RUF009 (it has no state)
 
     @classmethod
     def of(cls, settings: RunSettings, encoder: Encoder, features: Features, place: Place) -> Bench:

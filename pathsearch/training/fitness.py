@@ -11,12 +11,13 @@ from typing import NamedTuple, Protocol, cast
 import torch
 from torch import Tensor
 
-from pathsearch.encoders.features import Split
+from pathsearch.encoders.split import Split
 from pathsearch.grid import population
 from pathsearch.grid.grid import Grid, PathNetwork, device_of, dropout_masks, head_name
 from pathsearch.grid.path import Path
 from pathsearch.grid.population import Plan
 from pathsearch.run.streams import torch_stream
+from pathsearch.run.tensor_file import below
 from pathsearch.targets.target import Fitness, Loss, NonFiniteFitness, Reading, Said, Target
 from pathsearch.training.bench import Bench
 from pathsearch.training.cost import PASSES, Cost, Meter
@@ -176,11 +177,11 @@ class SharedWeights:
 
     def load_state(self, tensors: dict[str, Tensor]) -> None:
         """Restore what `state` returned."""
-        self.grid.load_state_dict(_below("grid.", tensors))
+        self.grid.load_state_dict(below("grid.", tensors))
         if self.average is not None:
-            self.average.load_state_dict(_below("average.", tensors))
+            self.average.load_state_dict(below("average.", tensors))
         self.snapshots = []
-        while own := _below(f"snapshot.{len(self.snapshots)}.", tensors):
+        while own := below(f"snapshot.{len(self.snapshots)}.", tensors):
             device = device_of(self.grid)
             self.snapshots.append({name: tensor.to(device, copy=True) for name, tensor in own.items()})
         self.optimiser.state.clear()
@@ -189,11 +190,6 @@ class SharedWeights:
                 parameter, _, key = name[len("optimiser.") :].rpartition(":")
                 owner = self.trainable[parameter]
                 self.optimiser.state[owner][key] = value.to(owner.device, copy=True)
-
-
-def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors whose names begin so, by the rest of their names."""
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 def _of(task: str, parameter: str) -> bool:
@@ -236,7 +232,7 @@ def minibatches(split: Split, size: int, steps: int, generator: torch.Generator)
             order = torch.cat([order, torch.randperm(len(split), generator=generator)])
         positions, order = order[:size], order[size:]
         views = torch.randint(len(split.views), positions.shape, generator=generator)
-        yield split.batch(positions, views), split.truth_of(positions, views)
+        yield split.batch(positions, views, generator), split.truth_of(positions, views)
 
 
 def scoring_batch(grid: Grid, plan: Plan, outputs: int = 1) -> int:

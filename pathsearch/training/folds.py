@@ -11,7 +11,7 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from torch import Tensor
 
 from data_prep.errors import PathsearchError
-from pathsearch.encoders.features import Split
+from pathsearch.encoders.split import Split
 from pathsearch.run.streams import derive
 from pathsearch.training.bench import Bench
 

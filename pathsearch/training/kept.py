@@ -13,6 +13,7 @@ from data_prep.errors import PathsearchError
 from pathsearch.grid.grid import PathNetwork
 from pathsearch.run.runs import GENERATION, TRAININGS
 from pathsearch.run.sealed import load_sealed, save_sealed
+from pathsearch.training.halfway import HalfwayFile
 from pathsearch.training.last_training import Trained
 
 AGAIN = "start the run again with --overwrite"
@@ -39,6 +40,13 @@ class Kept:
             return None
         return load_sealed(self.generation_file, self.owner, AGAIN)
 
+    def halfway(self, number: int, what: str) -> HalfwayFile:
+        """Where one of the run's trainings leaves where it stands until it is finished."""
+        return HalfwayFile(self._file(f"{number:02d}-halfway"), self.owner, what, f"delete that file, or {AGAIN}")
+
+    def _file(self, name: str) -> Path:
+        return self.folder / TRAININGS.replace("*", name)
+
     def training(
         self, number: int, what: str, untrained: Callable[[], PathNetwork], make: Callable[[], Trained]
     ) -> Trained:
@@ -50,13 +58,14 @@ class Kept:
             untrained: a network for the kept weights.
             make: trains.
         """
-        file = self.folder / TRAININGS.replace("*", f"{number:02d}")
+        file = self._file(f"{number:02d}")
         if not file.exists():
             trained = make()
             facts = {one.name: getattr(trained, one.name) for one in fields(trained)}
             weights = facts.pop("network").state_dict()
             tensors = facts.pop("said") | {f"network.{name}": tensor for name, tensor in weights.items()}
             save_sealed(file, self.owner, {"what": what, **facts}, tensors)
+            self.halfway(number, what).file.unlink(missing_ok=True)
             return trained
         facts, tensors = load_sealed(file, self.owner, f"delete that file, or {AGAIN}")
         if (found := facts.pop("what")) != what:

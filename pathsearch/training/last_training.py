@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor
 
-from pathsearch.grid.grid import PathNetwork, device_of, dropout_masks
+from pathsearch.grid.grid import PathNetwork
 from pathsearch.grid.modules import Shape
-from pathsearch.run.settings import TrainingSettings
-from pathsearch.run.streams import derive, torch_stream
-from pathsearch.targets.target import Fitness, NonFiniteFitness, Said
+from pathsearch.run.streams import derive
+from pathsearch.run.tensor_file import below
+from pathsearch.targets.target import Fitness, Said
 from pathsearch.training.bench import Bench
-from pathsearch.training.fitness import minibatches, said_to
-from pathsearch.training.optimisers import Rates, RunningAverage, optimiser_of
+from pathsearch.training.course import Course, diverged
+from pathsearch.training.fitness import said_to
+
+TRAIN, REFIT = "train", "refit"  # the phases of a last training
 
 
 @dataclass(frozen=True)
@@ -48,20 +48,28 @@ def train(bench: Bench, network: PathNetwork, shapes: list[Shape]) -> Trained:
     Raises:
         NonFiniteFitness: a loss or the likelihood became NaN or infinite.
     """
-    history: list[dict[str, Any]] = []
-    best: tuple[float, int, dict[str, Tensor], Said, Fitness] | None = None
     settings, validation, target = bench.last, bench.validation, bench.target
-    heard: list[float] = []
-    for epoch in _epochs(bench, network, shapes, settings.epochs, heard):
-        # 1. score the averaged weights, keep the best
-        said = said_to(target, epoch.averaged, validation)
+    course = Course(bench, network, shapes, settings.epochs)
+    history: list[dict[str, Any]] = []
+    best: _Best | None = None
+    if stood := bench.halfway.load(TRAIN):
+        facts, tensors = stood
+        course.load(facts, tensors)
+        history, best = facts["history"], _Best.of(facts["best"], tensors)
+    while course.number < settings.epochs:
+        # 1. stop when validation has not improved for a while
+        if best is not None and course.number - best.epoch >= settings.patience:
+            break
+        # 2. one more; score the averaged weights, keep the best
+        epoch = course.epoch()
+        said = said_to(target, course.averaged, validation)
         stopping = target.stopping(said, validation.truth)
         if not math.isfinite(stopping):
-            raise _diverged(epoch.number, "validation likelihood", stopping, settings)
-        heard.append(stopping)
+            raise diverged(epoch.number, "validation likelihood", stopping, settings)
+        course.heard(stopping)
         fitness = target.fitness(target.measures[0], said, validation.truth)
-        if best is None or stopping > best[0]:
-            best = (stopping, epoch.number, copy.deepcopy(epoch.averaged.state_dict()), said, fitness)
+        if best is None or stopping > best.stopping:
+            best = _Best(stopping, epoch.number, copy.deepcopy(course.averaged.state_dict()), said, fitness)
         history.append(
             {
                 "epoch": epoch.number,
@@ -73,14 +81,41 @@ def train(bench: Bench, network: PathNetwork, shapes: list[Shape]) -> Trained:
                 "val_accuracy": fitness.score,
             }
         )
-        # 2. stop when validation has not improved for a while
-        if epoch.number - best[1] >= settings.patience:
-            break
+        bench.tell.note(f"epoch {epoch.number} of {settings.epochs}  {target.measures[0]} {fitness.score:.4f}")
+        # 3. keep where it stands, now and then
+        if bench.halfway.due():
+            facts, tensors = course.state()
+            facts |= {"history": history, "best": best.facts()}
+            bench.halfway.save(TRAIN, facts, tensors | best.tensors())
     assert best is not None
-    _, best_epoch, weights, said, (accuracy, log_likelihood) = best
-    network.load_state_dict(weights)
+    network.load_state_dict(best.weights)
     network.eval()
-    return Trained(network, history, best_epoch, said, accuracy, log_likelihood)
+    return Trained(network, history, best.epoch, best.said, best.fitness.score, best.fitness.log_likelihood)
+
+
+class _Best(NamedTuple):
+    """The best epoch so far."""
+
+    stopping: float
+    epoch: int
+    weights: dict[str, Tensor]
+    said: Said
+    fitness: Fitness
+
+    def facts(self) -> list[float]:
+        """Its plain values."""
+        return [self.stopping, self.epoch, *self.fitness]
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Its tensors by name."""
+        weights = {f"best.{name}": tensor for name, tensor in self.weights.items()}
+        return weights | {f"said.{name}": tensor for name, tensor in self.said.items()}
+
+    @classmethod
+    def of(cls, facts: list[Any], tensors: dict[str, Tensor]) -> _Best:
+        """From what `facts` and `tensors` gave."""
+        stopping, epoch, *fitness = facts
+        return cls(stopping, epoch, below("best.", tensors), below("said.", tensors), Fitness(*fitness))
 
 
 def refit(bench: Bench, trained: Trained, fresh: PathNetwork, shapes: list[Shape]) -> Trained:
@@ -91,73 +126,15 @@ def refit(bench: Bench, trained: Trained, fresh: PathNetwork, shapes: list[Shape
     """
     both = bench.on(bench.training.joined(bench.validation), bench.validation).at(derive(bench.seed, "refit"))
     rates = [row["learning_rate"] for row in trained.history]
-    for epoch in _epochs(both, fresh, shapes, trained.best_epoch, (), rates):
-        last = epoch.averaged
-    fresh.load_state_dict(last.state_dict())
+    course = Course(both, fresh, shapes, trained.best_epoch, rates)
+    if stood := bench.halfway.load(REFIT):
+        course.load(*stood)
+    while course.number < trained.best_epoch:
+        course.epoch()
+        course.heard(None)
+        bench.tell.note(f"epoch {course.number} of {trained.best_epoch}")
+        if bench.halfway.due():
+            bench.halfway.save(REFIT, *course.state())
+    fresh.load_state_dict(course.averaged.state_dict())
     fresh.eval()
     return replace(trained, network=fresh)
-
-
-class _Epoch(NamedTuple):
-    number: int
-    rate: float  # at its start
-    loss: float  # plain, mean over the training batches, with dropout
-    accuracy: float  # mean quality of the answers, of the same
-    averaged: PathNetwork  # the network with the running average of its weights
-
-
-def _epochs(
-    bench: Bench,
-    network: PathNetwork,
-    shapes: list[Shape],
-    n_epochs: int,
-    heard: Sequence[float],
-    again: Sequence[float] = (),
-) -> Iterator[_Epoch]:
-    """Train for up to `n_epochs` and yield after each.
-
-    `heard` grows by what validation said to an epoch before the next is asked for; `again` are the rates of a training
-    that this one repeats without.
-    """
-    data, settings = bench.training, bench.last
-    # 1. optimiser over what may change, its rates, a running average of the weights
-    trainable = [p for p in network.parameters() if p.requires_grad]
-    optimiser = optimiser_of(settings, trainable)
-    steps = math.ceil(len(data) / settings.batch_size)
-    rates = Rates(optimiser, settings, n_epochs * steps, again)
-    average = RunningAverage(network, settings.average)
-    target, balance = bench.target, settings.balance_strength if settings.balance else None
-    loss_of = target.loss(data.truth, balance, settings.label_smoothing)
-    device, masks_stream = device_of(network), torch_stream(bench.seed, "last masks")
-    for number in range(1, n_epochs + 1):
-        network.train()
-        rate = rates.now
-        sums = torch.zeros(2, dtype=torch.float64, device=device)  # loss and accuracy, read once: a step waits for none
-        order = torch_stream(bench.seed, "last batches", number)
-        for x, truth in minibatches(data, settings.batch_size, steps, order):
-            # 2. one minibatch, one step
-            x, truth = x.to(device), truth.to(device)
-            masks = dropout_masks(shapes, len(x), settings.dropout, masks_stream)
-            outputs = network(x, masks and [mask.to(device) for mask in masks])[None]  # of one path
-            loss = loss_of(outputs, truth)[0]
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            optimiser.step()
-            rates.step()
-            average.update_parameters(network)
-            with torch.no_grad():
-                each = (target.each_loss(outputs, truth), target.each_quality(outputs, truth))
-                sums += torch.stack([target.of_known(one, truth).mean() for one in each]).double()
-        loss_sum, hits = sums.tolist()
-        if not math.isfinite(loss_sum):
-            raise _diverged(number, "training loss", loss_sum, settings)
-        # 3. hand over
-        yield _Epoch(number, rate, loss_sum / steps, hits / steps, cast(PathNetwork, average.module))
-        rates.epoch(heard[-1] if heard else None)
-
-
-def _diverged(epoch: int, what: str, value: float, settings: TrainingSettings) -> NonFiniteFitness:
-    return NonFiniteFitness(
-        f"epoch {epoch}: the {what} became {value}; "
-        f"lower the rate with --set training.learning_rate={settings.learning_rate / 4}"
-    )

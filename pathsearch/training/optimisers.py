@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -69,6 +70,21 @@ class Rates:
         if self.plateau is not None and stopping is not None:
             self.plateau.step(stopping)
         self._repeat()
+
+    def state(self) -> dict[str, Any]:
+        """Plain values that `load` goes on from."""
+        parts = {"cosine": self.cosine, "plateau": self.plateau}
+        own = {name: part.state_dict() for name, part in parts.items() if part is not None}
+        return {"now": self.now, "epochs": self.epochs, **own}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go back to where rates of the same arguments stood."""
+        self.epochs = state["epochs"]
+        for name, part in (("cosine", self.cosine), ("plateau", self.plateau)):
+            if part is not None:
+                part.load_state_dict(state[name])
+        for group in self.optimiser.param_groups:
+            group["lr"] = state["now"]
 
     def _repeat(self) -> None:
         if self.cosine is None and self.epochs < len(self.again):

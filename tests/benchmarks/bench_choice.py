@@ -28,7 +28,8 @@ from typing import Any
 from data_prep.manifest import load_task
 from data_prep.whole_files import write_json
 from pathsearch.encoders.encoder import Encoder
-from pathsearch.encoders.features import Split, encode, split_in_words
+from pathsearch.encoders.features import encode, split_in_words
+from pathsearch.encoders.split import Split
 from pathsearch.grid.path import PROBE
 from pathsearch.measures.statistics import corrected, over_seeds, spread
 from pathsearch.run.place import Place
@@ -103,7 +104,7 @@ def main() -> None:
     benches, fixed = [], []
     for seed in range(asked.seeds):
         started = time.perf_counter()
-        drawn = features.limited(settings.training.images_per_class, seed)
+        drawn = features.asked(settings.training, seed)
         benches.append(Bench.of(settings, encoder, drawn, place).at(seed))
         fixed.append(chosen_at(benches[-1]))
         print(f"seed {seed}: {time.perf_counter() - started:.0f} s", flush=True)

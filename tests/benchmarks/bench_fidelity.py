@@ -50,7 +50,8 @@ from data_prep.errors import PathsearchError
 from data_prep.manifest import load_task
 from data_prep.whole_files import write_json
 from pathsearch.encoders.encoder import Encoder
-from pathsearch.encoders.features import Features, Split, encode, split_in_words
+from pathsearch.encoders.features import Features, encode, split_in_words
+from pathsearch.encoders.split import Split
 from pathsearch.grid.path import Path, Space
 from pathsearch.run.place import Place
 from pathsearch.run.settings import EncoderSettings, RunSettings, SearchSettings, with_settings
@@ -202,7 +203,7 @@ class Study:
 
     def bench(self, settings: RunSettings, seed: int) -> tuple[Bench, Split | None]:
         """Training and validation features of a seed, under a variant's settings, and those that it never sees."""
-        drawn = self.features.limited(settings.training.images_per_class, seed)
+        drawn = self.features.asked(settings.training, seed)
         place = Place(self.folder, device())
         return kept_apart(Bench.of(replace(settings, seed=seed), self.encoder, drawn, place), self.unseen)
 

@@ -24,8 +24,9 @@ import torch
 from PIL import Image
 
 from pathsearch.encoders.encoder import Encoder
-from pathsearch.encoders.features import Standardiser, batch_size
+from pathsearch.encoders.features import batch_size
 from pathsearch.encoders.pooled import pooled
+from pathsearch.encoders.split import Standardiser
 from pathsearch.experts.expert import Expert, ExpertFacts
 from pathsearch.experts.model import Model
 from pathsearch.experts.pictures import Preparation, image_files

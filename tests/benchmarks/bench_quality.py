@@ -36,7 +36,8 @@ from data_prep.ecg import prepare_ecg
 from data_prep.manifest import Task, load_task
 from data_prep.synthetic import write_synthetic_ecg
 from pathsearch.encoders.encoder import Encoder
-from pathsearch.encoders.features import Split, encode
+from pathsearch.encoders.features import encode
+from pathsearch.encoders.split import Split
 from pathsearch.encoders.views import load_images
 from pathsearch.grid.grid import Grid
 from pathsearch.grid.path import Path, mutate

@@ -32,7 +32,8 @@ from scipy.stats import ttest_1samp
 
 from data_prep.manifest import load_task
 from pathsearch.encoders.encoder import Encoder
-from pathsearch.encoders.features import Split, encode
+from pathsearch.encoders.features import encode
+from pathsearch.encoders.split import Split
 from pathsearch.grid.grid import Grid, PathNetwork
 from pathsearch.grid.path import Path
 from pathsearch.run.settings import EncoderSettings, GridSettings, SearchSettings, TrainingSettings

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from benches import bench
 
-from pathsearch.encoders.features import Split, Standardiser
+from pathsearch.encoders.split import Split, Standardiser
 from pathsearch.grid.grid import Grid
 from pathsearch.run.settings import GridSettings, SearchSettings
 from pathsearch.search.search import Ground, search

@@ -74,7 +74,7 @@ def test_the_printed_file_changes_nothing(command, asked, tmp_path):
 def test_a_file_that_is_wrong_is_one_line(asked, tmp_path):
     file = tmp_path / "mine.toml"
     for text, words in {
-        "[search]\nsteps = 0": f"error: {file}: search.steps: expected at least 1, got 0; choose a larger number\n",
+        "[training]\nviews = 0": f"error: {file}: training.views: expected a number in [1, 1000], got 0; ",
         "[search]\nstep = 5": f"error: {file}: unknown setting 'search.step'; did you mean search.steps?\n",
         "[training]\nbalance_strength = 0.5": "error: training.balance_strength: 0.5 has no effect, since",
         "seed": f"error: --config {file}: expected TOML, got: ",
@@ -97,6 +97,20 @@ def test_the_blueprint_has_an_older_name(name, asked):
     assert f"{name}: expected an option of compare, got one of evolve; give --set grid.modules=paper" in asked(
         "compare", name, "paper"
     )
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ("--blueprint paper --modules mixed", "--modules mixed: --blueprint paper is given too; leave out one of them"),
+        ("--modules=paper --blueprint=mixed", "--blueprint mixed: --modules paper is given too; leave out one of them"),
+        ("--population 8 --population 12", "--population 12: --population 8 is given too; leave out one of them"),
+    ],
+)
+def test_a_setting_has_one_value_by_whichever_name(words, line, asked):
+    assert asked("evolve", *words.split()) == f"error: {line}\n"
+    small = ["--encoder", "squeezenet1_1", "--encoder-weights", "random"]
+    assert asked("evolve", "--blueprint", "paper", "--modules", "paper", *small)[0].grid.modules == "paper"
 
 
 def test_settings_are_printed_as_a_file_an_object_or_a_page(tmp_path):

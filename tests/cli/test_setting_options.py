@@ -18,7 +18,7 @@ from pathsearch.run.settings import DECLARED, WITH_OPTIONS
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "options.json").read_text())  # from before they were made
 NOT_SETTINGS = {
     *("--task", "--grid", "--run-name", "--resume", "--overwrite", "--seeds", "--without", "--data-dir", "--runs-dir"),
-    *("--device", "--json", "--config", "--set", "--plugin"),
+    *("--device", "--json", "--config", "--set", "--plugin", "--path"),
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -14,6 +15,7 @@ from written_reports import ENCODER
 from pathsearch.cli import terminal
 from pathsearch.cli.terminal import Terminal, rate
 from pathsearch.experts import joint
+from pathsearch.reports.page_other import other_parts
 
 
 def test_results_go_to_standard_output(capsys):
@@ -65,6 +67,33 @@ def test_table_leaves_out_a_baseline_that_was_not_made(capsys):
     report["baselines"]["random_path"] = {"parameters": None, "each": [], "test": {"n": 0}, "validation": {"n": 0}}
     Terminal().run_table(report)
     assert "random paths (mean)" not in capsys.readouterr().out
+
+
+def counted() -> dict[str, Any]:
+    """The report of a run that asks for a number, as far as its table and its page read it."""
+    split = {"n": 9, "count": {"n": 9, "closeness": 0.5, "ci95": {"closeness": [0.25, 0.75]}}}
+    one, none = {"validation": split, "test": split}, {"n": 0, "count": {"n": 0, "closeness": None}}
+    return {
+        **{"task": "cells", "split_in_words": "random", "measure": "closeness", "verdict": [], **one},
+        "parameters": {"expert": 7, "share": 0.1},
+        "encoder": {"name": "vgg16"},
+        "baselines": {
+            "linear_probe": {"parameters": 10, **one},
+            "random_path": {"parameters": 12.0, **one},
+            "full_grid": {"parameters": None, "validation": none, "test": none},
+        },
+    }
+
+
+def test_another_target_has_the_same_names_in_its_table_and_no_row_that_was_not_made(capsys):
+    Terminal().run_table(counted())
+    told = capsys.readouterr().out
+    assert "random paths (mean)" in told
+    assert "random path " not in told
+    assert "full grid" not in told
+    assert [row[0] for row in other_parts(counted())["results"].rows] == [  # type: ignore[arg-type]
+        *("evolved path", "linear probe", "random paths (mean)")
+    ]
 
 
 def test_odd_names_do_not_become_markup(capsys):
@@ -220,6 +249,8 @@ def test_unequal_classes_come_with_advice(capsys, ratio, advised):
     out = capsys.readouterr().out
     assert f"the largest has {ratio:.1f} times the training images of the smallest" in out
     assert ("--fitness balanced_accuracy" in out) == advised
+    Terminal().task_lines(replace(prepared, info={**prepared.info, "imbalance": ratio, "target": "count"}))  # type: ignore[typeddict-unknown-key]
+    assert "--fitness" not in capsys.readouterr().out
 
 
 def test_many_classes_are_counted_in_short(capsys):

@@ -21,8 +21,9 @@ from torch import Tensor
 from data_prep.errors import PathsearchError
 from data_prep.manifest import Task
 from pathsearch.encoders.encoder import Encoder
-from pathsearch.encoders.features import Features, Split, encode
+from pathsearch.encoders.features import Features, encode
 from pathsearch.encoders.pooled import pooled
+from pathsearch.encoders.split import Split
 from pathsearch.encoders.views import load_image
 from pathsearch.targets.target import target_of
 

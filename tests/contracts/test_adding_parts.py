@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import pytest
 from small_world import Finished, data_dir, options, pathsearch, settings
 from test_targets import blobs
 
+from data_prep.manifest import load_task
 from pathsearch.encoders.encoder import ENCODERS
 from pathsearch.grid import plugins
 from pathsearch.grid.blueprint import BLUEPRINTS
@@ -56,6 +58,7 @@ def test_the_page_has_a_file_and_a_command_for_each_part():
     assert all("check_" in script for script in scripts(text).values())
 
 
+UNASKED = {"hourglass.py": ["grid.n_modules"]}  # settings of the small world that it has no use for
 AS_SET = {"--encoder": "encoder.name", "--encoder-weights": "encoder.weights"}  # options, as `--set` names them
 
 
@@ -64,15 +67,33 @@ def follow(folder: Path, name: str, text: str, task: str, where: Path) -> Finish
     (folder / name).write_text(files(text)[name])
     given = [str(folder / name) if word == name else task if word == "NAME" else word for word in commands(text)[name]]
     own = [AS_SET.get(word, word.partition("=")[0]) for word in given]
+    own += UNASKED.get(name, [])
     small = options(settings("blobs", epochs=2, generations=2))[2:]
     pairs = [pair for pair in zip(small[::2], small[1::2], strict=True) if pair[1].partition("=")[0] not in own]
     return pathsearch(*given, *[word for pair in pairs for word in pair], "--data-dir", where, "--runs-dir", folder)
 
 
+def prepared(folder: Path, text: str) -> Path:
+    """A folder of data with the task that the page has one prepare, from folders of images by their number of blobs."""
+    for row in blobs().table.to_dict("records"):
+        file = folder / "raw" / row["label"] / Path(row["file"]).name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(blobs().task_dir / row["file"], file)
+    (folder / "count.py").write_text(files(text)["count.py"])
+    (line,) = re.findall(r"`pathsearch (prepare [^`]*)`", text)
+    own = {"DIR": folder / "raw", "NAME": "counted", "count.py": folder / "count.py"}
+    made = pathsearch(*(own.get(word, word) for word in line.split()), "--data-dir", folder, "--image-size", 48)
+    assert made.code == 0, made.err
+    assert f"next: pathsearch evolve --task counted --plugin {folder / 'count.py'}" in made.out
+    assert load_task(folder, "counted").target == "count"
+    return folder
+
+
 @pytest.mark.parametrize("name", PLUGINS)
 def test_its_steps_work(name, tmp_path):
-    task, where = ("counted", blobs().task_dir.parent) if name == "count.py" else ("blobs", data_dir())
-    found = follow(tmp_path, name, PAGE.read_text(), task, where)
+    text = PAGE.read_text()
+    task, where = ("counted", prepared(tmp_path, text)) if name == "count.py" else ("blobs", data_dir())
+    found = follow(tmp_path, name, text, task, where)
     assert found.code == 0, found.err
 
 

@@ -18,8 +18,9 @@ from torch import Tensor
 
 from data_prep.manifest import Task
 from pathsearch.encoders.encoder import Encoder
-from pathsearch.encoders.features import Features, Split, Standardiser, encode
+from pathsearch.encoders.features import Features, encode
 from pathsearch.encoders.pixels import make_encoder
+from pathsearch.encoders.split import Split, Standardiser
 
 from source_contract import PROMISES, Source, broken, check_source  # isort: skip
 

@@ -318,5 +318,8 @@ def test_the_command_line_takes_it_to_a_page(tmp_path):
     assert "asks for count" in refusal.err
     refusal = pathsearch("compare", "--task", "counted", *where)
     assert "compare: expected a task of classes, got 'counted', which asks for count" in refusal.err
+    unknown = ["prepare", "npz", "--source", "x.npz", "--target", "cuont", "--plugin", COUNT]
+    refusal = pathsearch(*unknown, "--data-dir", tmp_path)
+    assert "error: target: expected one of class, count; got 'cuont'; did you mean 'count'?" in refusal.err
     refusal = pathsearch("evolve", *small, *where[:-2])
     assert "target: expected one of class, mask; got 'count'; one of your own needs --plugin FILE" in refusal.err

@@ -47,6 +47,12 @@ def test_the_columns_decide_the_split(table, tmp_path, columns, split):
     assert task.table["group"].tolist() == columns.get("group", [""] * 20)
 
 
+def test_another_target_stands_in_the_task(table, tmp_path):
+    assert prepare_csv(table(), tmp_path, name="pets", image_size=16, target="count").target == "count"
+    assert load_task(tmp_path, "pets").info["target"] == "count"  # type: ignore[typeddict-item]
+    assert "target" not in prepare_csv(table(), tmp_path, name="plain", image_size=16).info
+
+
 def test_an_edited_manifest_is_registered_again_under_its_own_name(table, tmp_path):
     first = prepare_csv(table(split=PARTS), tmp_path, name="pets", image_size=16, classes="dog,cat")
     manifest = first.task_dir / "manifest.csv"

@@ -45,6 +45,10 @@ def test_pixels_labels_and_splits_arrive(npz, tmp_path, shape, mode):
                     assert np.array_equal(np.asarray(image), expected)  # at its own size nothing is lost
 
 
+def test_another_target_stands_in_the_task(npz, tmp_path):
+    assert prepare_npz(npz(), tmp_path, target="count").target == "count"
+
+
 def test_names_and_size_can_be_given(npz, tmp_path):
     task = prepare_npz(npz(), tmp_path, name="lungs", image_size=16, classes="normal, pneumonia")
     assert task.classes == ("normal", "pneumonia")

@@ -12,7 +12,8 @@ import torch
 from small_world import encoder, prepare, refused, registered
 
 from data_prep.manifest import Task
-from pathsearch.encoders.features import Split, Standardiser, encode, split_in_words
+from pathsearch.encoders.features import encode, split_in_words
+from pathsearch.encoders.split import Split, Standardiser
 
 N = 30  # images of the task below: enough for 8 batches of 4
 

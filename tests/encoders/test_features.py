@@ -23,7 +23,8 @@ from data_prep.manifest import Task, load_task
 from data_prep.whole_files import file_sha256
 from pathsearch.encoders import features
 from pathsearch.encoders.encoder import Encoder
-from pathsearch.encoders.features import Standardiser, encode
+from pathsearch.encoders.features import encode
+from pathsearch.encoders.split import Standardiser
 from pathsearch.encoders.views import load_images
 from pathsearch.run.settings import EncoderSettings
 

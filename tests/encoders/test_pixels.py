@@ -17,9 +17,10 @@ from small_world import SIZE, data_dir, options, pathsearch, prepare, refused, s
 from data_prep.manifest import Task
 from pathsearch.encoders import features
 from pathsearch.encoders.encoder import Encoder
-from pathsearch.encoders.features import Standardiser, encode
+from pathsearch.encoders.features import encode
 from pathsearch.encoders.pixels import Pixels, make_encoder
 from pathsearch.encoders.pooled import pooled
+from pathsearch.encoders.split import Standardiser
 from pathsearch.encoders.views import load_images
 from pathsearch.experts.expert import Expert
 from pathsearch.run.settings import EncoderSettings
@@ -146,6 +147,12 @@ def test_from_evolve_to_an_answer(tmp_path: Path):
 
     bundled = pathsearch("bundle", "blobs", "stripes", *where, "--out", tmp_path / "model", "--with-encoder")
     assert bundled.code == 0, bundled
+    card, index = (tmp_path / "model" / name for name in ("MODEL_CARD.md", "bundle.json"))
+    for told in (bundled.out, card.read_text()):
+        assert "no encoder: the networks read pixels" in told.lower()
+        assert "downloaded" not in told
+        assert "imagenet" not in told
+    assert json.loads(index.read_text())["encoder_weights"] == "none"
     said = pathsearch("predict", tmp_path / "model", *task("blobs").files()[:3])
     assert said.code == 0, said
     assert len(list(csv.DictReader(io.StringIO(said.out)))) == 3

@@ -105,7 +105,7 @@ def test_a_blueprint_reads_two_stages_and_learns(stages, tmp_path, monkeypatch):
 
 def test_the_command_line_goes_the_whole_way(tmp_path):
     where = ["--data-dir", data_dir(), "--runs-dir", tmp_path / "runs"]
-    chosen = settings("blobs", encoder=TWO, epochs=2, generations=2)
+    chosen = settings("blobs", encoder=TWO, epochs=2, generations=2, n_modules=10, random_paths=5)
     mine = tmp_path / "mine.py"
     head = "from pathsearch import blueprint\nfrom pathsearch.grid.blueprint import Blueprint, Layer\n"
     maker = inspect.getsource(two_stages).replace(
@@ -113,7 +113,10 @@ def test_the_command_line_goes_the_whole_way(tmp_path):
     )
     mine.write_text(f'{head}\n\n@blueprint.register("two")\n{maker}')
     for name in ("blobs", "stripes"):
-        own = ["--task", name, "--plugin", mine, "--blueprint", "two"]
+        own = ["--task", name, "--plugin", mine, "--set", "grid.modules=two"]
+        for command in ("evolve", "compare"):  # whose own n_modules and random_paths are the usual ones
+            found = pathsearch(command, *own, "--set", "grid.n_layers=7", *options(chosen)[6:], *where)
+            assert "error: grid.n_layers: 7 has no effect" in found.err, found
         found = pathsearch("evolve", *options(chosen)[2:], *own, *where)
         assert found.code == 0, found.err
     joint = pathsearch("joint-eval", "--json", "--plugin", mine, *where)

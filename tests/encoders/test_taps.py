@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from small_world import CPU, ENCODER, SIZE, data_dir, encoder, evolve, noise, refused, scratch, settings, task
 
 from pathsearch.encoders.encoder import Encoder
-from pathsearch.encoders.features import Standardiser
+from pathsearch.encoders.split import Standardiser
 from pathsearch.encoders.views import load_images
 from pathsearch.experts import bundle, joint
 from pathsearch.experts.explain import heat_map

@@ -26,7 +26,8 @@ from small_world import (
 )
 
 from data_prep.manifest import Task, save_task
-from pathsearch.encoders.features import Features, Split, encode
+from pathsearch.encoders.features import Features, encode
+from pathsearch.encoders.split import Split
 from pathsearch.experts.expert import Expert
 from pathsearch.experts.router import Territory
 from pathsearch.grid.grid import Grid

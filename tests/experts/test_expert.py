@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from small_world import encoder, finished, refused, task
 from torch import nn
 
-from pathsearch.encoders.features import Standardiser
+from pathsearch.encoders.split import Standardiser
 from pathsearch.encoders.views import load_images
 from pathsearch.experts.expert import Expert, ExpertFacts, file_sha256
 from pathsearch.grid.grid import Grid, PathNetwork

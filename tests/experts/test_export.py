@@ -16,8 +16,8 @@ from PIL import Image
 from small_world import CPU, ENCODER, SIZE, data_dir, finished, noise, refused, scratch, task
 
 from pathsearch.encoders.encoder import Encoder
-from pathsearch.encoders.features import Standardiser
 from pathsearch.encoders.pooled import pooled
+from pathsearch.encoders.split import Standardiser
 from pathsearch.encoders.views import load_images
 from pathsearch.experts import bundle
 from pathsearch.experts.expert import Expert, ExpertFacts

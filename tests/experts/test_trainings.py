@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import functools
+import time
 
 import pytest
-from small_world import evolve, finished, outcome, runs_dir, settings
+from small_world import evolve, finished, generation_of, outcome, refused, runs_dir, settings
 
+from data_prep.errors import PathsearchError
 from pathsearch.experts import trainings
+from pathsearch.run.engine import Crew
 from pathsearch.run.runs import Run
 
 
@@ -40,3 +43,28 @@ def test_two_processes_train_what_one_does(beside, tmp_path):
 def test_on_a_grown_grid_too(beside):
     run, _ = evolve(runs_dir() / "grown beside", settings("stripes", grown_from="blobs"))
     assert outcome(run) == outcome(alone())
+
+
+def _fails(one: trainings.Training) -> None:
+    raise PathsearchError(f"{one.label}: expected memory, got none")
+
+
+def test_what_fails_beside_the_search_ends_it_at_its_next_generation(beside, tmp_path, monkeypatch):
+    """Where it is kept, and goes on without what failed."""
+    trained, given = trainings.Training.trained, Crew.give
+
+    def give(self: Crew, works, at_once):
+        given(self, works, at_once)
+        until = time.monotonic() + 60
+        while self.failed is None and time.monotonic() < until:
+            time.sleep(0.05)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(trainings.Training, "trained", _fails)
+        broken.setattr(Crew, "give", give)
+        with refused("^(random paths|full grid|linear probe): expected memory, got none$"):
+            evolve(tmp_path / "blobs", settings("blobs"))
+    assert trainings.Training.trained is trained
+    assert len(generation_of(Run(tmp_path / "blobs"))["log"]) == 1
+    run, _ = evolve(tmp_path / "blobs", settings("blobs"), resume=True)
+    assert outcome(run) == outcome(finished("blobs"))

@@ -17,7 +17,7 @@ from pathsearch.grid import blueprint as module
 from pathsearch.grid.blueprint import BLUEPRINTS, Blueprint, Layer, register
 from pathsearch.grid.grid import Grid
 from pathsearch.grid.path import Path
-from pathsearch.grid.vocabulary import VOCABULARIES, blueprint_of, chain, check_vocabulary
+from pathsearch.grid.vocabulary import VOCABULARIES, blueprint_of, chain, check_vocabulary, refuse_idle_sizes
 from pathsearch.run.settings import GridSettings
 
 
@@ -178,16 +178,45 @@ def test_a_maker_is_called_by_its_name():
 
     settings = GridSettings(modules="u", plugins=("x.py=0",))
     assert blueprint_of(STAGES, settings) == U
-    assert asked == [(STAGES, settings)]
     assert Grid(STAGES, settings, 0).blueprint == U
+    assert asked == [(STAGES, settings)], "once in a process"
+    assert blueprint_of(STAGES, replace(settings, width=9)) == U
+    assert len(asked) == 2
     check_vocabulary("u")
     with pytest.raises(ValueError, match="blueprint 'u' is registered twice"):
         register("u")(u)
     register("mixed")(u)
-    with refused("modules: 'mixed' names both a vocabulary and a blueprint; rename the plug-in's"):
+    with refused("blueprint: 'mixed' names both a vocabulary and a blueprint; rename the plug-in's"):
         blueprint_of(STAGES, GridSettings())
-    with refused("modules: expected one of mixed, paper, ums-rep, unet, u; got 'v'"):
+    with refused("blueprint: expected one of mixed, paper, ums-rep, unet, u; got 'v'"):
         check_vocabulary("v")
+
+
+@pytest.mark.usefixtures("forgotten")
+def test_a_size_that_a_maker_does_not_ask_for_is_refused():
+    @register("u")
+    def u(places, settings):
+        return replace(U, places=places)
+
+    @register("three")
+    def three(places, settings):
+        if settings.n_modules == 10:
+            raise ZeroDivisionError
+        kinds = ("pool",) * min(settings.n_modules, 3)
+        return Blueprint(places, (Layer("one", tuple(places), (settings.width,), kinds),))
+
+    def check(name, **sizes):
+        refuse_idle_sizes(STAGES, GridSettings(modules=name, plugins=("x.py=0",), **sizes))
+
+    check("u")
+    check("u", max_active=2)
+    for size in ("n_layers", "n_modules", "width"):
+        with refused(f"grid.{size}: 7 has no effect, since the maker of blueprint 'u' does not ask for it; leave out"):
+            check("u", **{size: 7})
+    check("three", n_modules=4, width=7)
+    with refused("grid.n_layers: 7 has no effect"):
+        check("three", n_modules=4, n_layers=7)
+    check("mixed", n_layers=7, n_modules=7, width=7)
 
 
 @pytest.mark.usefixtures("forgotten")

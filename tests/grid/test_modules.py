@@ -267,6 +267,6 @@ def test_mixed_vocabulary_spans_sizes():
 
 def test_unknown_vocabulary_is_refused():
     with pytest.raises(
-        PathsearchError, match=r"modules: expected one of mixed, paper, .*; got 'papers'; did you mean 'paper'"
+        PathsearchError, match=r"blueprint: expected one of mixed, paper, .*; got 'papers'; did you mean 'paper'"
     ):
         chain("papers", 3, 10, PLACES, WIDTH)

@@ -51,7 +51,15 @@ def test_from_a_file_to_a_prediction(tmp_path, mine):
     small = [*options(settings("blobs", generations=2)), "--modules", "mine", "--run-name", "toy"]
     refused_first = pathsearch("evolve", *small, *where)
     assert refused_first.code == 2
-    assert "modules: expected one of mixed, paper, ums-rep, unet; got 'mine'" in refused_first.err
+    assert "blueprint: expected one of mixed, paper, ums-rep, unet; got 'mine'" in refused_first.err
+
+    (tmp_path / "of.toml").write_text('[grid]\nmodules = "mien"\n')
+    misspelt = pathsearch("evolve", *small[:-4], *where, "--plugin", mine, "--config", tmp_path / "of.toml")
+    assert (
+        f"error: {tmp_path / 'of.toml'}: grid.modules: expected one of mixed, paper, ums-rep, unet, mine; got 'mien'"
+        in misspelt.err
+    )
+    assert "did you mean 'mine'?" in misspelt.err
 
     made = pathsearch("evolve", *small, *where, "--plugin", mine)
     assert made.code == 0, made

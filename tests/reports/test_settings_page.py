@@ -19,7 +19,8 @@ def test_every_setting_has_a_row():
     rows = [line for line in settings_page().splitlines() if line.startswith("| `")]
     assert [row.split("`")[1] for row in rows] == list(DECLARED)
     (row,) = (row for row in rows if row.startswith("| `search.population`"))
-    assert row == "| `search.population` | `--population` | `64` | at least 2 | Paths in a generation. | the paper's |"
+    takes = r"a number in \[2, 100000\]"
+    assert row == f"| `search.population` | `--population` | `64` | {takes} | Paths in a generation. | the paper's |"
 
 
 def test_the_object_has_every_setting_in_plain_values():

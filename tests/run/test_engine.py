@@ -14,7 +14,7 @@ from small_world import refused
 
 from data_prep.errors import PathsearchError
 from pathsearch.run import engine
-from pathsearch.run.engine import WORTH, processes_for, run_all
+from pathsearch.run.engine import WORTH, Crew, processes_for, run_all
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,22 @@ def test_a_process_that_dies_is_told_of(tmp_path):
     with refused("a process that trained beside others died.*--resume, and OMP_NUM_THREADS=1"):
         list(run_all(Note.write, notes(tmp_path, "dying", "well", "well"), 2))
     assert left() == []
+
+
+@pytest.mark.parametrize(
+    ("how", "line"), [("dying", "a process that trained beside others died.*--resume"), ("badly", "^0: expected well")]
+)
+def test_what_failed_is_said_before_the_end_to_who_asks(tmp_path, how, line):
+    with Crew(Note.write, 2) as crew:
+        crew.check()
+        crew.give(notes(tmp_path, how), 1)
+        until = time.monotonic() + 60
+        with refused(line):
+            while time.monotonic() < until:
+                crew.check()
+                time.sleep(0.05)
+        with refused(line):
+            list(crew.done())
 
 
 def test_who_stops_listening_ends_the_work(tmp_path):

@@ -111,7 +111,7 @@ def test_set_of_an_unknown_setting_is_refused(plain, assignment, message):
         ("training.dropout=1.5", r"dropout: expected a share in \[0, 1\), got 1\.5"),
         ("search.preset=best", "preset: expected one of generational, pathnet, random; got 'best'"),
         ("search.learning_rate=NaN", "--set search.learning_rate: expected a value like 0.002, got 'NaN'"),
-        ("grid.n_modules=0", "n_modules: expected at least 1, got 0"),
+        ("grid.n_modules=0", "n_modules: expected a number in \\[1, 1000\\], got 0"),
         ("search.recipes=true", "recipes: expected weights=fresh beside recipes=true, got weights=shared: .*add --set"),
     ],
 )

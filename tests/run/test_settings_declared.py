@@ -15,7 +15,7 @@ from small_world import refused
 from data_prep.errors import PathsearchError
 from pathsearch.run.declared import Declared, Setting, declared, setting
 from pathsearch.run.setting_checks import check_settings, fits
-from pathsearch.run.settings import DECLARED, SECTIONS, WITH_OPTIONS, RunSettings
+from pathsearch.run.settings import DECLARED, SECTIONS, WITH_OPTIONS, RunSettings, with_settings
 
 OWNERS: dict[str, Any] = {"": lambda **values: RunSettings("t", "s", **values), **SECTIONS}
 ALL = list(DECLARED.values())
@@ -121,10 +121,21 @@ def test_the_bounds_themselves_are_taken(one):
 @settings(max_examples=20, deadline=None)
 def test_only_choices_are_taken(one, other):
     if other not in one.said.choices:
-        with refused(f"^{one.name}: expected one of {', '.join(one.said.choices)}; got "):
+        with refused(f"^{one.told}: expected one of {', '.join(one.said.choices)}; got "):
             OWNERS[one.section](**{one.name: other})
     for choice in one.said.choices:
         assert getattr(OWNERS[one.section](**{one.name: choice}), one.name) == choice
+
+
+@pytest.mark.parametrize("one", [one for one in ALL if one.kind is int], ids=by_key)
+@given(huge=st.integers(2**63, 2**80))
+@settings(max_examples=10, deadline=1000)
+def test_no_whole_number_may_be_huge(one, huge):
+    """Refused at once and in one line, by a bound of its own or by what it counts in."""
+    with refused(f"^{one.name}: expected .*, got {huge}"):
+        OWNERS[one.section](**{one.name: huge})
+    with refused(f"^{one.name}: expected .*, got {huge}"):
+        with_settings(RunSettings("t", "s"), [], {one.key: ("--x", huge)})
 
 
 def test_numbers_without_bounds_are_none():

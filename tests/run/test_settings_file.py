@@ -105,7 +105,7 @@ def some_settings(draw: st.DrawFn) -> dict[str, Any]:
         values[key] = draw(
             st.booleans()
             if one.kind is bool
-            else st.integers(int(low or 0), 2**63)
+            else st.integers(int(low or 0), int(top))
             if one.kind is int
             else st.floats(low, top, exclude_max=one.said.below is not None, allow_infinity=False)
         )
@@ -182,7 +182,7 @@ WRONG = {
     "[search]\npopulation = true": "search.population: expected a whole number, got true",
     "[search]\npopulation = [8]": "search.population: expected a whole number, got a list",
     "[search]\npopulation = 1979-05-27": "search.population: expected a whole number, got 1979-05-27",
-    "[search]\npopulation = 1": "search.population: expected at least 2, got 1; choose a larger number",
+    "[search]\npopulation = 1": r"search.population: expected a number in \[2, 100000\], got 1; choose a larger number",
     "[search]\npopulation = 99999999999999999999": "search.population: .* got a number of 67 bits",
     "[search]\npareto = 1": "search.pareto: expected true or false, got 1",
     "[search]\npreset = 1": "search.preset: expected text, got 1",
@@ -194,7 +194,10 @@ WRONG = {
     "[search]\ndropout = 1.0": r"search.dropout: expected a share in \[0, 1\), got 1.0",
     "[training]\nthreshold = 'x'": "threshold: expected argmax, balanced or sensitivity",
     "[grid]\nplugins = ['x.py']": "grid.plugins: expected an option of its own, got a setting; give --plugin",
-    "seed = -1": "seed: expected at least 0, got -1",
+    "seed = -1": r"seed: expected a number in \[0, 9223372036854775807\], got -1",
+    "[grid]\nn_layers = 9999": r"grid.n_layers: expected a number in \[1, 1000\], got 9999; choose a smaller number",
+    "[grid]\nmodules = 'mixd'": "grid.modules: expected one of mixed, paper; got 'mixd'; did you mean 'mixed'\\?",
+    "[grid]\nmodules = 'mine'": "grid.modules: expected one of .*; got 'mine'.*; one of your own needs --plugin FILE",
     "seed = 'a'": "seed: expected a whole number, got 'a'",
 }
 

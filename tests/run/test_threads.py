@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import pytest
 import torch
 from small_world import evolve as evolve_here
-from small_world import outcome, settings
+from small_world import outcome, refused, settings
 
 from pathsearch.grid.grid import Grid
 from pathsearch.run import threads
+from pathsearch.run.runs import Run, threads_of
 from pathsearch.run.settings import GridSettings
 from pathsearch.run.teller import Silent
-from pathsearch.run.threads import LARGE, choose_threads, keeps_threads
+from pathsearch.run.threads import LARGE, Threads, choose_threads, keeps_threads
 from pathsearch.training.cost import answering_work, training_work
 
 
@@ -39,6 +41,47 @@ def test_small_steps_get_one_thread_and_large_ones_all():
 def test_what_the_user_gave_wins(monkeypatch, name):
     monkeypatch.setenv(name, "2")
     assert choose_threads(1.0, Silent()) == 2
+
+
+def test_what_began_with_others_goes_on_with_them(monkeypatch):
+    told = []
+    teller = type("Told", (Silent,), {"advance": lambda self, done, note="": told.append((done, note))})()
+    with keeps_threads():
+        assert choose_threads(1.0, teller, Threads(3, chosen=True)) == torch.get_num_threads() == 3
+        monkeypatch.setenv("OMP_NUM_THREADS", "3")
+        assert choose_threads(1.0, teller, Threads(2, chosen=False)) == torch.get_num_threads() == 1
+        assert choose_threads(LARGE, teller, Threads(2, chosen=False)) == torch.get_num_threads() == 2
+    assert told[0] == (3, "for steps of 1e+00 multiply-adds, as this began; 1 would give other bits")
+
+
+def test_a_run_goes_on_with_the_threads_that_it_began_with(tmp_path, monkeypatch):
+    chosen = settings("blobs", generations=1)
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    whole, report = evolve_here(tmp_path / "whole", chosen)
+    Run(tmp_path / "run").open(chosen, resume=False, overwrite=False)
+    assert report["threads"] == 2
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    torch.set_num_threads(1)
+    run, _ = evolve_here(tmp_path / "run", chosen, resume=True)
+    assert outcome(run) == outcome(whole)
+    assert torch.get_num_threads() == 1
+
+
+@pytest.mark.parametrize(
+    ("env", "line"),
+    [
+        ({"threads_given": {}}, "field torch_threads is missing"),
+        ({"torch_threads": "2", "threads_given": {}}, "field torch_threads: expected a whole number, got '2'; restore"),
+        (
+            {"torch_threads": 0, "threads_given": {}},
+            "field torch_threads: expected at least 1, got 0; restore the file",
+        ),
+    ],
+)
+def test_an_environment_that_cannot_be_is_one_line(tmp_path, env, line):
+    (tmp_path / "env.json").write_text(json.dumps(env))
+    with refused(line):
+        threads_of(tmp_path / "env.json")
 
 
 def test_threads_come_back_after_a_fault():

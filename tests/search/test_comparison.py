@@ -16,10 +16,12 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from small_world import encoder, refused, task
 
-from pathsearch.encoders.features import Features, Split
+from pathsearch.encoders.features import Features
+from pathsearch.encoders.split import Split
 from pathsearch.run.runs import all_runs, find_run
 from pathsearch.run.sums import DUE, SUMS
 from pathsearch.run.teller import Silent
+from pathsearch.run.threads import keeps_threads
 from pathsearch.search import comparison, rivals
 from pathsearch.search.arena import Budget
 from pathsearch.search.comparison import NEEDED, Comparison
@@ -63,7 +65,12 @@ def test_an_interrupted_comparison_goes_on_to_the_same_report(compared, tmp_path
         return original(bench, method, budget)
 
     monkeypatch.setattr(rivals, "enter", enter)
-    found = run(tmp_path)[1]
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")  # it goes on with the threads that it began with
+    env = (folder / "env.json").read_bytes()
+    with keeps_threads():
+        torch.set_num_threads(2)
+        found = run(tmp_path)[1]
+    assert (folder / "env.json").read_bytes() == env
     assert made == [("pathnet", 0), ("nearest", 1)]
     assert timeless(found) == timeless(report)
 
@@ -174,7 +181,7 @@ def test_other_settings_get_another_directory(tmp_path):
     assert len(names) == 5
     assert Comparison.of(tmp_path, chosen(), 2, encoder()).folder.name in names, "the same settings find it again"
     assert all(name.startswith("compare-blobs-random-") for name in names)
-    with refused("--seeds: expected at least 1, got 0"):
+    with refused("--seeds: expected 1 to 1000, got 0"):
         Comparison.of(tmp_path, chosen(), 0, encoder())
 
 

@@ -15,7 +15,7 @@ from page_checks import faults
 from small_world import encoder
 
 from pathsearch.cli.terminal import Terminal
-from pathsearch.encoders.features import Split, Standardiser
+from pathsearch.encoders.split import Split, Standardiser
 from pathsearch.grid.grid import Grid
 from pathsearch.grid.path import Path as ModulePath
 from pathsearch.grid.recipe import Recipe, followed

@@ -11,7 +11,7 @@ from benches import bench, labelled
 from evaluators import PATHS, SETTINGS, fresh, shared
 from torch import Tensor
 
-from pathsearch.encoders.features import Split, Standardiser
+from pathsearch.encoders.split import Split, Standardiser
 from pathsearch.grid.grid import Grid
 from pathsearch.grid.population import Plan
 from pathsearch.run.settings import SearchSettings

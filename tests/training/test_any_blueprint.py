@@ -8,7 +8,7 @@ import torch
 from benches import bench
 from blueprints import STAGES, U, paths_of
 
-from pathsearch.encoders.features import Split, Standardiser
+from pathsearch.encoders.split import Split, Standardiser
 from pathsearch.experts.expert import Expert, ExpertFacts
 from pathsearch.experts.heritage import settle
 from pathsearch.grid import population

@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_world import encoder, refused, settings, task
 
-from pathsearch.encoders.features import Split, encode
+from pathsearch.encoders.features import encode
+from pathsearch.encoders.split import Split
 from pathsearch.run.place import Place
 from pathsearch.run.settings import SearchSettings
 from pathsearch.run.streams import derive

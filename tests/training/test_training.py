@@ -18,7 +18,7 @@ from pathsearch.grid.grid import PathNetwork
 from pathsearch.grid.path import Path
 from pathsearch.targets.classes import ClassTarget
 from pathsearch.targets.target import NonFiniteFitness
-from pathsearch.training import last_training as module
+from pathsearch.training import course as module
 from pathsearch.training.baselines import train_path
 from pathsearch.training.fitness import said_to
 from pathsearch.training.last_training import train
@@ -105,14 +105,14 @@ def test_early_stopping_goes_back_to_the_best_epoch(make_grid, noise):
 def test_the_kept_weights_are_those_of_the_best_epoch(make_grid, noise, monkeypatch):
     """Told by copies taken at each epoch: the right one is kept, and it is not the last."""
     copies: list[PathNetwork] = []
-    original = module._epochs
+    original = module.Course.epoch
 
-    def watched(*given: Any) -> Any:
-        for epoch in original(*given):
-            copies.append(copy.deepcopy(epoch.averaged))
-            yield epoch
+    def watched(course: module.Course) -> module.Epoch:
+        epoch = original(course)
+        copies.append(copy.deepcopy(course.averaged))
+        return epoch
 
-    monkeypatch.setattr(module, "_epochs", watched)
+    monkeypatch.setattr(module.Course, "epoch", watched)
     trained = go(make_grid, noise, replace(SETTINGS, epochs=12, learning_rate=0.02), n_classes=2)
     assert 1 <= trained.best_epoch < len(copies)
     assert [equal(one, trained.network) for one in copies].index(True) == trained.best_epoch - 1

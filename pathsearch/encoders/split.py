@@ -1,0 +1,186 @@
+"""The features and the truth of one split of a task, and how features are brought to mean 0 and spread 1."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from data_prep.errors import PathsearchError
+from pathsearch.encoders.noise import Noise
+from pathsearch.encoders.pooled import pooled
+
+
+@dataclass(frozen=True)
+class Standardiser:
+    """Mean and spread of every feature over a task's training images; part of its expert."""
+
+    mean: Tensor  # (C, H, W); of pixels (3, 1, 1)
+    std: Tensor  # the same, floored so that a dead feature is not blown up
+
+    def __call__(self, maps: Tensor) -> Tensor:
+        """Return (B, C, H, W) float32 features of mean 0 and spread 1 over the training images."""
+        return (maps.float() - self.mean) / self.std
+
+    @classmethod
+    def fit(cls, maps: np.ndarray, rows: np.ndarray, taps: Sequence[int] = ()) -> Standardiser:
+        """Fit on `maps[rows]`, in chunks; a spread under a twentieth of its tap's mean spread counts as that.
+
+        Pixels, which are uint8, have a mean and a spread for each channel, not for each position.
+        """
+        pixels = maps.dtype == np.uint8
+        total = np.zeros(maps.shape[1:])
+        squares = np.zeros(maps.shape[1:])
+        for chunk in np.array_split(rows, math.ceil(len(rows) / (64 if pixels else 1024))):
+            block = maps[chunk].astype(np.float64)
+            total += block.sum(0)
+            squares += (block**2).sum(0)
+        mean, square = total / len(rows), squares / len(rows)
+        if pixels:
+            mean, square = mean.mean((1, 2), keepdims=True), square.mean((1, 2), keepdims=True)
+        std = np.sqrt(np.maximum(square - mean**2, 0))
+        parts = np.split(std, np.cumsum(taps)[:-1]) if len(taps) > 1 else [std]  # maps of different scale
+        std = np.concatenate([np.maximum(part, max(0.05 * part.mean(), 1e-6)) for part in parts])
+        return cls(torch.tensor(mean).float(), torch.tensor(std).float())
+
+
+@dataclass(frozen=True)
+class Split:
+    """The features and the truth of one split of a task.
+
+    Attributes:
+        name: train, val or test.
+        truth: (n, …) what the task's target asks of each image, as it is.
+        warped: the same of each further view, where it moves with the image; empty where it does not.
+        noise: on pixels; in training drawn anew whenever an image comes up, else always the same for one image.
+        views: arrays (rows, C, H, W), float16 or of pixels uint8, the unchanged images first.
+        rows: for each view, (n,) where this split's images stand in it; -1 for one that has no such view and
+            shows its unchanged one instead.
+        standardise: fitted on the training images.
+        groups: (n,) names, such as patients, "" where unknown; None where the split does not come from a manifest.
+        places: of the source, with their shapes, where it has several: views are then (rows, n), see `Blueprint.cut`.
+    """
+
+    name: str
+    truth: Tensor
+    views: tuple[np.ndarray, ...]
+    rows: tuple[np.ndarray, ...]
+    standardise: Standardiser
+    groups: np.ndarray | None = None
+    places: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    warped: tuple[Tensor, ...] = ()
+    noise: Noise | None = None
+
+    def __len__(self) -> int:
+        return len(self.truth)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For another process: features on disk go as their files' names, tensors as plain arrays."""
+        views = [_Mapped.of(view) if isinstance(view, np.memmap) else view for view in self.views]
+        standardise = (self.standardise.mean.numpy(), self.standardise.std.numpy())
+        truths = [truth.numpy() for truth in (self.truth, *self.warped)]
+        return {**self.__dict__, "truth": truths[0], "warped": truths[1:], "views": views, "standardise": standardise}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        views = tuple(view.opened() if isinstance(view, _Mapped) else view for view in state["views"])
+        mean, std = map(torch.from_numpy, state["standardise"])
+        truth, *warped = map(torch.from_numpy, (state["truth"], *state["warped"]))
+        state = {**state, "truth": truth, "warped": tuple(warped), "views": views}
+        self.__dict__.update(state, standardise=Standardiser(mean, std))
+
+    def batch(self, positions: Tensor, views: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
+        """Standardised features (B, C, H, W) of images `positions`, of the unchanged view unless told.
+
+        With a generator, noise is drawn from it.
+        """
+        if views is None or len(self.views) == 1:
+            maps = self._clean(positions)
+        else:
+            shown = self._shown(positions, views)
+            each = zip(shown, positions.tolist(), strict=True)
+            maps = torch.from_numpy(np.stack([self.views[v][self.rows[v][i]] for v, i in each]))
+        if self.noise is not None:
+            maps = self._noisy(maps, positions) if generator is None else self.noise.on(maps, generator)
+        return self.standardise(maps)
+
+    def truth_of(self, positions: Tensor, views: Tensor) -> Tensor:
+        """(B, …) truth of images `positions` as these views show them."""
+        if not self.warped:
+            return self.truth[positions]
+        truths, shown = (self.truth, *self.warped), self._shown(positions, views)
+        return torch.stack([truths[v][i] for v, i in zip(shown, positions.tolist(), strict=True)])
+
+    def _shown(self, positions: Tensor, views: Tensor) -> list[int]:
+        """The view of each image that there is: the one asked for, or the unchanged one."""
+        return [v if self.rows[v][i] >= 0 else 0 for v, i in zip(views.tolist(), positions.tolist(), strict=True)]
+
+    def raw(self, positions: Tensor) -> Tensor:
+        """Raw features (B, C, H, W), as they are kept but for noise, of the unchanged images `positions`."""
+        return self._noisy(self._clean(positions), positions)
+
+    def _clean(self, positions: Tensor) -> Tensor:
+        return torch.from_numpy(self.views[0][self.rows[0][positions.numpy()]])
+
+    def _noisy(self, maps: Tensor, positions: Tensor) -> Tensor:
+        """With the noise that each image always has."""
+        if self.noise is None:
+            return maps
+        return self.noise.fixed(maps, self.rows[0][positions.numpy()].tolist())
+
+    def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Features and truth of all images in order, `size` at a time."""
+        for positions in torch.arange(len(self)).split(size):
+            yield self.batch(positions), self.truth[positions]
+
+    def joined(self, other: Split) -> Split:
+        """This split's images followed by those of `other`, a split of the same task."""
+        nowhere = np.full(len(other), -1)
+        rows = [
+            np.concatenate([own, other.rows[view] if view < len(other.rows) else nowhere])
+            for view, own in enumerate(self.rows)
+        ]
+        truth = torch.cat([self.truth, other.truth])
+        warped = tuple(torch.cat([own, other.truth]) for own in self.warped)  # the other's unchanged ones are shown
+        known = [s.groups for s in (self, other) if s.groups is not None]
+        groups = np.concatenate(known) if len(known) == 2 else None
+        name = f"{self.name}+{other.name}"
+        return replace(self, name=name, truth=truth, rows=tuple(rows), groups=groups, warped=warped)
+
+    def only(self, positions: np.ndarray) -> Split:
+        """The images at `positions`, in that order, with all their views."""
+        rows = tuple(own[positions] for own in self.rows)
+        groups = None if self.groups is None else self.groups[positions]
+        truth, *warped = (own[torch.from_numpy(positions)] for own in (self.truth, *self.warped))
+        return replace(self, truth=truth, rows=rows, groups=groups, warped=tuple(warped))
+
+    def pooled(self) -> Tensor:
+        """(n, C) float32, what the router sees of the unchanged images: see `pooled`."""
+        parts = np.array_split(self.rows[0], max(1, math.ceil(len(self) / 1024)))
+        return torch.cat([pooled(torch.from_numpy(self.views[0][part]), self.places) for part in parts])
+
+
+class _Mapped(NamedTuple):
+    """An array on disk, by name: what another process needs to open it."""
+
+    file: str
+    dtype: str
+    offset: int
+    shape: tuple[int, ...]
+
+    @classmethod
+    def of(cls, array: np.memmap) -> _Mapped:
+        return cls(str(array.filename), array.dtype.str, array.offset, array.shape)
+
+    def opened(self) -> np.memmap:
+        try:
+            return np.memmap(self.file, self.dtype, "r", self.offset, self.shape)
+        except (OSError, ValueError) as error:  # gone, or shorter than it was
+            raise PathsearchError(
+                f"features {self.file}: expected the file that was opened before, got none or a shorter one ({error}); "
+                "give the same command again, which encodes what is missing"
+            ) from None
