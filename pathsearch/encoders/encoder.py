@@ -68,7 +68,7 @@ class Encoder:
                 "torchvision's, got imagenet; give --encoder-weights random, or FILE"
             )
         model = self._model()
-        self.weights_label = load_weights(model, settings)
+        self.weights_label = load_weights(model, settings, own=settings.name in ENCODERS)
         self.trunk = frozen(_trunk(model).to(device, memory_format=torch.channels_last))
         self.device = torch.device(device)
         self.weights_sha256 = digest(self.trunk)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from small_world import SIZE, data_dir, noise, options, pathsearch, refused, settings, task
+from torch import nn
 
 from pathsearch.encoders.encoder import ENCODERS, Encoder, register
 from pathsearch.encoders.features import encode
@@ -90,6 +91,66 @@ def test_what_cannot_be_is_one_line(tiny):
     ENCODERS["bare"] = type("Bare", (Encoder,), {})
     with refused("encoder 'bare': NotImplementedError: Bare: expected a method `network` that returns the trunk"):
         make_encoder(EncoderSettings("bare", "random", SIZE))
+
+
+class Masked(nn.Conv2d):
+    """A convolution with a tensor more, which a file holds."""
+
+    def __init__(self) -> None:
+        super().__init__(3, 8, 3, 2)
+        self.register_buffer("mask", torch.ones(8, 3, 3, 3))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.conv2d(x, self.weight * self.mask, self.bias, 2)
+
+
+class Blurred(nn.Conv2d):
+    """A convolution with a tensor more, which no file holds."""
+
+    def __init__(self) -> None:
+        super().__init__(3, 8, 3, 2)
+        self.register_buffer("blur", torch.ones(3), persistent=False)
+
+
+class Shifted(nn.ReLU):
+    """A constant that is neither parameter nor buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shift = torch.ones(1)
+
+
+def registered(monkeypatch, *parts: Callable[[], nn.Module]) -> None:
+    trunk = {"network": lambda self: nn.Sequential(*(part() for part in parts))}
+    monkeypatch.setitem(ENCODERS, "tiny", type("Tiny", (Encoder,), trunk))
+
+
+@pytest.mark.parametrize(("part", "name"), [(Blurred, "0.blur"), (Shifted, "0.shift")])
+def test_a_tensor_that_no_weights_fill_is_refused_by_name(monkeypatch, tmp_path, part, name):
+    """It was uninitialised memory, told as weights of another architecture, and two encoders could share a key."""
+    registered(monkeypatch, part)
+    save_file({f"0.{key}": torch.ones(1) for key in ("weight", "bias")}, tmp_path / "w.safetensors")
+    for weights in ("random", str(tmp_path / "w.safetensors")):
+        with refused(f"^encoder 'tiny': expected parameters and persistent buffers, .* got the tensor {name}; make it"):
+            made(weights)
+
+
+def test_random_weights_fill_what_they_know_and_refuse_the_rest_by_name(monkeypatch, tmp_path):
+    registered(monkeypatch, Masked)
+    with refused("^encoder weights random: .* known initialisation, got Masked with mask; use a file$"):
+        made()
+    with torch.random.fork_rng():
+        whole = {f"0.{name}": tensor for name, tensor in Masked().state_dict().items()}
+    save_file(whole, tmp_path / "w.safetensors")
+    kept = made(str(tmp_path / "w.safetensors"))
+    assert torch.equal(kept.state()["features.0.mask"], torch.ones(8, 3, 3, 3))
+    registered(monkeypatch, lambda: nn.PReLU(3))
+    with refused("^encoder weights random: .* known initialisation, got PReLU; use a file$"):
+        made()
+    registered(monkeypatch, lambda: nn.Conv2d(3, 8, 3, 2), lambda: nn.GroupNorm(2, 8))
+    norm = {name: tensor for name, tensor in made().state().items() if ".1." in name}
+    assert torch.equal(norm["features.1.weight"], torch.ones(8))
+    assert torch.equal(norm["features.1.bias"], torch.zeros(8))
 
 
 @pytest.mark.parametrize("name", ["pixels", "vgg16"])
