@@ -30,10 +30,10 @@ class Choice:
     chosen: int
     n_folds: int  # 1: validation images alone chose
     n_images: int  # that the scores stand on
+    in_words: str  # what they stand on
     scores: list[float]  # of the measure that the search maximises
     errors: list[float]  # standard error of each score
     gaps: list[float]  # and of its difference from the best
-    why: str = ""  # validation images alone chose, although they are few
 
     @property
     def path(self) -> Path:
@@ -44,16 +44,6 @@ class Choice:
     def best(self) -> Trained:
         """The chosen one, before any refit."""
         return self.results[self.chosen]
-
-    @property
-    def in_words(self) -> str:
-        """What the scores stand on."""
-        if self.n_folds == 1:
-            return f"{self.n_images} validation images{self.why and f' ({self.why})'}"
-        return (
-            f"{self.n_images} training and validation images in {self.n_folds} parts, each scored by a network of its "
-            "own that was trained on the others and stopped where that part was best"
-        )
 
 
 @dataclass(frozen=True)
@@ -95,12 +85,23 @@ class Ballot:
         """
         truth, (own, gaps) = self.truth, self.errors(said)
         scores = [self.bench.target.fitness(self.bench.measure, one, truth).score for one in said]
-        chosen, n = choose_smallest(scores, sizes, gaps), len(self._splits)
-        return Choice(list(candidates), list(results), list(sizes), chosen, n, len(truth), scores, own, gaps, self.why)
+        said_of = (len(self._splits), len(truth), self.in_words, scores, own, gaps)
+        return Choice(list(candidates), list(results), list(sizes), choose_smallest(scores, sizes, gaps), *said_of)
 
     def errors(self, said: Sequence[Said]) -> tuple[list[float], list[float]]:
         """Standard error of each network's score, and of its difference from the best one's."""
         return self.bench.target.errors(self.bench.measure, said, self.truth, self.groups)
+
+    @property
+    def in_words(self) -> str:
+        """What a choice stands on."""
+        n = len(self.truth)
+        if not self.parts:
+            return f"{n} validation images{self.why and f' ({self.why})'}"
+        return (
+            f"{n} training and validation images in {len(self.parts)} parts, each scored by a network of its own that "
+            "was trained on the others and stopped where that part was best"
+        )
 
     @cached_property
     def truth(self) -> Tensor:

@@ -35,7 +35,7 @@ from pathsearch.grid.path import Path as ModulePath
 from pathsearch.reports import figures
 from pathsearch.reports.report_page import write_page
 from pathsearch.run.runs import Run
-from pathsearch.search.choice import Ballot, Choice
+from pathsearch.search.choice import Ballot
 from pathsearch.training.bench import Bench
 from pathsearch.training.folds import ENOUGH, choice_folds
 
@@ -168,11 +168,13 @@ def test_any_few_images_and_groups_are_cut_or_left_with_a_reason(whole, data):
     assert all(len(part.validation) for part in parts)
 
 
-def test_a_choice_says_why_it_stands_on_few_images():
-    of = Choice([PROBE], [], [3], 0, 1, 9, [1.0], [0.1], [0.0], "3 parts are too many: the images have 2 groups")
-    assert of.in_words == "9 validation images (3 parts are too many: the images have 2 groups)"
-    assert replace(of, why="").in_words == "9 validation images"
-    folded = replace(of, n_folds=3, why="").in_words
+def test_a_ballot_says_what_it_stands_on_and_why(whole):
+    n = len(whole.validation)
+    few = Ballot(whole, (), "3 parts are too many: the images have 2 groups")
+    assert few.in_words == f"{n} validation images (3 parts are too many: the images have 2 groups)"
+    assert replace(few, why="").in_words == f"{n} validation images"
+    folded = Ballot.of(whole).in_words
+    assert folded.startswith(f"{n + len(whole.training)} training and validation images in 3 parts, each scored by")
     assert folded.endswith("trained on the others and stopped where that part was best")
 
 
@@ -181,6 +183,10 @@ def test_the_report_says_what_chose(probed):
     n = len(bench().training) + len(bench().validation)
     assert (report["choice"]["folds"], report["choice"]["images"]) == (3, n)
     assert "3 parts" in report["choice"]["in_words"]
+    assert report["refit"].endswith(
+        "after the path was fixed by cross-validation over them, epochs and threshold on validation"
+    )
+    assert finished("stripes").report()["refit"].endswith("after path, epochs and threshold were fixed on validation")
     rows = report["finalists"]
     assert [row["path"] for row in rows if row["chosen"]] == ["probe"]
     assert rows[0]["path"] == "probe"
