@@ -112,10 +112,10 @@ class Trainings:
         """A baseline's."""
         return self._ask(self.bench, label, path)
 
-    def candidate(self, path: Path, label: str) -> Candidate:
-        """A path that may become the expert."""
+    def candidate(self, path: Path, label: str, judged: bool = True) -> Candidate:
+        """A path that may become the expert; one that is not `judged` is trained alone, for a baseline's refit."""
         alone = self._ask(self.bench.without_refit(), label, path)
-        parts = enumerate(self.ballot.parts, 1)
+        parts = enumerate(self.ballot.parts if judged else (), 1)
         return Candidate(path, alone, tuple(self._ask(part, f"{label}, part {k}", path) for k, part in parts))
 
     def choose(self, candidates: Sequence[Candidate]) -> Choice:
