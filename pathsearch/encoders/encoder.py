@@ -52,7 +52,7 @@ class Encoder:
         dtype: of the features.
         preprocessing: what becomes of an image before the trunk, in words.
         has_trunk: whether there is a network in it.
-        plugin: the plug-in that its class came from, as NAME=SHA-256, or nothing.
+        plugin: those that its class and its bases came from, as NAME=SHA-256 joined by +, or nothing.
     """
 
     dtype: Any = np.float16

@@ -79,6 +79,38 @@ def test_other_code_of_the_same_name_has_other_features_in_the_cache(tiny, tmp_p
     assert "plugin" not in make_encoder(EncoderSettings("squeezenet1_1", "random", SIZE)).identity
 
 
+def test_a_class_that_the_plugin_did_not_define_is_refused(tiny):
+    """The note of the plug-in would stand on the package's own class, and in the keys of all its features."""
+    before = make_encoder(EncoderSettings("pixels", image_size=SIZE)).key
+    raw = tiny.with_name("raw.py")
+    raw.write_text(
+        "from pathsearch import encoder\nfrom pathsearch.encoders.pixels import Pixels\nencoder.register('raw')(Pixels)"
+    )
+    with refused("raw.py: encoder 'raw': expected a class of its own, got Pixels of pathsearch.encoders.pixels; regis"):
+        plugins.load_plugins([raw])
+    assert "raw" not in ENCODERS
+    assert make_encoder(EncoderSettings("pixels", image_size=SIZE)).key == before
+    plugins.load_plugins([tiny])
+    again = tiny.with_name("again.py")
+    again.write_text(
+        "from pathsearch.encoders.encoder import ENCODERS, register\nregister('again')(ENCODERS['tiny'])\n"
+    )
+    with refused("again.py: encoder 'again': expected a class of its own, got Tiny of pathsearch_plugin_tiny"):
+        plugins.load_plugins([again])
+
+
+def test_an_encoder_names_the_plugins_of_its_bases_too(tiny):
+    heir = tiny.with_name("heir.py")
+    heir.write_text(
+        "from pathsearch.encoders.encoder import ENCODERS, register\n"
+        "@register('heir')\nclass Heir(ENCODERS['tiny']):\n    pass\n"
+    )
+    (base,), (own,) = plugins.load_plugins([tiny]), plugins.load_plugins([heir])
+    assert make_encoder(EncoderSettings("heir", "random", SIZE)).identity["plugin"] == f"{own}+{base}"
+    assert plugins.plugins_of((), encoder="heir") == [own, base]
+    assert made().identity["plugin"] == base
+
+
 def test_what_cannot_be_is_one_line(tiny):
     with refused("got 'tiny'; see torchvision.models for the names, or give pixels; one of your own needs --plugin"):
         made()
