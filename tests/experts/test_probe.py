@@ -234,6 +234,23 @@ def test_a_damaged_probe_is_refused(probed, tmp_path):
         Expert.load(tmp_path / "expert.safetensors")
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"specifications": [["skip-0"]]},
+        {"wiring": {"places": [["features", [8]]], "layers": [], "head": "features"}},
+        {"shapes": [[128, 2, 2], [16]]},
+    ],
+)
+def test_facts_that_a_probe_cannot_have_are_refused(probed, tmp_path, said):
+    whole = Expert.load(probed.expert_file)
+    shapes = [whole.facts.shapes[0], *said.pop("shapes", [])[1:]]
+    facts = replace(whole.facts, **{**said, "shapes": shapes})
+    Expert(facts, whole.network.network, whole.standardise).save(tmp_path / "expert.safetensors")
+    with refused("expected no module, no wiring and one shape with path probe, got .*; restore the file"):
+        Expert.load(tmp_path / "expert.safetensors")
+
+
 def test_it_is_drawn_told_and_explained(probed):
     card = json.loads(probed.path_file.read_text())
     assert (card["path"], card["layers"]) == ("probe", [[]] * len(card["modules"]))
