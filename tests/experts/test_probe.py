@@ -277,6 +277,10 @@ def test_a_model_of_it_answers_and_explains(probed):
         "--runs-dir", probed.folder.parent, "--data-dir", data_dir(),
     )  # fmt: skip
     assert done.code == 0, done
+    card = (probed.folder.parent / "bundle" / "MODEL_CARD.md").read_text()
+    assert ", a linear probe |" in card
+    rows = [line for line in card.splitlines() if "linear probe |" in line and line.count("|") == 5 and "(" in line]
+    assert [row.split(" | ")[0] for row in rows] == ["| this expert, the linear probe"], "one network, one row"
     model = load(probed.folder.parent / "bundle", CPU).model
     image = torch.zeros(3, 48, 48, dtype=torch.uint8) + torch.arange(48, dtype=torch.uint8)
     heat = heat_map(model, image, "stripes", task("stripes").classes[0])
