@@ -305,7 +305,8 @@ def _architecture(name: str) -> Any:
     if name not in known:
         near = difflib.get_close_matches(name, [*known, *ENCODERS], n=1)
         hint = f"did you mean {near[0]!r}?" if near else "see torchvision.models for the names, or give pixels"
-        hint += "; one of your own needs --plugin FILE"
+        if not any(kind.plugin for kind in ENCODERS.values()):  # else it is given already
+            hint += " One of your own needs --plugin FILE" if near else "; one of your own needs --plugin FILE"
         raise PathsearchError(f"encoder: expected a torchvision classification model, got {name!r}; {hint}")
     if not name.startswith(FAMILIES):
         raise PathsearchError(

@@ -114,7 +114,11 @@ def test_an_encoder_names_the_plugins_of_its_bases_too(tiny):
 def test_what_cannot_be_is_one_line(tiny):
     with refused("got 'tiny'; see torchvision.models for the names, or give pixels; one of your own needs --plugin"):
         made()
+    with refused(r"got 'resnet'; did you mean '\w+'\? One of your own needs --plugin FILE$"):
+        make_encoder(EncoderSettings("resnet", "random", SIZE))
     plugins.load_plugins([tiny])
+    with refused(r"got 'tinny'; did you mean 'tiny'\?$"):
+        make_encoder(EncoderSettings("tinny", "random", SIZE))
     with refused("encoder.weights: expected random or a file with encoder.name=tiny, .* give --encoder-weights random"):
         made("imagenet")
     ENCODERS["flat"] = type("Flat", (Encoder,), {"network": lambda self: torch.nn.Linear(3, 3)})

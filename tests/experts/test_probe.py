@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given
@@ -18,10 +19,13 @@ from small_world import (
     encoder,
     evolve,
     finished,
+    options,
     outcome,
     pathsearch,
     place,
+    prepare,
     refused,
+    registered,
     settings,
     task,
 )
@@ -176,6 +180,27 @@ def test_a_ballot_says_what_it_stands_on_and_why(whole):
     folded = Ballot.of(whole).in_words
     assert folded.startswith(f"{n + len(whole.training)} training and validation images in 3 parts, each scored by")
     assert folded.endswith("trained on the others and stopped where that part was best")
+
+
+def test_a_run_on_two_groups_is_chosen_on_validation_or_refused_and_leaves_nothing(tmp_path):
+    """It was an unexpected ValueError, after which the same command was told to go on with --resume."""
+
+    def two(table: pd.DataFrame) -> None:
+        table["group"] = table["split"].map({"train": "a", "val": "b", "test": "c"})
+
+    few = registered(prepare(tmp_path / "data", "blobs"), two)
+    given = [*options(settings("blobs", generations=2, choice_folds=None)), "--run-name", "two"]
+    where = ["--data-dir", tmp_path / "data", "--runs-dir", tmp_path / "runs"]
+    bad = pathsearch("evolve", *given, *where, "--set", "training.choice_folds=3")
+    assert bad.code == 2, bad
+    last = bad.err.splitlines()[-1]
+    assert last.startswith("error: training.choice_folds: 3 are too many: the images have 2 groups; choose fewer")
+    assert not (tmp_path / "runs" / "two").exists()
+    done = pathsearch("evolve", *given, *where)
+    assert done.code == 0, done
+    n = len(few.rows("val"))
+    words = f"{n} validation images (3 parts are too many: the images have 2 groups)"
+    assert Run(tmp_path / "runs" / "two").report()["choice"] == {"folds": 1, "images": n, "in_words": words}
 
 
 def test_the_report_says_what_chose(probed):
