@@ -52,7 +52,7 @@ def _check_free(target: Path, name: str, overwrite: bool) -> None:
         )
 
 
-def existing_source(source: str | Path, expected: str, *, folder: bool = True) -> Path:
+def existing_source(source: str | Path, expected: str, *, folder: bool = True, argument: str = "--source") -> Path:
     """`source` as a path that exists.
 
     Raises:
@@ -61,7 +61,7 @@ def existing_source(source: str | Path, expected: str, *, folder: bool = True) -
     found = Path(source).expanduser()
     if not (found.is_dir() if folder else found.is_file()):
         got = "a file" if found.is_file() else "a folder" if found.is_dir() else "nothing there"
-        raise BadData(f"--source {source}: expected {expected}, got {got}; check the spelling")
+        raise BadData(f"{argument} {source}: expected {expected}, got {got}; check the spelling")
     return found
 
 

@@ -32,8 +32,9 @@ def draw_rows(labels: Sequence[str], fractions: Sequence[float], seed: int) -> n
     for index, name in enumerate(names):
         rows = rng.permutation(np.flatnonzero(label == index))
         if len(rows) < len(fractions):
+            of_class = f" of class {str(name)!r}" if name else ""
             raise BadData(
-                f"split: expected at least {len(fractions)} images of class {str(name)!r}, one a split, "
+                f"split: expected at least {len(fractions)} images{of_class}, one a split, "
                 f"got {len(rows)}; add images or leave the class out"
             )
         start = 0

@@ -9,14 +9,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 from data_prep.construction import Progress, task_under_construction
+from data_prep.image_truth import NO_TRUTH, NOTHING_ASKED, RawTruth, TruthOptions, TruthWriter
 from data_prep.images import (
     check_image_size,
     check_some_left,
     file_names,
     left_out,
-    read_image,
+    read_sized,
     split_bad,
     write_images,
 )
@@ -24,6 +26,7 @@ from data_prep.leakage import check_action, keep_apart
 from data_prep.manifest import Task, load_task, save_task
 from data_prep.splits import assign
 from data_prep.table_checks import check_classes, check_table
+from data_prep.truth_columns import check_target, default_target, hashed_files
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,11 +35,12 @@ class RawImage:
 
     Attributes:
         picture: its file, or its pixels (uint8, H×W or H×W×3).
-        label: its class name.
+        label: its class name; empty where the task has no classes.
         stem: what its prepared file is called.
         given: the split that the source puts it in, empty where it has none.
         group: the patient or whatever must not be split, empty where unknown.
         name: what the source calls it, for a reader; its stem if empty.
+        truth: what is known of it beyond the label.
     """
 
     picture: Path | np.ndarray
@@ -45,6 +49,7 @@ class RawImage:
     given: str = ""
     group: str = ""
     name: str = ""
+    truth: RawTruth = NO_TRUTH
 
 
 def prepare_images(
@@ -59,13 +64,15 @@ def prepare_images(
     source: str,
     licence: str,
     mode: str | None = None,
+    resampling: Image.Resampling = Image.Resampling.LANCZOS,
+    truth: TruthOptions = NOTHING_ASKED,
+    words: str | None = None,
     options: Mapping[str, Any] | None = None,
     notes: Sequence[str] = (),
     duplicates: str = "refuse",
     look_alikes: bool = True,
     skip_bad: bool = False,
     overwrite: bool = False,
-    target: str = "class",
     progress: Progress | None = None,
 ) -> Task:
     """Divide the images, check the table, write the pictures, and load the finished task.
@@ -82,6 +89,9 @@ def prepare_images(
         source: of the raw data, in words.
         licence: of the raw data.
         mode: "L" or "RGB" to force it; None keeps grey grey and colour colour.
+        resampling: how images are resized.
+        truth: what is asked of masks, boxes and numbers.
+        words: how the split was made, in place of the split's own words.
         options: further facts on the preparation for `task.json`.
         notes: for the reader of `task.json`.
         duplicates: of images that are, pixel for pixel, in two splits: `refuse`, `move` all copies into one
@@ -89,7 +99,6 @@ def prepare_images(
         look_alikes: count near copies across splits.
         skip_bad: leave out images that cannot be used and say so, instead of refusing them all.
         overwrite: replace a finished task of this name.
-        target: what the task asks for, see `save_task`.
         progress: told `(done, total)` as images are written.
     """
     if image_size is not None:
@@ -98,26 +107,35 @@ def prepare_images(
     labels, groups = [image.label for image in images], [image.group for image in images]
     given = [image.given for image in images]
     where = f"task {name!r}"
-    check_classes(classes, where)
+    beyond = truth.target == "image" or any(image.truth is not NO_TRUTH for image in images)
+    check_classes(classes, where, or_none=beyond)
     with task_under_construction(Path(data_dir), name, overwrite) as part:
         split = split or ("official" if any(given) else "patient" if any(groups) else "random")
         parts, facts = assign(split, labels, groups, given, seed)
+        facts = {**facts, "words": words or facts["words"]}
         files = file_names(labels, [image.stem for image in images])
+        names = [image.name or image.stem for image in images]
+        truths = TruthWriter([image.truth for image in images], names, files, truth, where)
         table = pd.DataFrame({"file": files, "label": labels, "split": parts, "group": groups})
         # Before the long part, not only in save_task: a bad table should not cost minutes.
-        check_table(table, classes, where, groups_apart=facts["groups_apart"])
-        made = write_images(
-            [part / file for file in files],
-            lambda number: read_image(images[number].picture, mode, image_size),
-            progress,
-        )
-        names = [image.name or image.stem for image in images]
+        sketch = table.assign(**truths.columns(expected=True))
+        check_table(sketch, classes, where, groups_apart=facts["groups_apart"], numbers=truth.numbers)
+        check_target(truth.target or default_target(sketch, classes), sketch, classes, where)
+        truths.read()
+
+        def make(number: int) -> Image.Image:
+            image, size = read_sized(images[number].picture, mode, image_size, resampling)
+            truths.write(number, part, size, image.size)
+            return image
+
+        made = write_images([part / file for file in files], make, progress)
         prints, bad = split_bad(made, names, where, skip_bad)
         check_some_left(labels, table["split"].tolist(), bad, names, where)
-        table = table.drop(index=list(bad)).reset_index(drop=True)
+        table = table.assign(**truths.columns()).drop(index=list(bad)).reset_index(drop=True)
         apart = keep_apart(table, prints, facts, duplicates, where, look_alikes)
-        for file in apart.removed:
+        for file in set(hashed_files(table)) - set(hashed_files(apart.table)):
             (part / file).unlink()
+        kept = [number for number, file in enumerate(files) if file in set(apart.table["file"])]
         save_task(
             part,
             name=name,
@@ -126,9 +144,16 @@ def prepare_images(
             split=facts,
             source=source,
             licence=licence,
-            options={"image_size": image_size, "mode": mode or "as in the source", **(options or {})},
-            notes=[*notes, *left_out(bad, names), *apart.notes],
+            options={
+                "image_size": image_size,
+                "mode": mode or "as in the source",
+                **truths.options(),
+                **(options or {}),
+            },
+            notes=[*notes, *left_out(bad, names), *truths.notes(kept), *apart.notes],
             leakage=apart.facts,
-            target=target,
+            target=truth.target,
+            masks=truths.mask_info(),
+            numbers=truth.numbers,
         )
     return load_task(Path(data_dir), name)

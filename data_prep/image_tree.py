@@ -30,16 +30,18 @@ class ImageTree:
     ignored_folders: tuple[str, ...]
 
 
-def read_image_tree(source: Path, group_of: Callable[[str, str], str]) -> ImageTree:
+def read_image_tree(source: Path, group_of: Callable[[str, str], str], flat: bool = False) -> ImageTree:
     """The labelled images below `source`.
 
     Args:
         source: a folder of class folders; or of split folders (train, val or valid or validation, test)
             with class folders inside. Class folders are searched to any depth.
         group_of: the group of a picture, from its file name and the split it was given in (or "").
+        flat: where images lie in no class folders, in `source` or its split folders, they have no class, instead of
+            being passed over.
 
     Raises:
-        BadData: no class folders, or one without images.
+        BadData: no class folders, or one without images; images in class folders and beside them, where `flat`.
     """
     folders = _subfolders(source)
     splits = [folder for folder in folders if folder.name.lower() in SPLIT_WORDS]
@@ -51,9 +53,12 @@ def read_image_tree(source: Path, group_of: Callable[[str, str], str]) -> ImageT
     images: list[RawImage] = []
     passed_over: list[str] = []
     for given, root in roots:
-        for class_folder in _subfolders(root):
-            files, others = _files(class_folder)
+        loose = flat and any(is_image(file) for file in root.iterdir() if file.is_file())
+        for class_folder in [root] if loose else _subfolders(root):
+            files, others = pictures_below(class_folder)
             passed_over += others
+            if loose and any(file.parent != root for file in files):
+                raise _both(root)
             if not files:
                 raise BadData(
                     f"{class_folder}: expected images ({' '.join(SUFFIXES)}) of class {class_folder.name!r}, "
@@ -66,13 +71,23 @@ def read_image_tree(source: Path, group_of: Callable[[str, str], str]) -> ImageT
                 stem = "-".join((given, *inner) if given else inner)
                 group = group_of(file.name, given)
                 name = file.relative_to(source).as_posix()
-                images.append(RawImage(file, class_folder.name, stem, given, group, name))
+                images.append(RawImage(file, "" if loose else class_folder.name, stem, given, group, name))
     if not images:
         raise BadData(
             f"--source {source}: expected one folder of images for each class, or train/val/test with such "
             "folders inside, got no class folder; see the README for the layout"
         )
-    return ImageTree(images, tuple(sorted({image.label for image in images})), tuple(passed_over), ignored)
+    labels = {image.label for image in images}
+    if "" in labels and len(labels) > 1:
+        raise _both(source)
+    return ImageTree(images, tuple(sorted(labels - {""})), tuple(passed_over), ignored)
+
+
+def _both(folder: Path) -> BadData:
+    return BadData(
+        f"{folder}: expected all images in class folders, or all without, got both; move them, or name what they "
+        "show in a table and use: pathsearch prepare csv"
+    )
 
 
 def ignored_notes(tree: ImageTree) -> list[str]:
@@ -98,7 +113,7 @@ def _leads_nowhere(file: Path) -> bool:
     return file.is_symlink() and not file.exists()
 
 
-def _files(folder: Path) -> tuple[list[Path], list[str]]:
+def pictures_below(folder: Path) -> tuple[list[Path], list[str]]:
     """The images below a folder, sorted, and the names of its other files.
 
     Links that lead nowhere are among the images, for what else could they be: reading them says what is wrong. So are

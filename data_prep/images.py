@@ -42,8 +42,23 @@ def check_image_size(image_size: int) -> None:
         raise PathsearchError(f"--image-size: expected 8 to 1024 pixels, got {image_size}; 64, 128 and 224 are usual")
 
 
-def read_image(picture: Picture, mode: str | None, image_size: int | None = None) -> Image.Image:
-    """An image in memory, mode "L" or "RGB", resized to a square.
+def read_image(
+    picture: Picture,
+    mode: str | None,
+    image_size: int | None = None,
+    resampling: Image.Resampling = Image.Resampling.LANCZOS,
+) -> Image.Image:
+    """An image in memory, mode "L" or "RGB", resized to a square; see `read_sized`."""
+    return read_sized(picture, mode, image_size, resampling)[0]
+
+
+def read_sized(
+    picture: Picture,
+    mode: str | None,
+    image_size: int | None = None,
+    resampling: Image.Resampling = Image.Resampling.LANCZOS,
+) -> tuple[Image.Image, tuple[int, int]]:
+    """An image in memory, mode "L" or "RGB", resized to a square; and the width and height that it had, upright.
 
     Args:
         picture: an image file, a Pillow image, or a uint8 array H×W or H×W×3.
@@ -54,6 +69,7 @@ def read_image(picture: Picture, mode: str | None, image_size: int | None = None
             its upper eight.
         image_size: side of the result; None keeps the size. Width and height are scaled each for
             itself: the whole picture is kept, its proportions are not.
+        resampling: how pixels are found between others.
 
     Raises:
         BadData: the file does not decode.
@@ -61,19 +77,22 @@ def read_image(picture: Picture, mode: str | None, image_size: int | None = None
     if isinstance(picture, Path):
         check_plain_file(picture)
         if dicom.is_dicom(picture):
-            return _prepared(Image.fromarray(_narrow(dicom.read_dicom(picture))), picture, mode, image_size)
+            image = Image.fromarray(_narrow(dicom.read_dicom(picture)))
+            return _prepared(image, picture, mode, image_size, resampling), image.size
         with opened(picture) as image:
-            return _prepared(image, picture, mode, image_size)
+            return _prepared(image, picture, mode, image_size, resampling), image.size
     image = Image.fromarray(picture) if isinstance(picture, np.ndarray) else ImageOps.exif_transpose(picture)
-    return _prepared(image, picture, mode, image_size)
+    return _prepared(image, picture, mode, image_size, resampling), image.size
 
 
-def _prepared(image: Image.Image, picture: Picture, mode: str | None, image_size: int | None) -> Image.Image:
+def _prepared(
+    image: Image.Image, picture: Picture, mode: str | None, image_size: int | None, resampling: Image.Resampling
+) -> Image.Image:
     if image.mode in DEEP_MODES:
         image = _eight_bits(image, picture)
     image = image.convert(mode or ("L" if image.mode in GREY_MODES else "RGB"))
     if image_size is not None and image.size != (image_size, image_size):
-        image = image.resize((image_size, image_size), Image.Resampling.LANCZOS)
+        image = image.resize((image_size, image_size), resampling)
     return image
 
 
@@ -101,10 +120,7 @@ def write_images(
             image = make(number)
         except BadData as fault:
             return fault
-        try:
-            image.save(files[number], "PNG")
-        except OSError as error:
-            raise cannot_write(files[number], error) from error
+        save_png(image, files[number])
         return fingerprint(image)
 
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as threads:
@@ -119,6 +135,19 @@ def write_images(
             threads.shutdown(wait=True, cancel_futures=True)  # do not draw the rest before failing
             raise
     return made
+
+
+def save_png(image: Image.Image, file: Path) -> None:
+    """Save an image; its folder is made.
+
+    Raises:
+        CannotWrite: the system refused.
+    """
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        image.save(file, "PNG")
+    except OSError as error:
+        raise cannot_write(file, error) from error
 
 
 def split_bad(
@@ -162,9 +191,10 @@ def check_some_left(
     for place in dict.fromkeys(places[number] for number in sorted(bad)):
         if place not in left:
             split, label = place
+            of_class = f" of class {label!r}" if label else ""
             lost = [names[number] for number in sorted(bad) if places[number] == place]
             raise BadData(
-                f"{where}: expected at least one image of class {label!r}{f' in split {split!r}' if split else ''}, "
+                f"{where}: expected at least one image{of_class}{f' in split {split!r}' if split else ''}, "
                 f"got none but {len(lost)} that --skip-bad leaves out: {listed(lost)}; replace them or add images"
             )
 
@@ -176,11 +206,14 @@ def listed(names: Sequence[str]) -> str:
 
 
 def file_names(labels: Sequence[str], stems: Sequence[str]) -> list[str]:
-    """Names `images/<class>/<stem>.png`, safe on every file system, no two alike even if case is ignored."""
+    """Names `images/<class>/<stem>.png`, safe on every file system, no two alike even if case is ignored.
+
+    Of an image without a class (an empty label) it is `images/<stem>.png`.
+    """
     taken: set[str] = set()
     names = []
     for label, stem in zip(labels, stems, strict=True):
-        base = f"images/{safe(label)}/{safe(stem)}"
+        base = "/".join(["images", *([safe(label)] if label else []), safe(stem)])
         name, number = base, 1
         while name.lower() in taken:
             number += 1

@@ -13,7 +13,7 @@ import pandas as pd
 from data_prep.errors import BadData, DataNotPrepared
 from data_prep.folder_swap import give_back
 from data_prep.image_digests import digests_of, whole_digest, write_list
-from data_prep.table_checks import check_classes, check_name, check_table
+from data_prep.table_checks import check_classes, check_name, check_table, without_labels
 from data_prep.table_words import COLUMNS, MASK, SPLITS
 from data_prep.task import MaskInfo, SplitInfo, Task, TaskInfo
 from data_prep.task_form import check_form, with_digest
@@ -159,7 +159,9 @@ def _read_task(task_dir: Path, name: str) -> Task:
     # Strings as they stand: a class named "NA" or a group "007" must survive.
     table = pd.read_csv(manifest, dtype=str, keep_default_na=False)
     classes = tuple(info["classes"])
-    check_classes(classes, str(task_dir / "task.json"), or_none=len(table.columns) > len(COLUMNS))
+    check_classes(
+        classes, str(task_dir / "task.json"), or_none=len(table.columns) > len(COLUMNS) or without_labels(table)
+    )
     _check(table, info, str(manifest))
     _check_files_exist(table, task_dir, str(manifest))
     if info["counts"] != (counts := _counts(table, classes)):

@@ -30,7 +30,10 @@ def check_name(name: str) -> None:
 def check_classes(classes: Sequence[str], where: str, *, or_none: bool = False) -> None:
     """Refuse anything but two or more distinct, printable class names; none at all pass where `or_none` says so."""
     if len(classes) < 2 and not (or_none and not classes):
-        raise BadData(f"{where}: expected at least two classes, got {_listed(classes)}; add images of a second class")
+        or_what = ", or leave all labels empty" if or_none else ""
+        raise BadData(
+            f"{where}: expected at least two classes, got {_listed(classes)}; add images of a second class{or_what}"
+        )
     if len(set(classes)) < len(classes):
         raise BadData(f"{where}: expected distinct class names, got {_listed(classes)}; name each class once")
     for name in classes:
@@ -61,7 +64,7 @@ def check_table(
             files, a class without an image in some split, a group in two splits, a box or a number that is none.
     """
     columns = columns_of(table, numbers)
-    check_classes(classes, where, or_none=len(columns) > len(COLUMNS))
+    check_classes(classes, where, or_none=len(columns) > len(COLUMNS) or without_labels(table))
     if sorted(table.columns) != sorted(columns):
         raise BadData(f"{where}: expected the columns {','.join(columns)}, got {','.join(map(str, table.columns))}")
     if table.empty:
@@ -74,6 +77,11 @@ def check_table(
     _check_every_class_in_every_split(table, classes, where)
     if groups_apart:
         _check_groups(table, where)
+
+
+def without_labels(table: pd.DataFrame) -> bool:
+    """Whether no image has a label: where there is no other truth either, a task asks for the images themselves."""
+    return "label" in table and bool((table["label"] == "").all())
 
 
 def _check_cells(table: pd.DataFrame, classes: Sequence[str], where: str) -> None:

@@ -168,7 +168,7 @@ class Task:
             BadData: the task's images have several sizes, or one does not decode.
         """
         files = self.files()
-        return picture_stack([files[row] for row in self.rows(split)], self._form)
+        return picture_stack([files[row] for row in self.rows(split)], self.form)
 
     def masks(self, split: str) -> np.ndarray:
         """(n, H, W) uint8 in the order of `rows(split)`: indices into `mask_names`, 255 where the image has no mask.
@@ -179,7 +179,7 @@ class Task:
         rows, folder = self.rows(split), self.task_dir.absolute()
         names = self.table[MASK].to_numpy()[rows] if MASK in self.table else [""] * len(rows)
         levels = self.info["masks"]["levels"] if "masks" in self.info else []
-        return mask_stack([folder / name if name else None for name in names], levels, self._form)
+        return mask_stack([folder / name if name else None for name in names], levels, self.form)
 
     def boxes(self, split: str) -> np.ndarray:
         """(n, 4) float32: x_min, y_min, x_max, y_max of a split's images in pixels; NaN where there is none.
@@ -193,5 +193,10 @@ class Task:
         return as_numbers(self.table, self.number_names)[self.rows(split)]
 
     @cached_property
-    def _form(self) -> Form:
+    def form(self) -> Form:
+        """Size of the images in pixels, and whether all are grey.
+
+        Raises:
+            BadData: they have several sizes.
+        """
         return form_of(self.files(), f"task {self.name!r}")

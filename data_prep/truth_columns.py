@@ -11,7 +11,7 @@ import pandas as pd
 from data_prep.errors import BadData
 from data_prep.table_words import BOX, COLUMNS, MASK, SPLITS, TARGETS
 
-DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 LARGEST = 3e38  # of a float32
 ROUNDING = 1e-3  # pixels that a box may reach beyond the image
 
@@ -61,14 +61,14 @@ def check_truth(table: pd.DataFrame, numbers: Sequence[str], where: str, size: i
         if not good.all():
             row = int(np.argmin(good))
             raise BadData(
-                f"{where}, line {row + 2}: expected a decimal number as {column}, or nothing, got "
-                f"{table[column].iloc[row]!r}; correct the cell"
+                f"{where}, image {table['file'].iloc[row]}: expected a decimal number as {column}, or nothing, got "
+                f"{table[column].iloc[row]!r}; write it with digits and a point"
             )
     if not boxed:
         return
     for row, box in enumerate(as_numbers(table, BOX).astype(float)):
         if fault := box_fault(box, size, size):
-            raise BadData(f"{where}, line {row + 2}: {fault}")
+            raise BadData(f"{where}, image {table['file'].iloc[row]}: {fault}")
 
 
 def is_decimal(cell: str) -> bool:

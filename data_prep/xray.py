@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
 
 from data_prep.construction import Progress, existing_source, provenance
-from data_prep.errors import BadData
+from data_prep.errors import BadData, PathsearchError
 from data_prep.image_task import RawImage, prepare_images
 from data_prep.image_tree import ignored_notes, read_image_tree
+from data_prep.images import listed
 from data_prep.manifest import Task
 
 CLASSES = ("NORMAL", "PNEUMONIA")
+KINDS = ("normal", "bacteria", "virus")
+KIND = re.compile(r"_(bacteria|virus)_", re.IGNORECASE)
 SPLIT_FOLDERS = ("train", "val", "test")
 PERSON = re.compile(r"(person\d+|(?:NORMAL\d*-)?IM-\d+)[_-]")
 SOURCE = "Kermany et al. 2018, paediatric chest X-rays, Mendeley Data rscbjbr9sj, folder layout of Kaggle"
@@ -25,6 +29,7 @@ def prepare_pneumonia(
     name: str = "pneumonia",
     split: str = "official",
     image_size: int = 128,
+    kinds: str | None = None,
     seed: int = 0,
     duplicates: str = "refuse",
     look_alikes: bool = True,
@@ -43,6 +48,8 @@ def prepare_pneumonia(
         name: of the new task.
         split: `official`, `patient` or `random`.
         image_size: side of the square images in pixels.
+        kinds: classes in order with commas between them, two or all of `KINDS`, told by folder and file name
+            (`person42_virus_7.jpeg`); None for the folders NORMAL and PNEUMONIA. Other images are left out.
         seed: of the split.
         duplicates: of images that are, pixel for pixel, in two splits: `refuse`, `move` all copies into one
             split, or `report` them only.
@@ -72,25 +79,73 @@ def prepare_pneumonia(
             f"--source {source}: expected the class folders {' and '.join(CLASSES)}, got "
             f"{', '.join(tree.classes)}; for other classes use: pathsearch prepare folder"
         )
+    images, notes = tree.images, ignored_notes(tree)
+    classes: tuple[str, ...] = CLASSES
+    if kinds is not None:
+        classes = kinds_of(kinds)
+        images, more = _sorted_by_kind(tree.images, classes, skip_bad)
+        notes += more
     words, licence = provenance(folder, SOURCE, "CC BY 4.0")
     return prepare_images(
-        tree.images,
+        images,
         data_dir,
         name=name,
-        classes=CLASSES,
+        classes=classes,
         split=split,
         image_size=image_size,
         seed=seed,
         source=words,
         licence=licence,
         mode="L",
-        notes=[*_person_notes(tree.images, split), *ignored_notes(tree)],
+        options={"kinds": list(classes)} if kinds is not None else None,
+        notes=[*_person_notes(images, split), *notes],
         duplicates=duplicates,
         look_alikes=look_alikes,
         skip_bad=skip_bad,
         overwrite=overwrite,
         progress=progress,
     )
+
+
+def kinds_of(text: str) -> tuple[str, ...]:
+    """Two or three of `KINDS`, in the order in which they are asked for.
+
+    Raises:
+        PathsearchError: others, one alone, or one twice.
+    """
+    kinds = tuple(kind.strip() for kind in text.split(","))
+    if len(kinds) < 2 or len(set(kinds)) < len(kinds) or not set(kinds) <= set(KINDS):
+        raise PathsearchError(f"--kinds: expected two or all of {','.join(KINDS)}, got {text!r}")
+    return kinds
+
+
+def kind_of(image: RawImage) -> str | None:
+    """`normal` by its folder, `bacteria` or `virus` by its file name; None where that says neither."""
+    if image.label == CLASSES[0]:
+        return KINDS[0]
+    found = KIND.search(PurePosixPath(image.name).name)
+    return found.group(1).lower() if found else None
+
+
+def _sorted_by_kind(
+    images: Sequence[RawImage], kinds: Sequence[str], skip_bad: bool
+) -> tuple[list[RawImage], list[str]]:
+    """The images of these kinds, labelled so, and notes on those that were left out."""
+    said = [kind_of(image) for image in images]
+    unknown = [image.name for image, kind in zip(images, said, strict=True) if kind is None]
+    if unknown and not skip_bad:
+        raise BadData(
+            f"--kinds: expected file names such as person42_virus_7.jpeg or person42_bacteria_7.jpeg, got "
+            f"{len(unknown)} others: {listed(unknown)}; rename them, or leave them out with --skip-bad"
+        )
+    notes = [f"{len(unknown)} images of no known kind were left out: {listed(unknown)}"] if unknown else []
+    n_others = sum(kind is not None and kind not in kinds for kind in said)
+    if n_others:
+        notes.append(
+            f"{n_others} images of other kinds were left out ({', '.join(k for k in KINDS if k not in kinds)})"
+        )
+    kept = [replace(image, label=kind) for image, kind in zip(images, said, strict=True) if kind in kinds and kind]
+    return kept, notes
 
 
 def person_of(file_name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
+from dense_world import dense_data, trained
 from small_world import (
     copied,
     data_dir,
@@ -40,6 +41,15 @@ def joint_folder() -> Path:
     return folder
 
 
+@functools.cache
+def given_folder() -> Path:
+    """The same of a network that was trained without a search, on masks."""
+    run = copied(trained(), scratch() / "pages")
+    figures.plot_run(run.folder)
+    write_page(run.folder, dense_data())
+    return run.folder
+
+
 def changed(folder: Path, to: Path, **values: object) -> Path:
     """A copy of a folder whose report says something else."""
     copy = copied(Run(folder), to).folder
@@ -51,4 +61,4 @@ def text_of(folder: Path) -> str:
     return (folder / "report.html").read_text(encoding="utf-8")
 
 
-PAGES = {"run": run_folder, "joint": joint_folder}
+PAGES = {"run": run_folder, "joint": joint_folder, "given": given_folder}

@@ -18,8 +18,9 @@ TOP = {*ROOMS, "__init__.py", "py.typed"}  # all that lies in `pathsearch/`
 DOORS = {
     "deap": {"search.search"},
     "monai": {"measures.surfaces", "targets.mask_loss"},
-    "PIL": {"reports.album", "experts.pictures", "encoders.views"},
-    "torchvision": {"encoders.encoder", "encoders.encoder_weights", "cli.doctor"},
+    "PIL": {"reports.album", "experts.pictures", "encoders.views", "targets.pictures"},
+    "torchmetrics": {"measures.similarity"},
+    "torchvision": {"encoders.encoder", "encoders.encoder_weights", "targets.boxes", "cli.doctor"},
     "typer": {
         "cli.main",
         "cli.compare",
@@ -33,10 +34,12 @@ DOORS = {
     "rich": {"cli.terminal"},
     "matplotlib": {
         "reports.figures",
+        "reports.figure_answers",
         "reports.figure_calibration",
         "reports.figure_compare",
         "reports.figure_confusion",
         "reports.figure_confusions",
+        "reports.figure_curves",
         "reports.figure_finalists",
         "reports.figure_fronts",
         "reports.figure_grid",

@@ -73,7 +73,9 @@ def _data(data_dir: Path) -> list[Finding]:
     for name in names:
         try:
             task = load_task(data_dir, name)
-            found.append(Finding(f"task {name}", True, f"{len(task.table)} images, {', '.join(task.classes)}"))
+            found.append(
+                Finding(f"task {name}", True, f"{len(task.table)} images, {', '.join(task.classes or task.targets)}")
+            )
         except PathsearchError as error:
             found.append(Finding(f"task {name}", False, str(error), "prepare it again with --overwrite"))
     return found

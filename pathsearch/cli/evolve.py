@@ -100,7 +100,7 @@ def _carry_out(prepared: Task, settings: RunSettings, where: _Where, as_json: bo
     from pathsearch.encoders.pixels import make_encoder
     from pathsearch.experts.evolve import evolve as evolve_task
     from pathsearch.experts.heritage import Heritage
-    from pathsearch.grid.vocabulary import check_vocabulary, refuse_idle_sizes
+    from pathsearch.grid.vocabulary import blueprint_of, check_vocabulary, refuse_idle_sizes
     from pathsearch.reports import figures
     from pathsearch.reports.report_page import write_page
     from pathsearch.run.place import Place
@@ -118,6 +118,7 @@ def _carry_out(prepared: Task, settings: RunSettings, where: _Where, as_json: bo
     trunk = make_encoder(settings.encoder, device)
     trunk.refuse_idle_map_size()
     refuse_idle_sizes(trunk.places, settings.grid)
+    asks.head(blueprint_of(trunk.places, settings.grid, trunk.taps).ending(asks.kind).head_shape)  # before encoding
     heritage.check(prepared.name, trunk, settings.grid)
     earlier = [ancestor.run for ancestor in heritage.ancestors]
     settings = replace(settings, encoder_key=trunk.key)

@@ -24,9 +24,8 @@ if TYPE_CHECKING:
 
 IMBALANCED = 3  # times as many images: above, a path can score well and miss most of the smallest class
 LISTED = 20  # classes that are counted each in one line
-COUNTS_EVERY = 10  # seconds between two lines of a count, where lines stand for bars
-
 BASELINES = {"linear_probe": "linear probe", "random_path": "random paths (mean)", "full_grid": "full grid"}
+COUNTS_EVERY = 10  # seconds between two lines of a count, where lines stand for bars
 
 errors = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
@@ -135,7 +134,8 @@ class Terminal:
 
     def run_table(self, found: Mapping[str, Any]) -> None:
         """One run's result, from its report, beside its baselines, and what it stands on."""
-        from pathsearch.measures.rates import interval_of, other_target, spread_of  # imports scipy
+        from pathsearch.experts.run_report import called  # imports scipy
+        from pathsearch.measures.rates import interval_of, other_target, spread_of
 
         report = cast("RunReport", found)
         if other_target(report["test"]):
@@ -152,7 +152,7 @@ class Terminal:
         for name in ("test accuracy (95 %)", "balanced", "AUC"):
             table.add_column(name, justify="right")
         rows: list[tuple[str, float, ClassRates | MeanRates, ClassRates | MeanRates]] = [
-            ("evolved path", report["parameters"]["expert"], report["validation"], report["test"])
+            (called(report), report["parameters"]["expert"], report["validation"], report["test"])
         ]
         for key, row in report["baselines"].items():
             if row["test"]["n"] and row["parameters"] is not None:
@@ -174,6 +174,7 @@ class Terminal:
 
     def _other_table(self, report: RunReport) -> None:
         """The same of another target than classes, by the measure that was maximised."""
+        from pathsearch.experts.run_report import called
         from pathsearch.measures.measure import NAMES
         from pathsearch.measures.rates import measured_of
 
@@ -181,7 +182,7 @@ class Terminal:
         table = Table(title=escape(report["task"]), caption=escape(f"split: {report['split_in_words']}"))
         for name in ("", "parameters", f"validation {NAMES[measure]}", f"test {NAMES[measure]} (95 %)"):
             table.add_column(name, justify="right" if name else "left")
-        rows: list[tuple[str, float, Any]] = [("evolved path", report["parameters"]["expert"], report)]
+        rows: list[tuple[str, float, Any]] = [(called(report), report["parameters"]["expert"], report)]
         for key, row in report["baselines"].items():
             if row["parameters"] is not None:
                 rows.append((BASELINES[key], row["parameters"], row))
@@ -271,6 +272,10 @@ class Terminal:
         self.say(f"split  {task.split_in_words}")
         for note in task.info["notes"]:
             self.say(f"note   {note}")
+        if task.targets != ("class", "image"):
+            self.say(f"truth  {', '.join(task.targets)}; the task asks for the first, unless told otherwise")
+        if "imbalance" not in task.info:
+            return
         ratio = task.info["imbalance"]
         self.say(f"class  the largest has {ratio:.1f} times the training images of the smallest")
         if ratio > IMBALANCED and task.target == "class":

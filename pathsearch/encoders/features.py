@@ -23,7 +23,7 @@ from pathsearch.encoders.encoder import Encoder
 from pathsearch.encoders.noise import Noise
 from pathsearch.encoders.own import encoded
 from pathsearch.encoders.split import Split, Standardiser
-from pathsearch.encoders.views import augmentation, load_image, stacked, view_warp
+from pathsearch.encoders.views import PLAIN, Style, load_image, stacked
 from pathsearch.run.ahead import ahead
 from pathsearch.run.growing import growing
 from pathsearch.run.settings import TrainingSettings
@@ -48,6 +48,7 @@ class Features:
     taps: tuple[int, ...] = ()  # parts of the features along their first axis, one a map
     few: dict[str, np.ndarray] = field(default_factory=dict)  # by split, the only images of it that are used
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # of the source's places
+    style: Style = PLAIN  # of the views
     noise: Noise | None = None
 
     def asked(self, training: TrainingSettings, seed: int) -> Features:
@@ -113,7 +114,7 @@ class Features:
         truth = target.truth(self.task, name)[torch.from_numpy(used)]
         places = (rows[used], *[used] * (len(views) - 1))
         groups = self.task.groups(name)[used]
-        warps = ([view_warp(view, i, self.task.mirror) for i in used] for view in range(1, len(views)))
+        warps = ([self.style.warp(view, i) for i in used] for view in range(1, len(views)))
         moves = (
             hasattr(target, "warped") and type(target).warped is not Target.warped
         )  # XX else the truth of a view is that of its image
@@ -139,7 +140,12 @@ def _draw(labels: np.ndarray, number: int, seed: int, split: str) -> np.ndarray:
 
 
 def encode(
-    task: Task, encoder: Encoder, cache_dir: Path, n_views: int = 1, progress: Progress | None = None
+    task: Task,
+    encoder: Encoder,
+    cache_dir: Path,
+    n_views: int = 1,
+    progress: Progress | None = None,
+    augmentation: str = "paper",
 ) -> Features:
     """Features of every image of a task, from the cache where it holds them.
 
@@ -150,6 +156,7 @@ def encode(
         cache_dir: where arrays are kept.
         n_views: 1 for the images as they are; each further one is an augmented view of every training image.
         progress: called with images done and images to do, if any must be encoded.
+        augmentation: of the views, as `training.augmentation` names it.
 
     Returns:
         The features, memory-mapped. An interrupted call goes on where it stopped; a file whose digest is wrong
@@ -161,7 +168,8 @@ def encode(
     verify(task, cache_dir)
     files = task.files()
     own = {"encoder": encoder.key, "manifest": task.digest, "images": task.images_digest}
-    own["augmentation"] = augmentation(task)
+    style = Style.of(task, augmentation)
+    own["augmentation"] = style.in_words
     key = hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()
     folder = cache_dir / f"{task.name}-{key[:16]}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -170,14 +178,14 @@ def encode(
         missing = [view for view in range(n_views) if not _is_whole(folder / f"view{view}.npy")]
         to_do, done = sum(len(wanted[view]) for view in missing), 0
         for view in missing:
-            for rows in _encode_view(folder / f"view{view}.npy", wanted[view], view, encoder, task.mirror):
+            for rows in _encode_view(folder / f"view{view}.npy", wanted[view], view, encoder, style):
                 done += rows
                 if progress:
                     progress(done, to_do)
         write_json(folder / "key.json", own)
         arrays = tuple(np.load(folder / f"view{view}.npy", mmap_mode="r") for view in range(n_views))
         standardise = _standardiser(folder, arrays[0], task, encoder.parts)
-    return Features(task, arrays, standardise, to_do, encoder.parts, shapes=encoder.places)
+    return Features(task, arrays, standardise, to_do, encoder.parts, shapes=encoder.places, style=style)
 
 
 def verify(task: Task, cache_dir: Path) -> None:
@@ -199,12 +207,12 @@ def _is_whole(file: Path) -> bool:
     return True
 
 
-def _encode_view(file: Path, images: list[Path], view: int, encoder: Encoder, mirror: bool) -> Iterator[int]:
+def _encode_view(file: Path, images: list[Path], view: int, encoder: Encoder, style: Style) -> Iterator[int]:
     """Fill `file` with one view of `images`, yielding the number of rows as they are done."""
     size, image_size = batch_size(encoder.settings.image_size), encoder.settings.image_size
 
     def load(part: range) -> Tensor:
-        return stacked([load_image(images[row], image_size, view, row, mirror) for row in part])
+        return stacked([load_image(images[row], image_size, view, row, style) for row in part])
 
     with growing(file, (len(images), *encoder.feature_shape), encoder.dtype) as array:
         if array.rows:

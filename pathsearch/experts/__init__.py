@@ -1,6 +1,8 @@
 """The story of a run; the fixed expert, the router, and the model that answers images.
 
 - `answer_rows`: Answers as rows of CSV or JSON lines, each written as soon as it is known.
+- `answers`: The test images that a person is shown: which they are, and what was asked and answered, in a file of the
+  run.
 - `bundle`: A bundle: one portable folder with everything that answers images, every file of it under a digest.
 - `calibration`: Is the share of rejected images what was promised? Asked of test images that nothing was fixed on.
 - `evolve`: From a prepared task to a fixed expert and its report: the steps of pathsearch evolve, in order.
@@ -25,7 +27,7 @@
 - `router`: The router: encoder features to a task, or unknown. Closed form, so adding a task needs no other task's
   images.
 - `run_report`: The report of a run and its path.json: which fields they have, and what stands in them.
-- `run_verdict`: What a run's report says of the evolved path beside each baseline: one of three answers, by the paired
+- `run_verdict`: What a run's report says of its network beside each baseline: one of three answers, by the paired
   test.
 - `trainings`: The last trainings of a run. None needs another's outcome, so they run side by side; each leaves its
   file.

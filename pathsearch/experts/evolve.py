@@ -58,7 +58,9 @@ def evolve(
     clock, tell = _Clock(seconds), place.tell
     # 1. every image through the encoder, once; only training and validation labels from here on
     tell.stage("encode", 0)
-    features = encode(task, encoder, place.cache_dir, settings.training.views, tell.count)
+    features = encode(
+        task, encoder, place.cache_dir, settings.training.views, tell.count, settings.training.augmentation
+    )
     features = features.asked(settings.training, settings.seed)
     bench = Bench.of(settings, encoder, features, place)
     clock.lap("encode")
@@ -90,7 +92,7 @@ def evolve(
         # parts where validation is small; the smallest good one wins
         several = [given] if given else finalists(bench, ground, scorer, state)
         grid.load_state_dict(start)
-        evolved = [trainings.candidate(path, f"finalist {path}") for path in several]
+        evolved = [trainings.candidate(path, settings.path or f"finalist {path}") for path in several]
         tell.stage("train", len(trainings.asked) + 2 * settings.training.refit)
         trainings.carry_out()
         candidates = [probe, *evolved] if is_finalist else evolved
@@ -119,7 +121,7 @@ def evolve(
     # 6. the test images, read once, for the expert and its baselines
     tell.stage("test", 0)
     outcome = Outcome(task, encoder, settings, features, grid, state, choice, rivals, expert, heritage)
-    result = report(outcome)
+    result = report(outcome, run.answers_file)
     result["threads"] = threads
     result["earlier_experts"] = heritage.verify(grid, bench.validation)
     clock.lap("test")

@@ -28,7 +28,7 @@ def card(model: Model, runs: Sequence[Run], tasks: Sequence[Task], preparation: 
     first = "one frozen encoder" if model.encoder.has_trunk else "no encoder (the networks read pixels)"
     parts = [
         f"# Model card: {', '.join(model.router.tasks)}",
-        f"A pathsearch bundle: {first}, a router, and one expert a task (a small evolved path of modules). "
+        f"A pathsearch bundle: {first}, a router, and one expert a task (a small path of modules). "
         'An image is routed to the task whose images it looks most like and answered by its expert, or "unknown".',
         "## What it answers\n\n" + _answers(model, reports),
         "## Data\n\n" + "\n\n".join(_data(*each) for each in zip(tasks, reports, strict=True)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from pathlib import Path as FilePath
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -10,9 +11,11 @@ import torch
 
 from data_prep.manifest import Task
 from pathsearch.encoders.encoder import Encoder
-from pathsearch.encoders.features import Features, augmentation, split_in_words
+from pathsearch.encoders.features import Features, split_in_words
 from pathsearch.encoders.noise import Noise
 from pathsearch.encoders.split import Split
+from pathsearch.encoders.views import Style
+from pathsearch.experts import answers
 from pathsearch.experts.expert import Expert
 from pathsearch.experts.heritage import Heritage
 from pathsearch.experts.reuse import of_run
@@ -60,8 +63,11 @@ class _Answers(NamedTuple):
         return {name: target.assess(said, split.truth, self.fixed, split.groups) for name, said, split in each}
 
 
-def report(outcome: Outcome) -> dict[str, Any]:
-    """The run's report; reads the test images, once, for the expert and its baselines together."""
+def report(outcome: Outcome, answers_file: FilePath) -> dict[str, Any]:
+    """The run's report; reads the test images, once, for the expert and its baselines together.
+
+    What a person is shown of its answers is kept in `answers_file`, where the target shows any.
+    """
     training, validation, test = outcome.features.train(), outcome.features.validation(), outcome.features.test()
     target = outcome.expert.target
     own = _expert_answers(outcome, test)
@@ -72,6 +78,9 @@ def report(outcome: Outcome) -> dict[str, Any]:
     }  # fmt: skip
     assessed = own.assessed(target, validation, test)
     intervals = assessed["test"]["intervals"]
+    shown = answers.choose(outcome.expert, outcome.task, test, own.test)
+    if shown:
+        answers.keep(answers_file, shown, outcome.expert, outcome.task, test)
     truth = {"train": training.truth, "val": validation.truth, "test": test.truth}
     result = {
         **_circumstances(outcome),
@@ -85,6 +94,7 @@ def report(outcome: Outcome) -> dict[str, Any]:
             if target.all_or_nothing
             else {}
         ),
+        **({"shown": shown} if shown else {}),
         **target.more(outcome.task, {"val": own.validation, "test": own.test}, truth, own.fixed),
         "choice": {
             "folds": outcome.choice.n_folds,
@@ -117,12 +127,14 @@ def _circumstances(outcome: Outcome) -> dict[str, Any]:
         "data": outcome.settings.data,
         "encoder": {**outcome.encoder.identity, "key": outcome.encoder.key},
         "seed": outcome.settings.seed,
-        "views": f"{training.views} a training image" + (f": {augmentation(task)}" if training.views > 1 else ""),
+        "views": f"{training.views} a training image"
+        + (f": {Style.of(task, training.augmentation).in_words}" if training.views > 1 else ""),
         **({} if (noise := Noise.of(training.noise)) is None else {"noise": noise.in_words}),
         "refit": joined if training.refit else "none",
         "threshold": {"rule": training.threshold, "value": outcome.expert.facts.threshold},
         "images_encoded_now": outcome.features.encoded,
         "path": outcome.expert.facts.path,
+        **({"given": outcome.settings.path} if outcome.settings.path else {}),
         **({} if path.recipe is None else {"recipe": asdict(path.recipe)}),
         "parameters": {"expert": own, "full_grid": full, "share": own / full, **whose["parameters"]},
         "reuse": whose["reuse"],

@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypedDict, cast, final
 
 from pathsearch.experts.reuse import ReusingRun
+from pathsearch.grid.path import PROBE_NAME
 from pathsearch.measures.intervals import MethodInWords
-from pathsearch.measures.measure import MeasureName
+from pathsearch.measures.measure import NAMES, MeasureName
 from pathsearch.measures.paired import Paired
 from pathsearch.measures.rates import ClassRates, MeanRates
 from pathsearch.measures.reliability import Calibration
 from pathsearch.measures.statistics import McNemar, PriorShift
 from pathsearch.run.runs import Run
 from pathsearch.run.same_encoder import Identity
+from pathsearch.targets.target import DEFAULT, TARGETS
 
 if TYPE_CHECKING:
     from typing_extensions import NotRequired  # in `typing` from Python 3.11 on
@@ -107,6 +109,32 @@ class Mistakes(TypedDict):
     shown: list[Mistake]
 
 
+class ShownImage(TypedDict):
+    """A test image that a person is shown."""
+
+    file: str
+    value: float  # how good its answer is
+
+
+class Shown(TypedDict):
+    """Which they are; `answers.safetensors` has the images with what was asked and answered."""
+
+    form: str  # in which they are drawn, see `Target.shown`
+    measure: str
+    worst: list[ShownImage]
+    between: list[ShownImage]
+    best: list[ShownImage]
+
+
+class AgainstSize(TypedDict):
+    """How good answers are against the size of what was to be found."""
+
+    measure: str
+    n: int  # images
+    size: list[float]  # of some of them, shares of the image, rising
+    value: list[float]
+
+
 class Finalist(TypedDict):
     """A path of which the smallest good one was chosen."""
 
@@ -134,6 +162,7 @@ class RunReport(ReusingRun):
     """The whole report of a run with one target, a class."""
 
     task: str
+    target: NotRequired[str]  # of runs that ask for something else
     split: str
     split_in_words: str
     data: NotRequired[str]
@@ -144,6 +173,7 @@ class RunReport(ReusingRun):
     threshold: Threshold
     images_encoded_now: int
     path: str
+    given: NotRequired[str]  # a preset's name or a path, of a run that trained it without a search
     recipe: NotRequired[Recipe]
     search: SearchEnd
     measure: NotRequired[MeasureName]
@@ -156,6 +186,8 @@ class RunReport(ReusingRun):
     calibration: NotRequired[Calibration]
     prior_shift: NotRequired[PriorShift]
     mistakes: NotRequired[Mistakes]
+    shown: NotRequired[Shown]
+    against_size: NotRequired[AgainstSize]
     choice: NotRequired[ChosenOn]
     finalists: NotRequired[list[Finalist]]
     verdict: list[str]
@@ -175,6 +207,28 @@ class PathCard(TypedDict, total=False):
     paths: dict[str, list[list[int]]]  # layers by task, oldest first
     parameters: int
     full_grid_parameters: int
+
+
+def called(report: RunReport, article: str = "") -> str:
+    """What the run's own network is called in words.
+
+    Args:
+        report: of the run.
+        article: with the space after it, as "the "; a preset's name has none.
+
+    Returns:
+        `evolved path` after a search; without one the preset's name, or `given path`.
+    """
+    given = report.get("given", "")
+    if given[:1].isalpha() and given != PROBE_NAME:
+        return given
+    return f"{article}{'given' if given else 'evolved'} path"
+
+
+def learned_by(report: RunReport) -> str:
+    """What `training.csv` has as accuracy, in words: the first measure of the target."""
+    asks = TARGETS.get(report.get("target", DEFAULT))
+    return NAMES[asks.measures[0]] if asks else "quality of the answers"  # of a plug-in that is not here
 
 
 def chosen_by(report: RunReport) -> str:

@@ -1,11 +1,11 @@
-"""What a run's report says of the evolved path beside each baseline: one of three answers, by the paired test."""
+"""What a run's report says of its network beside each baseline: one of three answers, by the paired test."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from pathsearch.experts.run_report import RunReport, mcnemar_each, paired_each
+from pathsearch.experts.run_report import RunReport, called, mcnemar_each, paired_each
 from pathsearch.grid.path import Path
 from pathsearch.measures.measure import NAMES, MeasureName
 from pathsearch.measures.rates import measured_of
@@ -13,7 +13,6 @@ from pathsearch.measures.standing import BETTER, UNDECIDED, WORSE, Tested, evide
 from pathsearch.measures.statistics import SURE
 
 WORDS = {"linear_probe": "the linear probe", "random_path": "random paths", "full_grid": "the full grid"}
-PATH = "the evolved path"
 
 
 def run_verdict(found: Mapping[str, Any], measure: MeasureName | None = None) -> list[str]:
@@ -26,8 +25,10 @@ def run_verdict(found: Mapping[str, Any], measure: MeasureName | None = None) ->
     """
     report = cast("RunReport", found)
     wanted = report.get("measure") or measure or "accuracy"
-    lines, own_path = [], Path.parse(report["path"])
-    if own_path.is_probe and "choice" in report:
+    lines, own_path, subject = [], Path.parse(report["path"]), called(report, "the ")
+    if own_path.is_probe and report.get("given"):
+        lines.append("The path that was given is the linear probe itself.")
+    elif own_path.is_probe and "choice" in report:
         lines.append(
             "The linear probe was chosen itself, here called the evolved path: on "
             f"{report['choice']['in_words']}, no smaller finalist came within one standard error of the best."
@@ -43,13 +44,13 @@ def run_verdict(found: Mapping[str, Any], measure: MeasureName | None = None) ->
         numbers = f"{own:.4f}{interval} against {other:.4f}"
         words = WORDS.get(name, name)
         if not rows:
-            clause = told(PATH, words, own - other, None)
+            clause = told(subject, words, own - other, None)
             lines.append(f"On test, {clause}: {NAMES[by]} {numbers}; this report has no paired test of it.")
         elif "each" in baseline:
-            lines.append(_of_several(rows, words, f"{NAMES[by]} {numbers} on average"))
+            lines.append(_of_several(rows, (subject, words), f"{NAMES[by]} {numbers} on average"))
         else:
             (row,) = rows
-            clause = told(PATH, words, row["difference"] or 0, row["p"])
+            clause = told(subject, words, row["difference"] or 0, row["p"])
             lines.append(f"On test, {clause}: {NAMES[by]} {numbers}; {evidence(row)}{_counts(report, name, row)}.")
     return [*lines, *_note(report, wanted)]
 
@@ -77,12 +78,13 @@ def _tested(report: RunReport, name: str, wanted: MeasureName) -> tuple[Sequence
     ], "accuracy"
 
 
-def _of_several(rows: Sequence[Tested], words: str, numbers: str) -> str:
+def _of_several(rows: Sequence[Tested], both: tuple[str, str], numbers: str) -> str:
+    subject, words = both
     n = how_many([standing(row["difference"] or 0, row["p"]) for row in rows])
     tests = " and ".join(sorted({str(row["test"]) for row in rows}))
     return (
-        f"On test, {PATH} is better than {n[BETTER]} of {len(rows)} {words} and worse than {n[WORSE]}; no difference "
-        f"is shown from {n[UNDECIDED]}: {numbers}; {tests} of each, p < {SURE:g}{too_few(rows)}."
+        f"On test, {subject} is better than {n[BETTER]} of {len(rows)} {words} and worse than {n[WORSE]}; no "
+        f"difference is shown from {n[UNDECIDED]}: {numbers}; {tests} of each, p < {SURE:g}{too_few(rows)}."
     )
 
 
@@ -91,7 +93,7 @@ def _counts(report: RunReport, name: str, row: Tested) -> str:
     found = (report.get("mcnemar") or {}).get(name)
     if not str(row["test"]).startswith("McNemar") or not found or "b" not in found:
         return ""
-    return f" ({found['b']:,} images only the path has right, {found['c']:,} only the other)"
+    return f" ({found['b']:,} images only {called(report, 'the ')} has right, {found['c']:,} only the other)"
 
 
 def _note(report: RunReport, wanted: MeasureName) -> list[str]:

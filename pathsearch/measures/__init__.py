@@ -1,6 +1,7 @@
 """Rates, intervals, paired tests, fronts, calibration: nothing here knows a network.
 
 - `auc`: The area under the ROC curve by ranks, one class against the rest, and what each image adds to its error.
+- `box_overlap`: How well two boxes agree: intersection over union, pair by pair.
 - `clusters`: Which images belong together: patients, or whatever else makes images of one source more alike than
   others.
 - `confusions`: A confusion table in a report: whole for few classes, its filled cells for many, and its largest
@@ -15,6 +16,7 @@
 - `paired`: Two networks on the same images: is one better by the measure that was maximised, and how sure is that?
 - `rates`: The rates of a set of answers as a report has them, and how they are read back.
 - `reliability`: Do probabilities mean what they say? One temperature fitted on validation, and what it changes.
+- `similarity`: How alike two pictures are: SSIM, MS-SSIM, and the peak signal-to-noise ratio.
 - `standing`: Better, worse, or no difference shown: the three answers that a paired test allows.
 - `statistics`: Tests that a comparison rests on: two methods on the same images, over seeds, and classes between
   splits.

@@ -13,11 +13,17 @@ from pathsearch.measures.clusters import Floats, Ints
 MeasureName = Literal["accuracy", "balanced_accuracy", "auc"]
 
 
+OTHERS = {  # of other targets than classes, where the word is not the name
+    **{"dice": "Dice", "iou": "IoU", "mcc": "MCC", "hausdorff95": "95 % Hausdorff distance"},
+    **{"psnr": "PSNR", "ssim": "SSIM", "ms_ssim": "MS-SSIM"},
+}
+
+
 class _Names(dict[str, str]):
-    """Measures in words; one of another target than classes is called by its name."""
+    """Measures in words; those of other targets are no members, and unknown ones are called as they are."""
 
     def __missing__(self, name: str) -> str:
-        return name.replace("_", " ")
+        return OTHERS.get(name, name.replace("_", " "))
 
 
 NAMES = _Names(accuracy="accuracy", balanced_accuracy="balanced accuracy", auc="AUC")

@@ -6,11 +6,14 @@
 - `evidence`: Run files as evidence: the reports below a folder, each with its settings, read once and checked field by
   field.
 - `evidence_copy`: A finished run's report and settings, copied without what belongs to one machine or shows one image.
+- `figure_answers`: Test images with what was asked and what was answered, worst to best; and how good answers are
+  against size.
 - `figure_calibration`: Promised against observed share of rejected images.
 - `figure_compare`: Test accuracy against parameters: every method at every seed, its mean and its spread.
 - `figure_confusion`: A confusion table as a figure: counts, row percentages, shades that also print in grey.
 - `figure_confusions`: The largest confusions as bars: what a confusion table of very many classes would hide in its
   white.
+- `figure_curves`: What is drawn against generations and epochs: the search's fitness, and the last training.
 - `figure_finalists`: The finalists: score against size, and which of them are within one standard error of the best.
 - `figure_fronts`: What each number of parameters buys: every method's front, on validation and on test.
 - `figure_grid`: One path drawn on the grid that it was found on.
@@ -24,6 +27,8 @@
 - `page_comparison`: The page of a comparison: verdict first, then the methods, the tests between them, and whatever
   else is told.
 - `page_joint`: The page of a joint evaluation: all tasks' test images mixed, and nobody says which is which.
+- `page_network`: How a run's network came about, for its page: what the search found, or what was given and trained
+  without one.
 - `page_other`: The parts of a run's page that speak of its answers, for a task that asks for something else than a
   class.
 - `page_run`: The page of one run: what was asked, what came out, and everything that a reader needs to doubt it.

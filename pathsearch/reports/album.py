@@ -21,6 +21,7 @@ FILE = "pictures.json"
 SIDE = 128  # pixels of the longer side: enough to recognise an image, too few to work with it
 EXAMPLES = 24  # of a task, shared by its classes
 A_CLASS = 4  # examples at most
+NO_CLASS = "Images"  # heads the examples of a task without classes
 
 
 class Example(TypedDict):
@@ -119,13 +120,14 @@ def _describe(task: Task) -> Described:
 
 
 def _examples(task: Task) -> dict[str, list[Example]]:
-    """Training images of each class, evenly spread over the manifest: chosen by no result."""
-    labels = task.labels("train")
+    """Training images of each class, or of all where there are none, evenly spread over the manifest."""
+    labels, classes = task.labels("train"), task.classes or (NO_CLASS,)
+    labels = labels if task.classes else np.zeros_like(labels)
     files = np.array(task.files(), dtype=object)[task.rows("train")]
     names = task.table["file"].to_numpy()[task.rows("train")]
-    n = max(1, min(A_CLASS, EXAMPLES // len(task.classes)))
+    n = max(1, min(A_CLASS, EXAMPLES // len(classes)))
     found: dict[str, list[Example]] = {}
-    for k, name in enumerate(task.classes):
+    for k, name in enumerate(classes):
         own = np.flatnonzero(labels == k)
         chosen = own[np.unique(np.linspace(0, len(own) - 1, n + 2).round().astype(int)[1:-1])] if len(own) else []
         found[name] = [{"file": str(names[i]), "picture": picture(files[i])} for i in chosen]

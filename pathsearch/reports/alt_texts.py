@@ -8,10 +8,11 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from pathsearch.experts.joint_report import JointReport
-from pathsearch.experts.run_report import PathCard, RunReport, chosen_by
+from pathsearch.experts.run_report import PathCard, RunReport, called, chosen_by, learned_by
 from pathsearch.grid.path import PROBE
 from pathsearch.measures.confusions import largest, table_of
 from pathsearch.measures.measure import NAMES, MeasureName
+from pathsearch.measures.rates import measured_of, other_target
 from pathsearch.search.comparison_report import ComparisonReport, SplitName
 
 MOST = 30  # rows of a table: above it the figure shows its largest confusions
@@ -40,14 +41,26 @@ def fitness_curve(files: Texts) -> str:
 
 
 def training_curve(files: Texts) -> str:
-    """How the chosen path's own training went."""
-    rows = files.training
+    """How the last training went."""
+    rows, measure = files.training, learned_by(files.report)
     best = max(rows, key=lambda row: float(row["val_accuracy"]))
+    whose = called(files.report, "the ") if files.report.get("given") else "the chosen path"
     return (
-        f"Training of the chosen path over {len(rows)} epochs. Training accuracy from {_r(rows[0]['train_accuracy'])} "
-        f"to {_r(rows[-1]['train_accuracy'])}; validation accuracy from {_r(rows[0]['val_accuracy'])} to "
+        f"Training of {whose} over {len(rows)} epochs. Training {measure} from {_r(rows[0]['train_accuracy'])} to "
+        f"{_r(rows[-1]['train_accuracy'])}; validation {measure} from {_r(rows[0]['val_accuracy'])} to "
         f"{_r(rows[-1]['val_accuracy'])}, highest {_r(best['val_accuracy'])} in epoch {best['epoch']}."
     )
+
+
+def training_caption(files: Texts) -> str:
+    """Whose training it is."""
+    given = files.report.get("given")
+    return f"The training of {called(files.report, 'the ')}" if given else "The chosen path's own training"
+
+
+def grid_caption(files: Texts) -> str:
+    """Which network the grid shows."""
+    return f"{called(files.report, 'The ')} on the grid"
 
 
 def path_on_grid(files: Texts) -> str:
@@ -60,8 +73,8 @@ def path_on_grid(files: Texts) -> str:
     )
     layers = layers or "No module: it is the linear probe"
     return (
-        f"The evolved path on the grid of {len(path['modules'])} layers by {len(path['modules'][0])} modules. {layers}."
-        f" {path['parameters']:,} of the full grid's {path['full_grid_parameters']:,} parameters."
+        f"{grid_caption(files)} of {len(path['modules'])} layers by {len(path['modules'][0])} modules. {layers}. "
+        f"{path['parameters']:,} of the full grid's {path['full_grid_parameters']:,} parameters."
     )
 
 
@@ -85,16 +98,18 @@ def confusion_of(split: SplitName, name: str) -> Callable[[Texts], str]:
 
 
 def baselines(files: Texts) -> str:
-    """Accuracy beside the baselines' accuracy."""
+    """Accuracy, or another target's measure, beside that of the baselines."""
     report: RunReport = files.report
-    low, high = report["test"]["ci95"]["accuracy"] or (None, None)
+    measure = report.get("measure", "accuracy") if other_target(report["test"]) else "accuracy"
+    own, pair = measured_of(report["test"], measure)
+    low, high = pair or (None, None)
     others = "; ".join(
-        f"{BASELINES.get(name, name)} {_r(row['test']['accuracy'])}"
+        f"{BASELINES.get(name, name)} {_r(measured_of(row['test'], measure)[0])}"
         for name, row in report["baselines"].items()
         if row["test"]["n"]
     )
     return (
-        f"Test accuracy, n = {report['test']['n']:,}: evolved path {_r(report['test']['accuracy'])}, 95 % interval "
+        f"Test {NAMES[measure]}, n = {report['test']['n']:,}: {called(report)} {_r(own)}, 95 % interval "
         f"{_r(low)} to {_r(high)}; {others}."
     )
 
@@ -121,6 +136,34 @@ def finalists(files: Texts) -> str:
         f"{chosen_by(report)} {NAMES[measure]} against size of {len(rows)} finalists. Highest: {_r(best[key])} with "
         f"{best['parameters']:,} parameters. Chosen, the smallest within one standard error of it: "
         f"{_r(chosen[key])} with {chosen['parameters']:,}."
+    )
+
+
+def answers(files: Texts) -> str:
+    """Which test images are shown, and how good their answers are."""
+    report: RunReport = files.report
+    shown = report["shown"]
+    forms = {
+        "outlines": "the outline of the truth (light blue) and of the answer (red, dashed)",
+        "boxes": "the true box (light blue) and the answered one (red, dashed)",
+        "pictures": "what was true, what was answered, and how far they are apart",
+    }
+    ends = (("Worst", shown["worst"]), ("Between", shown["between"]), ("Best", shown["best"]))
+    each = "; ".join(
+        f"{end}: " + ", ".join(f"{row['file']} {_r(row['value'])}" for row in rows) for end, rows in ends if rows
+    )
+    return f"Test images with {forms[shown['form']]}, by {NAMES[shown['measure']]}. {each}."
+
+
+def against_size(files: Texts) -> str:
+    """How good answers to small and to large ones are."""
+    found = files.report["against_size"]
+    size, value = found["size"], found["value"]
+    half = len(size) // 2
+    small, large = (f"{np.mean(part):.4f}" if part else "undefined" for part in (value[:half], value[half:]))
+    return (
+        f"{NAMES[found['measure']]} against the size of what was to be found, {found['n']:,} test images, sizes "
+        f"{size[0]:.1%} to {size[-1]:.1%} of the image. Mean over the smaller half {small}, over the larger {large}."
     )
 
 
@@ -215,13 +258,15 @@ def fronts(files: Texts) -> str:
 
 WORDS: dict[str, tuple[str | Callable[[Texts], str], Callable[[Texts], str]]] = {  # caption, alternative text
     "fitness_curve": ("Validation fitness and diversity over the search", fitness_curve),
-    "path_on_grid": ("The evolved path on the grid", path_on_grid),
+    "path_on_grid": (grid_caption, path_on_grid),
     "paths": ("All paths on this grid", paths),
     "finalists": (finalists_caption, finalists),
-    "training_curve": ("The chosen path's own training", training_curve),
-    "baselines": ("Test accuracy beside the baselines", baselines),
+    "training_curve": (training_caption, training_curve),
+    "baselines": ("Test results beside the baselines", baselines),
     "confusion_test": ("Confusion on test images", confusion_of("test", "test")),
     "confusion_validation": ("Confusion on validation images", confusion_of("validation", "validation")),
+    "answers": ("Test images and their answers: the worst, some between, the best", answers),
+    "against_size": ("How good answers are against the size of what was to be found", against_size),
     "confusion_joint": ("Confusion over the classes of all tasks", confusion_joint),
     "routing": ("Where the router sent the images", routing),
     "joint_accuracy": ("Accuracy with the router and with the task given", joint_accuracy),

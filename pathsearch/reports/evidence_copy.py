@@ -18,7 +18,7 @@ from pathsearch.search import comparison
 
 KEPT = ("report.json", "config.json", "env.json")
 PREPARED = ("name", "source", "licence", "counts", "split", "image_size", "options")  # of a task, without its images
-IMAGES = ("mistakes",)  # names of single images of the data
+IMAGES = ("mistakes", "shown")  # names of single images of the data
 BRIEF = ("n", "accuracy", "balanced_accuracy", "auc")  # what is kept of validation for each of several networks
 A_PLACE = re.compile(r"(?<![^\s'\"(=:])(?:/|~/|\.\.?/|[A-Za-z]:[\\/])(?:[^\s'\"()/\\]+[\\/])+")
 

@@ -25,9 +25,9 @@ def finalists(report_file: Path) -> Figure | None:
     them was chosen. In reports of earlier versions it was the best one's own error, and the line stands below it.
     """
     report = read_json(report_file, RunReport)
-    rows = report.get("finalists")
-    if not rows:
-        return None
+    rows = report.get("finalists") or []
+    if len(rows) < 2:
+        return None  # nothing was to be chosen
     paired = all("below_best_error" in row for row in rows)
     names: tuple[Score, Error] = ("score", "below_best_error") if paired else ("validation_accuracy", "standard_error")
     size = np.array([row["parameters"] for row in rows], np.float64)

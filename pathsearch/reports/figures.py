@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,15 @@ from matplotlib.ticker import MaxNLocator
 
 from data_prep.errors import PathsearchError
 from pathsearch.experts.joint_report import JointReport
-from pathsearch.experts.run_report import RunReport
+from pathsearch.experts.run_report import RunReport, called
 from pathsearch.measures.confusions import table_of
 from pathsearch.measures.measure import NAMES
-from pathsearch.measures.rates import ClassRates, MeanRates, interval_of, other_target, spread_of
+from pathsearch.measures.rates import ClassRates, MeanRates, measured_of, other_target
+from pathsearch.reports.figure_answers import against_size, answers
 from pathsearch.reports.figure_calibration import rejection
 from pathsearch.reports.figure_compare import comparison
 from pathsearch.reports.figure_confusion import confusion
+from pathsearch.reports.figure_curves import fitness_curve, training_curve
 from pathsearch.reports.figure_finalists import finalists
 from pathsearch.reports.figure_fronts import fronts
 from pathsearch.reports.figure_grid import path_on_grid
@@ -31,7 +33,6 @@ from pathsearch.reports.figure_style import (
     BLUE,
     COLUMN,
     GREEN,
-    GREY,
     ORANGE,
     PALE,
     SMALL,
@@ -40,13 +41,11 @@ from pathsearch.reports.figure_style import (
     canvas,
     caption,
     compact,
-    read_columns,
     read_json,
     save,
     styled,
 )
 from pathsearch.search.comparison_report import SplitName
-from pathsearch.search.config_file import Config, SearchConfig
 
 Drawing = Callable[[Path], Figure | None]  # None: the file says nothing that the figure would show
 
@@ -59,7 +58,7 @@ def plot_run(run_dir: Path) -> list[Path]:
 
     Returns:
         The files written, NAME.png and NAME.svg, for NAME fitness_curve, training_curve, path_on_grid, paths,
-        confusion_validation, confusion_test, baselines, finalists, reliability.
+        confusion_validation, confusion_test, baselines, finalists, reliability, answers, against_size.
 
     Raises:
         PathsearchError: `run_dir` is no folder, or an input file is malformed (names file and fault;
@@ -86,70 +85,16 @@ def _plot(folder: Path, figures: Sequence[tuple[str, str, Drawing]]) -> list[Pat
     files: list[Path] = []
     with styled():
         for name, source, draw in figures:
-            if (folder / source).exists():
-                with blaming(folder / source, name):
-                    figure = draw(folder / source)
-                if figure is not None:
-                    files += save(figure, folder / name)
+            if not (folder / source).exists():
+                continue
+            with blaming(folder / source, name):
+                figure = draw(folder / source)
+            if figure is not None:
+                files += save(figure, folder / name)
+                continue
+            for kind in ("png", "svg"):  # an earlier version drew it, though it says nothing
+                (folder / f"{name}.{kind}").unlink(missing_ok=True)
     return files
-
-
-def fitness_curve(log_file: Path) -> Figure:
-    """Best, mean and quartiles of validation fitness, and distinct paths, against the generation."""
-    names = ["best", "mean", "q25", "q75"]
-    log = read_columns(log_file, ["generation", *names, "distinct_paths"])
-    figure = canvas(COLUMN, 3.0)
-    top, bottom = figure.subplots(2, sharex=True, height_ratios=[3, 1])
-    x, (best, mean, low, high) = log["generation"], (100 * log[name] for name in names)
-    top.fill_between(x, low, high, color=BLUE, alpha=0.2, linewidth=0, label="middle half")
-    top.plot(x, mean, "--", color=BLUE, label="mean", marker=_dot(x))
-    top.plot(x, best, "-", color=VERMILLION, label="best", marker=_dot(x))
-    _percent_axis(top, best, mean, low, high)
-    config = log_file.with_name("config.json")
-    search: SearchConfig = read_json(config, Config)["search"] if config.exists() else {}
-    measure, on = (
-        maximised(log_file) or search.get("fitness", "accuracy"),
-        "Cross-validated" if search.get("folds", 1) > 1 else "Validation",
-    )
-    top.set_ylabel(f"{on} {NAMES[measure]} (%)")
-    bottom.plot(x, log["distinct_paths"], "-", color=GREY, marker=_dot(x))
-    bottom.set(xlabel="Generation", ylabel="Distinct\npaths", ylim=(0, 1.1 * log["distinct_paths"].max()))
-    bottom.yaxis.set_major_locator(MaxNLocator(3, integer=True))
-    _whole_x(bottom, x)
-    figure.align_ylabels()
-    figure.legend(loc="outside upper center", ncols=3)
-    return figure
-
-
-def maximised(beside: Path) -> str | None:
-    """The measure that the report beside a file names; None while there is no report."""
-    file = beside.with_name("report.json")
-    return read_json(file, RunReport).get("measure") if file.exists() else None
-
-
-def training_curve(training_file: Path) -> Figure:
-    """Accuracy and loss of the chosen path's own training against the epoch."""
-    names = [f"{part}_{rate}" for rate in ("accuracy", "loss") for part in ("train", "val")]
-    log = read_columns(training_file, ["epoch", *names])
-    figure = canvas(COLUMN, 3.0)
-    accuracy, loss = figure.subplots(2, sharex=True)
-    for part, label, line, colour in (
-        ("train", "training", "--", BLUE),
-        ("val", "validation", "-", VERMILLION),
-    ):
-        look = {"linestyle": line, "color": colour, "marker": _dot(log["epoch"])}
-        accuracy.plot(log["epoch"], 100 * log[f"{part}_accuracy"], label=label, **look)
-        loss.plot(log["epoch"], log[f"{part}_loss"], **look)
-    _percent_axis(accuracy, 100 * log["train_accuracy"], 100 * log["val_accuracy"])
-    measure = maximised(training_file)
-    of_classes = measure is None or measure in NAMES
-    accuracy.set_ylabel("Accuracy (%)" if of_classes else "Mean quality of\nthe answers (%)")
-    loss.set(xlabel="Epoch", ylabel="Loss (nats per image)" if of_classes else "Loss")
-    loss.set_ylim(bottom=0)
-    _whole_x(loss, log["epoch"])
-    figure.align_ylabels()
-    figure.legend(loc="outside upper center", ncols=2)
-    return figure
 
 
 def run_confusion(part: SplitName, report_file: Path) -> Figure | None:
@@ -164,18 +109,28 @@ def run_confusion(part: SplitName, report_file: Path) -> Figure | None:
 
 
 def baselines(report_file: Path) -> Figure | None:
-    """Test accuracy of the expert and of what it must beat, with 95 % intervals; None without baselines."""
+    """Test accuracy, or another target's measure, of the network and what it must beat; None without baselines."""
     report = read_json(report_file, RunReport)
     others, sizes = report.get("baselines") or {}, report.get("parameters")
-    if not others or other_target(report["test"]):
+    if not others:
         return None
+    measure = report.get("measure", "accuracy") if other_target(report["test"]) else "accuracy"
     looks = {
         "full_grid": ("Full grid", "s", BLACK),
         "random_path": ("Random paths", "D", ORANGE),
         "linear_probe": ("Linear probe", "^", GREEN),
     }
+    own = called(report)
     rows: list[tuple[str, str, str, ClassRates | MeanRates, float | None]]
-    rows = [("Expert", "o", BLUE, report["test"], sizes["expert"] if sizes else None)]
+    rows = [
+        (
+            own if report.get("given") else own.capitalize(),
+            "o",
+            BLUE,
+            report["test"],
+            sizes["expert"] if sizes else None,
+        )
+    ]
     for name, look in looks.items():
         if name in others:
             whole = sizes["full_grid"] if sizes and name == "full_grid" else None
@@ -183,9 +138,9 @@ def baselines(report_file: Path) -> Figure | None:
     figure = canvas(COLUMN, 0.9 + 0.36 * len(rows))
     axes = figure.subplots()
     for row, (_, marker, colour, metrics, _) in enumerate(rows):
-        _interval(axes, row, metrics, marker=marker, color=colour)
+        _interval(axes, row, metrics, measure, marker=marker, color=colour)
     names = [label if size is None else f"{label}\n{compact(size)} parameters" for label, *_, size in rows]
-    _interval_axis(axes, names, "Test accuracy (%)")
+    _interval_axis(axes, names, f"Test {NAMES[measure]} (%)")
     spread = " (random paths: mean ± 1 SD)" if "random_path" in others else ""
     caption(figure, f"{_title(report)}, test, n = {report['test']['n']:,}", f"Bars: 95 % interval{spread}")
     return figure
@@ -218,13 +173,13 @@ def joint_accuracy(report_file: Path) -> Figure:
     figure = canvas(COLUMN, 0.9 + 0.5 * len(rows))
     axes = figure.subplots()
     looks = {"routed": ("o", BLUE, -0.14), "oracle": ("s", VERMILLION, 0.14)}
-    for row, (_, answers) in enumerate(rows):
+    for row, (_, kinds) in enumerate(rows):
         for kind, (marker, colour, shift) in looks.items():
-            if kind in answers:
-                place = row + shift if len(answers) > 1 else row
+            if kind in kinds:
+                place = row + shift if len(kinds) > 1 else row
                 label = {"routed": "routed", "oracle": "true task given"}[kind] if row == 0 else None
-                _interval(axes, place, answers[kind], marker=marker, color=colour, label=label)
-    names = [f"{name}\nn = {answers['routed']['n']:,}" for name, answers in rows]
+                _interval(axes, place, kinds[kind], marker=marker, color=colour, label=label)
+    names = [f"{name}\nn = {kinds['routed']['n']:,}" for name, kinds in rows]
     _interval_axis(axes, names, "Test accuracy (%), 95 % interval")
     figure.legend(loc="outside upper center", ncols=2)
     return figure
@@ -240,37 +195,16 @@ def _encoder(report: RunReport) -> str:
     return f"{encoder['name']}, {weights} weights, {encoder['image_size']} px"
 
 
-def _dot(x: np.ndarray) -> str:
-    """A marker where the points are few, so that a single one is seen."""
-    return "." if len(x) <= 40 else ""
-
-
-def _whole_x(axes: Axes, x: np.ndarray) -> None:
-    """Whole numbers along a shared x axis without waste at its ends."""
-    axes.xaxis.set_major_locator(MaxNLocator(7, integer=True))
-    pad = max(0.5, 0.02 * (x.max() - x.min()))
-    axes.set_xlim(x.min() - pad, x.max() + pad)
-
-
-def _percent_axis(axes: Axes, *series: np.ndarray) -> None:
-    """Y limits around percentages, so that 99 and 99.5 differ, yet never a range below half a point."""
-    low, high = min(map(np.min, series)), max(map(np.max, series))
-    pad = max(0.06 * (high - low), 0.25)
-    axes.set_ylim(max(low - pad, -pad), min(high + pad, 100 + pad))
-    axes.yaxis.set_major_locator(MaxNLocator(5))
-    axes.ticklabel_format(axis="y", useOffset=False)
-
-
-def _interval(axes: Axes, row: float, metrics: ClassRates | MeanRates, **look: Any) -> None:
+def _interval(axes: Axes, row: float, metrics: Mapping[str, Any], measure: str = "accuracy", **look: Any) -> None:
     """A point with its bar and its number at height `row`; nothing where there were no images."""
-    accuracy = metrics["accuracy"]
-    if accuracy is None:
+    value, pair = measured_of(metrics, measure)
+    if value is None:
         return
-    spread = spread_of(metrics, "accuracy") or 0
-    low, high = interval_of(metrics, "accuracy") or (accuracy - spread, accuracy + spread)
-    reach = 100 * np.array([[accuracy - low], [high - accuracy]])
-    axes.errorbar(100 * accuracy, row, xerr=reach.clip(0), linestyle="none", capsize=2, elinewidth=1, **look)
-    place = partial(axes.annotate, f"{100 * accuracy:.1f}", (1, row), (3, 0), va="center", fontsize=SMALL)
+    spread = measured_of(metrics, f"{measure}_sd")[0] or 0  # of several networks
+    low, high = pair or (value - spread, value + spread)
+    reach = 100 * np.array([[value - low], [high - value]])
+    axes.errorbar(100 * value, row, xerr=reach.clip(0), linestyle="none", capsize=2, elinewidth=1, **look)
+    place = partial(axes.annotate, f"{100 * value:.1f}", (1, row), (3, 0), va="center", fontsize=SMALL)
     place(xycoords=("axes fraction", "data"), textcoords="offset points")
 
 
@@ -296,6 +230,8 @@ RUN_FIGURES: list[tuple[str, str, Drawing]] = [  # name, file it is made from, d
     ("baselines", "report.json", baselines),
     ("finalists", "report.json", finalists),
     ("reliability", "report.json", reliability),
+    ("answers", "answers.safetensors", answers),
+    ("against_size", "report.json", against_size),
 ]
 JOINT_FIGURES: list[tuple[str, str, Drawing]] = [
     ("confusion_joint", "report.json", joint_confusion),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from pathsearch.experts.run_report import RunReport
+from pathsearch.experts.run_report import RunReport, called
 from pathsearch.experts.run_verdict import run_verdict
 from pathsearch.measures.confusions import table_of
 from pathsearch.measures.rates import ClassRates, RateName, interval_of, other_target
 from pathsearch.reports import page_tables as tables
 from pathsearch.reports.again import evolve_command, weights_name
 from pathsearch.reports.album import About
+from pathsearch.reports.page_network import asked, network, parameters, size_in_words
 from pathsearch.reports.page_other import other_parts
 from pathsearch.reports.page_source import Source
 from pathsearch.reports.page_statistics import statistics
@@ -22,20 +23,19 @@ def run_page(source: Source[RunReport]) -> dict[str, Any]:
     """What the template `run.html.j2` shows."""
     report = source.report
     about = source.about(report["task"])
-    asked = other_parts(report) if other_target(report["test"]) else _of_classes(source)
-    return asked | {
-        "title": f"{report['task']}: an evolved path, tested",
+    of_classes = other_target(report["test"]) is None
+    own = _of_classes(source) if of_classes else other_parts(report)
+    return own | {
+        "title": f"{report['task']}: {called(report, 'a ' if report.get('given') else 'an ')}, tested",
         "kind": "One run",
         "verdict": run_verdict(report, source.config.get("search", {}).get("fitness")),
         "about": about,
-        "counts": tables.counted(about, f"Images of each class. Split: {report['split_in_words']}.") if about else None,
+        "counts": _counted(report, about) if about else None,
         "split": report["split_in_words"],
         "examples": source.examples(report["task"]),
-        "search_words": _search(source),
-        "search_figures": source.figures("fitness_curve", "finalists", "path_on_grid", "paths"),
-        "finalists": tables.finalists(report),
-        "generations": tables.generations(source.log),
+        **network(source),
         "result_figures": source.figures("baselines", "training_curve"),
+        "answer_figures": source.figures("answers", "against_size"),
         "statistics": statistics(report),
         "reliability_figures": source.figures("reliability"),
         "other_figures": source.figures(*source.other_figures()),
@@ -46,7 +46,11 @@ def run_page(source: Source[RunReport]) -> dict[str, Any]:
         "settings": _settings(source.config),
         "versions": tables.facts(source.env or {}, "Machine and library versions, from env.json."),
         "seconds": tables.facts(
-            {key: f"{value:,.1f}" for key, value in report.get("seconds", {}).items()},
+            {
+                key: f"{value:,.1f}"
+                for key, value in report.get("seconds", {}).items()
+                if not (report.get("given") and key.startswith("search"))
+            },
             "Wall-clock time of each stage.",
             ("Stage", "Seconds"),
         ),
@@ -60,7 +64,7 @@ def _of_classes(source: Source[RunReport]) -> dict[str, Any]:
     report = source.report
     test, validation = report["test"], report["validation"]
     on_test = f"Test images, n = {test['n']:,}. Split: {report['split_in_words']}."
-    on_validation = f"Validation images, n = {validation['n']:,}, on which path and threshold were chosen."
+    on_validation = f"Validation images, n = {validation['n']:,}, on which {tables.chosen(report)} were chosen."
     return {
         "question": _question(report, test["classes"]),
         "answer": _answer(report),
@@ -75,7 +79,13 @@ def _of_classes(source: Source[RunReport]) -> dict[str, Any]:
             for part, caption in ((test, f"Counts. {on_test}"), (validation, f"Counts. {on_validation}"))
             if (table := _counts(part, caption)) is not None
         ],
+        "of_classes": True,
     }
+
+
+def _counted(report: RunReport, about: About) -> Table:
+    each = "Images of each class." if about["classes"] else "Images of each split."
+    return tables.counted(about, f"{each} Split: {report['split_in_words']}.")
 
 
 def _counts(part: ClassRates, caption: str) -> Table | None:
@@ -85,21 +95,18 @@ def _counts(part: ClassRates, caption: str) -> Table | None:
 
 def _question(report: RunReport, classes: list[str]) -> str:
     names = ", ".join(classes[:-1]) + f" and {classes[-1]}" if len(classes) <= 8 else f"{len(classes)} classes"
-    return (
-        f"On the frozen encoder {report['encoder']['name']}, can evolution find a small path of modules that tells "
-        f"{names} apart (task {report['task']}), and is it better than simpler ways with the same features and "
-        "training?"
-    )
+    return asked(report, "tell", f"{names} apart (task {report['task']})")
 
 
 def _answer(report: RunReport) -> str:
-    test, size = report["test"], report["parameters"]
+    test = report["test"]
     if not test["n"]:
         return "There were no test images: nothing can be said of how well it does."
+    subject = called(report, "The ") if report.get("given") else "The path"
     return (
-        f"The path is right for {percent(test['accuracy'])} of {test['n']:,} test images "
-        f"({interval_in_percent(test, 'accuracy')}), with {size['expert']:,} parameters, {percent(size['share'])} of "
-        f"the full grid's. Test images were read once, after everything was fixed. Split: {report['split_in_words']}."
+        f"{subject} is right for {percent(test['accuracy'])} of {test['n']:,} test images "
+        f"({interval_in_percent(test, 'accuracy')}), with {size_in_words(report)}. Test images were read once, after "
+        f"everything was fixed. Split: {report['split_in_words']}."
     )
 
 
@@ -112,41 +119,7 @@ def _key_numbers(report: RunReport) -> list[tuple[str, str, str]]:
     rows.append(
         ("Test AUC", number(test["auc"]), f"95{tables.UNIT} interval {pair[0]:.4f} to {pair[1]:.4f}" if pair else "")
     )
-    size = report["parameters"]
-    rows.append(("Parameters", f"{size['expert']:,}", f"{percent(size['share'])} of the full grid's"))
-    return rows
-
-
-def _search(source: Source[RunReport]) -> list[str]:
-    report, log = source.report, source.log
-    search = report["search"]
-    folds = source.config.get("search", {}).get("folds", 1)
-    measured = "validation images"
-    if folds > 1:
-        measured = f"training and validation images, each left out of one of {folds} trainings"
-    lines = [
-        f"{search['generations']} generations visited {search['paths_visited']:,} distinct paths and stopped: "
-        f"{search['stopped']}. Fitness is measured on {measured}; no test image was read.",
-    ]
-    if log:
-        first, last = log[0], log[-1]
-        lines.append(
-            f"The best path's fitness went from {float(first['best']):.4f} to {float(last['best']):.4f}, the "
-            f"population's mean from {float(first['mean']):.4f} to {float(last['mean']):.4f}; of its paths "
-            f"{first['distinct_paths']} were distinct at first and {last['distinct_paths']} at the end."
-        )
-    form = "modules of each layer, layers separated by |"
-    form += "; after @ its learning rate, weight decay and dropout" if report.get("recipe") else ""
-    lines.append(f"Chosen: {report['path']} ({form}). Refit: {report['refit']}.")
-    if report.get("recipe"):
-        lines.append(
-            "Random paths have recipes of their own; full grid and linear probe were trained as the settings say."
-        )
-    for owner, row in (report.get("reuse") or {}).items():
-        lines.append(
-            f"Reused of {owner}: {row['modules']} modules, {row['parameters']:,} parameters, left as they were."
-        )
-    return lines
+    return [*rows, parameters(report)]
 
 
 def _gap(report: RunReport) -> str:
@@ -155,9 +128,9 @@ def _gap(report: RunReport) -> str:
         return ""
     points = 100 * (validation - test)
     told = f"Validation accuracy is {percent(validation)}, test accuracy {percent(test)}"
-    if abs(points) < 0.05:
-        return f"{told}."
-    return f"{told}: validation is {abs(points):.1f} points {'higher' if points > 0 else 'lower'}."
+    if abs(points) >= 0.05:
+        told += f": validation is {abs(points):.1f} points {'higher' if points > 0 else 'lower'}"
+    return f"{told}. Only test accuracy speaks of new images: {tables.chosen(report)} were chosen on validation."
 
 
 def _rule(report: RunReport) -> str:
@@ -216,6 +189,8 @@ def _circumstances(report: RunReport) -> Table | None:
 
 def _settings(config: Config) -> Table | None:
     shown: Config = {**config}
+    if shown.get("path") and "search" in shown:  # of which only the measure has a say in a run without a search
+        shown["search"] = {"fitness": shown["search"].get("fitness", "accuracy")}
     if "encoder" in shown:
         shown["encoder"] = {**shown["encoder"], "weights": weights_name(str(shown["encoder"].get("weights")))}
     return tables.facts(shown, "Every setting as resolved, from config.json.", ("Setting", "Value"))

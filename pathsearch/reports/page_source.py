@@ -17,6 +17,7 @@ from pathsearch.run.runs import read_json
 from pathsearch.search.config_file import Config
 
 WIDE = 400  # points: such a figure scrolls on a phone instead of shrinking until nobody can read it
+PICTURED = ("answers",)  # figures that show images of the data
 ZOOM = 1.2  # printed figures have letters of 7 points; a screen wants a little more
 
 
@@ -47,17 +48,20 @@ class Source(Generic[Report]):
     path: PathCard
     log: list[dict[str, str]]
     training: list[dict[str, str]]
+    images: bool = True  # whether figures may show any
 
     @classmethod
-    def read(cls, folder: Path, report: Report, album: Album | None) -> Source[Report]:
+    def read(cls, folder: Path, report: Report, album: Album | None, images: bool = True) -> Source[Report]:
         """Read what stands beside a report."""
         config: Config = _object(folder / "config.json", Config) or {}
         env, path = _object(folder / "env.json", Environment), _object(folder / "path.json", PathCard)
         log, training = (_rows(folder / f"{name}.csv") for name in ("log", "training"))
-        return cls(folder, report, album, config, env, path or {}, log, training)
+        return cls(folder, report, album, config, env, path or {}, log, training, images)
 
     def figure(self, name: str) -> Picture | None:
-        """A figure of the folder with its finding in words; None where it is not there."""
+        """A figure of the folder with its finding in words; None where it is not there, or may not be shown."""
+        if name in PICTURED and not self.images:
+            return None
         file = next((f for f in (self.folder / f"{name}.svg", self.folder / f"{name}.png") if f.is_file()), None)
         if file is None:
             return None

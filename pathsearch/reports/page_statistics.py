@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 from pathsearch.experts.run_report import (
     McNemarEach,
     McNemarNetwork,
     PairedEach,
     PairedNetwork,
+    RunReport,
+    called,
     mcnemar_each,
     paired_each,
 )
@@ -25,10 +28,11 @@ Told = tuple[str, list[str], Table | None]  # title, sentences, table
 
 def statistics(report: Mapping[str, object]) -> list[Told]:
     """Each statistic of a run's report with its title; one of an unknown form as plain rows."""
+    own = cast("RunReport", report)
     known: dict[str, tuple[str, str, Callable[[Any], tuple[list[str], Table | None]]]] = {  # told, field, table
         "calibration": ("Are the probabilities met?", "test", _calibration),
-        "paired": ("Paired test against each baseline", "linear_probe", _paired),
-        "mcnemar": ("McNemar's test against each baseline", "linear_probe", _mcnemar),
+        "paired": ("Paired test against each baseline", "linear_probe", partial(_paired, own)),
+        "mcnemar": ("McNemar's test against each baseline", "linear_probe", partial(_mcnemar, own)),
         "prior_shift": ("Shares of the classes", "shares", _shares),
     }
     found: list[Told] = []
@@ -52,7 +56,7 @@ def _calibration(value: Calibration) -> tuple[list[str], Table | None]:
     return lines, Table(f"Less is better. {_sentence(value.get('how', ''))}", heads, rows) if rows else None
 
 
-def _paired(value: Mapping[str, PairedNetwork | PairedEach]) -> tuple[list[str], Table | None]:
+def _paired(report: RunReport, value: Mapping[str, PairedNetwork | PairedEach]) -> tuple[list[str], Table | None]:
     rows, measures, tests = [], set(), set()
     for name, row in value.items():
         for one in paired_each(row):
@@ -62,20 +66,22 @@ def _paired(value: Mapping[str, PairedNetwork | PairedEach]) -> tuple[list[str],
             rows.append([label, *numbers, p, one["answer"]])
             measures.add(NAMES[one["measure"]])
             tests.add(f"{one['test']}" + (f" of {one['groups']:,}" if one["groups"] else "") + too_few([one]))
-    heads = ["Against", "The evolved path", "The other", "Difference", "p", "The evolved path is"]
-    told = f"By {', '.join(measures)} on the same test images, which is what the search maximised; "
+    own = called(report, "The ")
+    heads = ["Against", own, "The other", "Difference", "p", f"{own} is"]
+    maximised = "" if report.get("given") else ", which is what the search maximised"
+    told = f"By {', '.join(measures)} on the same test images{maximised}; "
     told += f"{', '.join(sorted(tests))}, two-sided; p not corrected. Better or worse: p below {SURE:g}."
     return [], Table(told, heads, rows) if rows else None
 
 
-def _mcnemar(value: Mapping[str, McNemarNetwork | McNemarEach]) -> tuple[list[str], Table | None]:
+def _mcnemar(report: RunReport, value: Mapping[str, McNemarNetwork | McNemarEach]) -> tuple[list[str], Table | None]:
     rows = []
     for name, row in value.items():
         for one in mcnemar_each(row):
             label = BASELINES.get(name, name)
             label = f"random path {one['path']}" if "each" in row else label
             rows.append([label, *map(number, (one["n"], one["b"], one["c"])), f"{one['p']:.2g}"])
-    heads = ["Against", "Test images", "Only the evolved path right", "Only the other right", "p"]
+    heads = ["Against", "Test images", f"Only {called(report, 'the ')} right", "Only the other right", "p"]
     told = "McNemar's exact test of accuracy on the same test images, one by one, two-sided; p not corrected."
     return [], Table(told, heads, rows)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pathsearch.experts.joint_report import JointReport
-from pathsearch.experts.run_report import RunReport, chosen_by
+from pathsearch.experts.run_report import RunReport, called, chosen_by
 from pathsearch.measures.clusters import Ints
 from pathsearch.measures.confusions import largest, names, table_of
 from pathsearch.measures.intervals import WORDS
@@ -94,9 +94,9 @@ def with_interval(row: ClassRates | MeanRates, name: RateName) -> str:
 
 
 def results(report: RunReport) -> Table:
-    """The evolved path beside its baselines, validation and test apart."""
+    """The run's own network beside its baselines, validation and test apart."""
     rows: list[tuple[str, float | None, ClassRates | MeanRates, ClassRates | MeanRates]] = [
-        ("evolved path", report["parameters"]["expert"], report["validation"], report["test"])
+        (called(report), report["parameters"]["expert"], report["validation"], report["test"])
     ]
     for name, row in report["baselines"].items():
         if row["test"]["n"]:
@@ -104,7 +104,7 @@ def results(report: RunReport) -> Table:
     test, validation = report["test"]["n"], report["validation"]["n"]
     return Table(
         f"Test, n = {test:,}, in brackets 95 % intervals, ± spread over several; last column validation, "
-        f"n = {validation:,}, on which path and threshold were chosen. Split: {report['split_in_words']}.",
+        f"n = {validation:,}, on which {chosen(report)} were chosen. Split: {report['split_in_words']}.",
         ["", "Parameters", "Test accuracy", "Test balanced accuracy", "Test AUC", "Validation accuracy"],
         [
             [
@@ -117,6 +117,11 @@ def results(report: RunReport) -> Table:
         ],
         strong=0,
     )
+
+
+def chosen(report: RunReport) -> str:
+    """What was chosen on validation images."""
+    return "epochs and threshold" if report.get("given") else "path, epochs and threshold"
 
 
 def recalls(part: ClassRates, caption: str) -> Table:
@@ -168,13 +173,14 @@ def counted(about: About, caption: str) -> Table:
         rows.append([name, *(f"{n:,}" for n in row), f"{sum(row):,}"])
     sums = [sum(about["counts"][split].values()) for split in splits]
     rows.append(["all", *(f"{n:,}" for n in sums), f"{sum(sums):,}"])
-    return Table(caption, ["Class", *(words.get(split, split) for split in splits), "All"], rows)
+    head = "Class" if about["classes"] else "Images"
+    return Table(caption, [head, *(words.get(split, split) for split in splits), "All"], rows)
 
 
 def finalists(report: RunReport) -> Table | None:
-    """The paths of which the smallest good one was chosen."""
+    """The paths of which the smallest good one was chosen; None where there was no choice."""
     rows = report.get("finalists") or []
-    if not rows:
+    if len(rows) < 2:
         return None
     measure = NAMES[report.get("measure", "accuracy")]
     columns: dict[str, FinalistNumber] = {

@@ -43,7 +43,7 @@ def write_page(folder: Path, data_dir: Path | None = None, *, images: bool = Tru
     template, contents = page_kind(report)
     try:
         album = keep_album(folder, report, data_dir) if images else None
-        source = Source.read(folder, report, album)
+        source = Source.read(folder, report, album, images)
         text = (
             _environment()
             .get_template(template)

@@ -2,6 +2,7 @@
 
 - `ahead`: Work of several threads as one stream, in order, at constant memory.
 - `declared`: How a setting is declared: default, help, reason, bounds and option stand once, beside its name and type.
+- `drawn`: What is drawn and written of a run for a reader, by name: a run that starts again removes it first.
 - `engine`: Where independent work runs: in this process, or beside each other in as many as there are cores to use.
 - `environment`: What a run was made with: versions, processor, threads.
 - `fields`: Are the fields of a JSON object there, and of their type? One clear line for the first that is not.

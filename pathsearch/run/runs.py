@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 from data_prep.errors import PathsearchError
 from data_prep.temporary import remove_litter
 from data_prep.whole_files import write_json
+from pathsearch.run.drawn import DRAWN
 from pathsearch.run.environment import environment
 from pathsearch.run.fields import Form, check_fields
 from pathsearch.run.same_encoder import beside
@@ -21,13 +22,12 @@ from pathsearch.run.sums import DUE, SUMS, check_sums, write_sums
 from pathsearch.run.threads import Threads
 
 GENERATION, TRAININGS = "generation.safetensors", "training-*.safetensors"  # of a checkpoint
-RESULTS = ("log.csv", "training.csv", "path.json", "expert.safetensors", "router.safetensors", "report.json")
-SUMMED = ("config.json", "env.json", *RESULTS)  # what a finished run's digests are of
-FIGURES = (
-    *("fitness_curve", "training_curve", "path_on_grid", "paths", "confusion_validation", "confusion_test"),
-    *("baselines", "finalists", "reliability"),
+RESULTS = (
+    *("log.csv", "training.csv", "path.json", "expert.safetensors", "router.safetensors"),
+    *("answers.safetensors", "report.json"),
 )
-DRAWN = ("report.html", "pictures.json", *(f"{name}.{kind}" for name in FIGURES for kind in ("png", "svg")))
+OPTIONAL = ("log.csv", "answers.safetensors")  # no search, no log; of classes, no answers that are drawn
+SUMMED = ("config.json", "env.json", *RESULTS)  # what a finished run's digests are of
 RESTORE = "put a copy back, or make the run again with --overwrite"
 ENCODER: dict[str, Form] = {"name": str, "weights": str, "image_size": int, "key": str}
 REPORT: dict[str, Form] = {  # what is read of a finished run's report.json, and its types
@@ -46,8 +46,9 @@ class Run:
         self.lock_file = folder / ".lock"
         self.checkpoint_dir = folder / "checkpoint"
         self.config_file, self.env_file = folder / "config.json", folder / "env.json"
-        files = (folder / name for name in RESULTS)
-        self.log_file, self.training_file, self.path_file, self.expert_file, self.router_file, self.report_file = files
+        files = [folder / name for name in RESULTS]
+        self.log_file, self.training_file, self.path_file, self.expert_file, self.router_file = files[:5]
+        self.answers_file, self.report_file = files[5:]
         self.sums_file = folder / SUMS
 
     @property
@@ -126,10 +127,9 @@ class Run:
             raise PathsearchError(f"run {self.name}: not finished{lost}; go on with it: pathsearch evolve … --resume")
 
     def _summed(self) -> list[str]:
-        """What its digests are of: of a path that was trained without a search there is no log."""
+        """What its digests are of: some files only where there are, or were, any."""
         listed = self.sums_file.read_text(encoding="utf-8", errors="replace") if self.sums_file.is_file() else ""
-        log = self.log_file.name
-        return [name for name in SUMMED if name != log or self.log_file.exists() or log in listed]
+        return [name for name in SUMMED if name not in OPTIONAL or (self.folder / name).exists() or name in listed]
 
     def settings(self) -> RunSettings:
         """The settings that the run was started with; of a finished run, verified."""

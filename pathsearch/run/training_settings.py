@@ -113,6 +113,12 @@ class TrainingSettings:
         high=1000,
         option="--views",
     )
+    augmentation: str = setting(
+        "paper",
+        "How further views differ: paper (little), or strong (turns, sizes and tones, for images of other devices).",
+        "what the paper does; strong views lift an unseen hospital",
+        choices=("paper", "strong"),
+    )
     noise: str = setting(
         "none",
         "Noise on all images that a network from pixels sees: gaussian:SD, gaussian:LOW-HIGH or poisson:PHOTONS.",

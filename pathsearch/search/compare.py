@@ -76,7 +76,9 @@ def compare(
     # 1. features, once; only training and validation labels from here on
     tell = place.tell
     tell.stage("encode", 0)
-    features = encode(task, encoder, place.cache_dir, settings.training.views, tell.count)
+    features = encode(
+        task, encoder, place.cache_dir, settings.training.views, tell.count, settings.training.augmentation
+    )
     numbers = range(settings.seed, settings.seed + seeds)
     benches = [Bench.of(settings, encoder, features.asked(settings.training, seed), place).at(seed) for seed in numbers]
     cores = torch.get_num_threads()

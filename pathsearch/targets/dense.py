@@ -32,7 +32,7 @@ class DenseTarget(Target):
         if len(shape) != 3:
             raise PathsearchError(
                 f"target {self.kind}: expected the blueprint to end in a map (channels, height, width), got {shape}; "
-                "take one that does, such as --blueprint unet"
+                "take one that does, such as --encoder pixels --blueprint unet"
             )
         return "map", (self.channels, *shape[1:])
 

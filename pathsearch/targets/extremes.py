@@ -1,4 +1,4 @@
-"""The test images that were answered worst and best, and how good answers are against the size of what they show."""
+"""The test images that a person is shown, worst to best, and how good answers are against size."""
 
 from __future__ import annotations
 
@@ -6,31 +6,38 @@ from typing import Any
 
 import numpy as np
 
-SHOWN = 5  # at each end
+SHOWN = 5  # at each end, and between them
 POINTS = 300  # of a figure: more hide each other
 
 
-def extremes(files: np.ndarray, each: np.ndarray, measure: str) -> dict[str, list[dict[str, Any]]]:
-    """The `worst` and the `best` images, each a list of `file` and the measure by its name, the most extreme first.
+def extremes(files: np.ndarray, each: np.ndarray) -> dict[str, list[dict[str, Any]]]:
+    """The `worst`, the `best` and, evenly spread by rank, some `between`: lists of `file` and `value`.
+
+    The most extreme come first, of those between the worse. No image is there twice: of fewer than 15 there are fewer
+    at the ends.
 
     Args:
         files: (n,) names.
         each: (n,) how good each answer is.
-        measure: what that is called.
     """
     order = np.argsort(each, kind="stable")
+    ends = min(SHOWN, (len(order) + 1) // 3)
+    middle = order[ends : len(order) - ends]
+    parts = min(SHOWN, len(middle))
+    between = middle[((np.arange(parts) + 0.5) * len(middle) / max(parts, 1)).astype(int)]  # the middles of equal parts
 
     def rows(places: np.ndarray) -> list[dict[str, Any]]:
-        return [{"file": str(files[i]), measure: float(each[i])} for i in places[:SHOWN]]
+        return [{"file": str(files[i]), "value": float(each[i])} for i in places]
 
-    return {"worst": rows(order), "best": rows(order[::-1])}
+    worst, best = order[:ends], order[::-1][:ends]
+    return {"worst": rows(worst), "between": rows(between), "best": rows(best)}
 
 
 def against_size(size: np.ndarray, each: np.ndarray, measure: str) -> dict[str, Any]:
-    """What a figure of the measure against size draws: `n` images, and of at most 300 `size` and the measure, by size.
+    """What a figure of a measure against size draws: its name, `n` images, and of at most 300 `size` and `value`.
 
     Args:
-        size: (n,) share of the image that is foreground.
+        size: (n,) share of the image that is to be found.
         each: (n,) how good each answer is.
         measure: what that is called.
 
@@ -39,4 +46,4 @@ def against_size(size: np.ndarray, each: np.ndarray, measure: str) -> dict[str, 
     """
     order = np.argsort(size, kind="stable")
     kept = order[np.unique(np.linspace(0, len(order) - 1, min(POINTS, len(order))).round().astype(int))]
-    return {"n": len(size), "size": size[kept].tolist(), measure: each[kept].tolist()}
+    return {"measure": measure, "n": len(size), "size": size[kept].tolist(), "value": each[kept].tolist()}

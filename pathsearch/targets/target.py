@@ -10,7 +10,7 @@ import difflib
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar, get_args
 
 import numpy as np
 import torch
@@ -29,6 +29,8 @@ Loss = Callable[[Tensor, Tensor], Tensor]  # outputs (P, B, …) of P paths and 
 
 TARGETS: dict[str, type[Target]] = {}
 DEFAULT = "class"  # of a task that names none
+Form = Literal["outlines", "boxes", "pictures"]  # in which answers are drawn
+FORMS = get_args(Form)
 Kind = TypeVar("Kind", bound="type[Target]")
 
 
@@ -43,6 +45,7 @@ class Target(Measuring):
         summed: the same, of several baselines of one kind.
         all_or_nothing: whether an answer is right or wrong, and nothing between.
         reads_maps: whether its head needs a map, (channels, height, width), to read.
+        shows: the form in which a run draws its worst and best answers, see `shown`; None for none.
     """
 
     kind: ClassVar[str]
@@ -51,6 +54,7 @@ class Target(Measuring):
     summed: ClassVar[tuple[str, ...]]
     all_or_nothing: ClassVar[bool] = False
     reads_maps: ClassVar[bool] = False
+    shows: ClassVar[Form | None] = None
 
     def __init__(self, names: Sequence[str] = ()) -> None:
         self.names = tuple(names)
@@ -196,6 +200,15 @@ class Target(Measuring):
         """What a run's report says besides, by field; said and truth are by split: train (truth only), val and test."""
         return {}
 
+    def shown(self, outputs: Tensor, truth: Tensor) -> Said:
+        """What figures draw of one network's outputs (B, …) for images of known truth (B, …): B rows each, on the CPU.
+
+        Returns:
+            Of `shows` outlines: `truth` and `answer` (B, H, W) uint8 labels, 0 for background. Of boxes: both (B, 4)
+            x_min, y_min, x_max, y_max in shares of the image's width and height. Of pictures: both (B, C, H, W) uint8.
+        """
+        return {}
+
     def nearest(self, known: np.ndarray, truth: Tensor, asked: np.ndarray, k: int) -> Said:
         """What the k nearest of known images (n, C) say to asked ones (m, C); a comparison asks it."""
         raise PathsearchError(f"target {self.kind}: nearest neighbours say nothing of it; leave them out")
@@ -211,6 +224,8 @@ def register(name: str) -> Callable[[Kind], Kind]:
     def enter(target: Kind) -> Kind:
         if name in TARGETS:
             raise ValueError(f"target {name!r} is registered twice; rename one of them")
+        if target.shows not in (None, *FORMS):
+            raise ValueError(f"target {name!r}: expected shows to be one of {', '.join(FORMS)}, got {target.shows!r}")
         target.kind, TARGETS[name] = name, target
         return target
 

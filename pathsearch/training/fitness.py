@@ -26,6 +26,7 @@ from pathsearch.training.optimisers import RunningAverage, adamw
 SCORING_BYTES = 128 << 20  # activations of a scoring pass at most: what keeps memory flat on a laptop
 ANSWERED, ANSWERING_BYTES = 512, 1 << 30  # images that one network is asked at once, and its activations at most
 KEPT_BYTES = 128 << 20  # of what paths say that is kept at most, where it must be
+FEWEST = 4  # images in a chunk of a scoring pass, however large their maps are
 PATHS_AT_ONCE = 256  # paths scored in one pass; more gain nothing
 
 
@@ -129,6 +130,8 @@ class SharedWeights:
         distinct = list(dict.fromkeys(paths))
         found: dict[Path, Fitness] = {}
         at_once = paths_at_once(self.bench, PATHS_AT_ONCE, len(self.bench.validation))
+        held = self.bench.target.held(self.grid.head_shape, self.bench.validation.truth)
+        at_once = max(1, min(at_once, SCORING_BYTES // (4 * 3 * FEWEST * held)))  # maps are many numbers
         for start in range(0, len(distinct), at_once):
             some = distinct[start : start + at_once]
             found |= dict(zip(some, self._score(some), strict=True))
@@ -243,7 +246,7 @@ def scoring_batch(grid: Grid, plan: Plan, outputs: int = 1) -> int:
     widest = max(math.prod(shape) for shape in grid.shapes[1:])
     maps = math.prod(grid.shapes[0]) + 64 * grid.blueprint.positions  # the input, a module's insides on the largest map
     said = SCORING_BYTES // (4 * 3 * len(plan.sums) * outputs)  # outputs, what is made of them, and one of them moved
-    return max(16, min(1024, SCORING_BYTES // (4 * (4 * plan.widest * widest + maps)), said))
+    return max(FEWEST, min(1024, SCORING_BYTES // (4 * (4 * plan.widest * widest + maps)), said))
 
 
 def answering_batch(network: PathNetwork) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import typer
+from PIL import Image
 from small_world import SIZE, copied, data_dir, draw_folder, finished, options, pathsearch, settings
 from typer.testing import CliRunner
 
@@ -37,7 +38,7 @@ ALL = list(commands(typer.main.get_command(cli.app)))
 
 def test_the_promised_commands_are_there():
     assert {(name,) for name in COMMANDS} <= set(ALL)
-    assert {("prepare", source) for source in ("ecg", "pneumonia", "folder", "csv", "npz")} <= set(ALL)
+    assert {("prepare", source) for source in ("ecg", "pneumonia", "lungs", "folder", "csv", "npz")} <= set(ALL)
 
 
 @pytest.mark.parametrize("command", ALL, ids=" ".join)
@@ -51,6 +52,35 @@ def test_every_command_explains_itself(command):
     for parameter in described.params:
         if parameter.name not in ("help", "run", "runs"):
             assert getattr(parameter, "help", "x"), f"{command}: {parameter.name} has no help"
+
+
+def test_what_prepare_says_of_its_options_is_short():
+    group = typer.main.get_command(cli.app).commands["prepare"]  # type: ignore[attr-defined]
+    for name, command in group.commands.items():
+        assert command.help.isascii(), name
+        for parameter in command.params:
+            said = getattr(parameter, "help", None)
+            if parameter.name not in ("help", "context"):
+                assert said.isascii(), (name, parameter.name)
+                assert said.endswith("."), (name, parameter.name)
+                assert len(said) <= 130, (name, parameter.name)
+
+
+def test_a_target_of_a_plug_in_can_be_asked_for(tmp_path):
+    (tmp_path / "own.py").write_text(
+        "from pathsearch.targets import ClassTarget, register\n\n\n"
+        "@register('severity')\nclass Severity(ClassTarget):\n    pass\n"
+    )
+    for part in ("train", "val", "test"):
+        for number, label in enumerate(("cat", "dog")):
+            (tmp_path / "pets" / part / label).mkdir(parents=True)
+            Image.effect_noise((16, 16), 50 + number).save(tmp_path / "pets" / part / label / "1.png")
+    words = ["prepare", "folder", "--source", tmp_path / "pets", "--name", "pets", "--image-size", "16"]
+    there = ["--data-dir", tmp_path / "data", "--target", "severity"]
+    assert "needs --plugin FILE" in pathsearch(*words, *there).err
+    made = pathsearch(*words, *there, "--plugin", tmp_path / "own.py", "--json")
+    assert made.code == 0, made.err
+    assert json.loads(made.out)["target"] == "severity"
 
 
 def test_a_misspelt_task_does_not_wait_for_torch(tmp_path):
@@ -117,6 +147,9 @@ MISTAKES = {
     "prepare npz --source nowhere.npz": "nowhere.npz",
     "prepare pneumonia --source nowhere": "--source nowhere",
     "prepare ecg --source nowhere": "nowhere",
+    "prepare lungs --source nowhere": "--source nowhere: expected a folder with images/ and masks/, got nothing there",
+    "prepare folder --source . --masks nowhere --name x": "expected one folder of images for each class",
+    "prepare folder --source . --name x --target lung": "--target: expected one of class, mask, box, image; got 'lung'",
     "prepare csv --source nowhere --name x": "nowhere",
 }
 

@@ -244,6 +244,25 @@ def cuts_by_strata(target: Target, truth: Tensor) -> None:
     assert target.strata(truth).shape == (B,)
 
 
+def shows_what_its_form_needs(target: Target, truth: Tensor) -> None:
+    found = target.shown(outputs(target, 1)[0].detach(), truth)
+    if target.shows is None:
+        assert not found, "nobody draws it"
+        return
+    parts = {name: found[name] for name in ("truth", "answer")}
+    for part in parts.values():
+        assert part.device.type == "cpu"
+        assert part.shape == parts["truth"].shape
+        if target.shows == "boxes":
+            assert part.shape == (B, 4)
+            assert ((part >= 0) & (part <= 1)).all()
+        else:
+            assert part.dtype == torch.uint8
+            assert part.ndim == {"outlines": 3, "pictures": 4}[target.shows]
+    backwards = target.shown(outputs(target, 1)[0].detach().flip(0), truth.flip(0))
+    assert all(torch.equal(backwards[name].flip(0), part) for name, part in parts.items()), "each image by itself"
+
+
 PROMISES: tuple[Callable[[Target, Tensor], None], ...] = (
     has_the_shape_that_it_says,
     loss_is_one_value_a_path_and_none_is_anothers,
@@ -257,6 +276,7 @@ PROMISES: tuple[Callable[[Target, Tensor], None], ...] = (
     leaves_unknown_truth_out,
     warps_the_truth_of_each_image_by_itself,
     cuts_by_strata,
+    shows_what_its_form_needs,
 )
 
 

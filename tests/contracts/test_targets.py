@@ -20,7 +20,7 @@ from data_prep.manifest import Task, save_task
 from pathsearch.experts.expert import Expert
 from pathsearch.grid import plugins
 from pathsearch.grid.plugins import load_plugins
-from pathsearch.targets import ClassTarget, MaskTarget, Target, make_target
+from pathsearch.targets import BoxTarget, ClassTarget, ImageTarget, MaskTarget, Target, make_target
 from pathsearch.targets.target import TARGETS, register, target_of
 
 from target_contract import B, PROMISES, broken, check_target  # isort: skip
@@ -72,6 +72,32 @@ def test_masks_keep_every_promise(k, size):
     target, truth = MaskTarget(["background", *"abc"[: k - 1]]), masks(k, size)
     check_target(target, truth)
     check_target(target, without(truth, 255))
+
+
+def boxes() -> Tensor:
+    """(B, 4): a box of another size and place in each image."""
+    low = torch.rand(B, 2, generator=torch.Generator().manual_seed(0)) * 0.5
+    return torch.cat([low, low + 0.1 + 0.3 * torch.rand(B, 2, generator=torch.Generator().manual_seed(1))], 1)
+
+
+def test_boxes_keep_every_promise():
+    check_target(BoxTarget(), boxes())
+    check_target(BoxTarget(), without(boxes(), math.nan))
+
+
+def pictures(channels: int, size: int = 16) -> Tensor:
+    """(B, C, size, size): each image a ramp of its own, a disc and some noise."""
+    stream = torch.Generator().manual_seed(0)
+    ramps = torch.rand(B, channels, 1, 1, generator=stream) * torch.linspace(40, 200, size)
+    discs = 50 * (masks(2, size)[:, None] == 1)
+    noise = 10 * torch.rand(B, channels, size, size, generator=stream)
+    return (ramps + discs + noise).clamp(0, 255).byte()
+
+
+@pytest.mark.parametrize("names", [["grey"], ["red", "green", "blue"]])
+@pytest.mark.parametrize("size", [8, 16], ids=["as fine as the map", "finer"])
+def test_images_keep_every_promise(names, size):
+    check_target(ImageTarget(names), pictures(len(names), size))
 
 
 # --- promises that are broken are seen ------------------------------------------------------------------------------
@@ -173,6 +199,48 @@ class _Sliding(MaskTarget):
         return super().warped(truth, warps).roll(1, -1)
 
 
+class _Leaving(BoxTarget):
+    """Boxes that are not known are nowhere, so their loss is not finite."""
+
+    def each_loss(self, outputs, truth):
+        return super().each_loss(outputs, truth) + truth.sum(-1)
+
+
+class _Unmoved(BoxTarget):
+    """A box of an image that is mirrored stays, and is known where it was not."""
+
+    def warped(self, truth, warps):
+        return truth.nan_to_num(0.5)
+
+
+class _Pixels(BoxTarget):
+    """Boxes that are drawn lie far outside."""
+
+    def shown(self, outputs, truth):
+        return {name: 128 * part for name, part in super().shown(outputs, truth).items()}
+
+
+class _Negative(ImageTarget):
+    """A quality below 0."""
+
+    def each_quality(self, outputs, truth):
+        return super().each_quality(outputs, truth) - 1
+
+
+@pytest.mark.parametrize(
+    ("faulty", "truth", "promise"),
+    [
+        (_Leaving, without(boxes(), math.nan), "leaves_unknown_truth_out"),
+        (_Unmoved, without(boxes(), math.nan), "warps_the_truth_of_each_image_by_itself"),
+        (_Pixels, boxes(), "shows_what_its_form_needs"),
+        (_Negative, pictures(1), "quality_lies_between_0_and_1"),
+    ],
+    ids=lambda one: one if isinstance(one, str) else "",
+)
+def test_a_broken_promise_of_boxes_and_images_is_seen(faulty, truth, promise):
+    assert promise in list(broken(faulty(), truth))
+
+
 @pytest.mark.parametrize(
     ("faulty", "promise"),
     [
@@ -217,10 +285,13 @@ def test_a_target_is_known_by_its_name(count):
     assert count.measure("accuracy") == "closeness", "who asks for no measure gets the first"
     with refused("^fitness: expected one of closeness; got 'auc'$"):
         count.measure("auc")
-    with refused("^target: expected one of class, mask, count; got 'cuont'; did you mean 'count'\\?$"):
+    with refused("^target: expected one of box, class, mask, image, count; got 'cuont'; did you mean 'count'\\?$"):
         make_target("cuont")
     with pytest.raises(ValueError, match="registered twice"):
         register("class")(ClassTarget)
+    circles = type("Circles", (ClassTarget,), {"shows": "circles"})
+    with pytest.raises(ValueError, match="expected shows to be one of outlines, boxes, pictures, got 'circles'"):
+        register("circles")(circles)
     with refused("^threshold balanced: expected a task of two classes, got count; use argmax$"):
         count.check_rule("balanced")
     with refused("^target count: expected neither balance nor label_smoothing"):
@@ -320,6 +391,9 @@ def test_the_command_line_takes_it_to_a_page(tmp_path):
     assert "compare: expected a task of classes, got 'counted', which asks for count" in refusal.err
     unknown = ["prepare", "npz", "--source", "x.npz", "--target", "cuont", "--plugin", COUNT]
     refusal = pathsearch(*unknown, "--data-dir", tmp_path)
-    assert "error: target: expected one of class, count; got 'cuont'; did you mean 'count'?" in refusal.err
+    assert "error: --target: expected one of class, mask, box, image, count; got 'cuont'" in refusal.err
     refusal = pathsearch("evolve", *small, *where[:-2])
-    assert "target: expected one of class, mask; got 'count'; one of your own needs --plugin FILE" in refusal.err
+    assert (
+        "target: expected one of box, class, mask, image; got 'count'; one of your own needs --plugin FILE"
+        in refusal.err
+    )

@@ -76,3 +76,28 @@ def kaggle_names():
             names.append(f"{part}/NORMAL/IM-{person:04d}-0001.jpeg")
             names += [f"{part}/PNEUMONIA/person{person}_{kind}_{person}.jpeg" for kind in ("bacteria", "virus")]
     return names
+
+
+@pytest.fixture
+def draw():
+    """Write pictures of noise, no two alike, and their masks: a rectangle of level 255; returns (images, masks).
+
+    A mask is missing where `mask(number)` gives None, and else what it gives.
+    """
+
+    def make(folder, names, mask=None, size=(24, 20)):
+        folders = [folder / "images", folder / "masks"]
+        for number, name in enumerate(names):
+            rng = np.random.default_rng(number)
+            pixels = np.kron(rng.integers(0, 256, (5, 6), dtype=np.uint8), np.ones((4, 4), np.uint8))
+            lung = np.zeros((20, 24), np.uint8)
+            lung[4:12, 4 : 12 + number % 5] = 255
+            shown = mask(number) if mask else lung
+            for inner, one in zip(folders, (pixels[: size[1], : size[0]], shown), strict=True):
+                if one is not None:
+                    file = inner / Path(name).with_suffix(".png") if inner is folders[1] else inner / name
+                    file.parent.mkdir(parents=True, exist_ok=True)
+                    Image.fromarray(one).save(file)
+        return tuple(folders)
+
+    return make

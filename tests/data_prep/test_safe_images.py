@@ -14,7 +14,7 @@ from PIL import Image
 from data_prep import safe_images
 from data_prep.errors import BadData
 from data_prep.images import read_image
-from data_prep.safe_images import FORMATS, MAX_PIXELS, _Budget, opened
+from data_prep.safe_images import FORMATS, MAX_PIXELS, _Budget, header, opened
 
 POSTSCRIPT = "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\nshowpage\n"
 
@@ -122,3 +122,14 @@ def test_a_jpeg_by_name_and_by_pixels_is_one_picture(tmp_path):
     with Image.open(tmp_path / "x.jpg") as image:
         pixels = np.asarray(image)
     assert np.array_equal(np.asarray(read_image(tmp_path / "x.jpg", "L", 32)), np.asarray(read_image(pixels, "L", 32)))
+
+
+def test_a_header_says_size_and_mode_without_decoding(tmp_path):
+    Image.new("RGB", (7, 5)).save(tmp_path / "a.png")
+    assert header(tmp_path / "a.png") == (7, 5, "RGB")
+    whole = (tmp_path / "a.png").read_bytes()
+    (tmp_path / "a.png").write_bytes(whole[:45])  # its pixels are cut off
+    assert header(tmp_path / "a.png") == (7, 5, "RGB")
+    (tmp_path / "a.png").write_bytes(whole[:10])
+    with pytest.raises(BadData, match="expected an image, got a file that does not decode"):
+        header(tmp_path / "a.png")

@@ -163,6 +163,36 @@ def test_several_sizes_are_one_clear_line(tmp_path):
         )
 
 
+WRONG = (None, True, 7, "", "x", "../x", [], [1], ["a"], ["a", "a"], {}, {"x": []}, {"names": ["a", "b"]}, [[]])
+MASK_FIELDS = [
+    {**MASKS, **wrong}
+    for wrong in (
+        {"levels": [0, 0, 1]}, {"levels": [0, 1, 256]}, {"levels": [0, 1]}, {"levels": [0, -1, 2]},
+        {"levels": ["0", 1, 2]}, {"names": ["a", "a", "b"]}, {"names": ["a", " ", "b"]}, {"levels": [0.5, 1, 2]},
+    )
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("field", ["masks", "numbers", "target", "classes"])
+def test_no_field_gives_a_traceback(tmp_path, field):
+    save(tmp_path)
+    file = tmp_path / "chest" / "task.json"
+    info = json.loads(file.read_text())
+    refused: list[str] = []
+    wrong = [*WRONG, *(MASK_FIELDS if field == "masks" else ())]
+    for value in wrong:
+        file.write_text(json.dumps({key: one for key, one in {**info, field: value}.items() if key != "sha256"}))
+        try:
+            task = load_task(tmp_path, "chest")
+        except BadData as fault:
+            refused.append(str(fault))
+        else:
+            assert (field, value) in (("classes", []), ("target", "x"))
+            assert task.targets
+    assert len(refused) >= len(wrong) - 1
+    assert all("chest" in said and "\n" not in said for said in refused)
+
+
 @pytest.mark.parametrize(
     ("mask", "message"),
     [

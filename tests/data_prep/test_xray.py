@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from PIL import Image
 
-from data_prep.errors import BadData
+from data_prep.errors import BadData, PathsearchError
 from data_prep.image_tree import read_image_tree
 from data_prep.xray import person_of, pooled_person_of, prepare_pneumonia
 
@@ -77,6 +77,33 @@ def test_a_broken_image_is_named(make_images, kaggle_names, tmp_path):
     (source / "train" / "NORMAL" / "IM-0003-0001.jpeg").write_bytes(b"\xff\xd8 nothing")
     with pytest.raises(BadData, match=r"IM-0003-0001.jpeg: expected an image, got a file that does not decode"):
         prepare_pneumonia(source, tmp_path, image_size=16)
+
+
+@pytest.mark.parametrize("kinds", [("normal", "bacteria", "virus"), ("virus", "bacteria"), ("normal", "virus")])
+def test_kinds_are_told_by_folder_and_file_name(make_images, kaggle_names, tmp_path, kinds):
+    task = prepare_pneumonia(make_images(kaggle_names), tmp_path, image_size=16, kinds=",".join(kinds))
+    assert task.classes == kinds
+    assert task.info["counts"]["test"] == dict.fromkeys(kinds, 3)
+    assert task.info["options"]["kinds"] == list(kinds)
+    for file, label in zip(task.table["file"], task.table["label"], strict=True):
+        assert label in file if label != "normal" else "IM-" in file
+    left = {"normal", "bacteria", "virus"} - set(kinds)
+    notes = [note for note in task.info["notes"] if "of other kinds" in note]
+    assert notes == ([f"14 images of other kinds were left out ({left.pop()})"] if left else [])
+
+
+def test_file_names_of_no_kind_are_named_or_left_out(make_images, kaggle_names, tmp_path):
+    source = make_images([*kaggle_names, "train/PNEUMONIA/person3_fungus_1.jpeg"])
+    with pytest.raises(BadData, match=r"got 1 others: train/PNEUMONIA/person3_fungus_1.jpeg; rename them, or leave"):
+        prepare_pneumonia(source, tmp_path, kinds="normal,virus")
+    task = prepare_pneumonia(source, tmp_path, kinds="normal,virus", skip_bad=True, image_size=16)
+    assert any("1 images of no known kind were left out" in note for note in task.info["notes"])
+
+
+@pytest.mark.parametrize("kinds", ["", "virus", "virus,virus", "normal,fungus"])
+def test_kinds_that_there_are_not_are_refused(make_images, kaggle_names, tmp_path, kinds):
+    with pytest.raises(PathsearchError, match="--kinds: expected two or all of normal,bacteria,virus, got"):
+        prepare_pneumonia(make_images(kaggle_names), tmp_path, kinds=kinds)
 
 
 @pytest.mark.real

@@ -12,8 +12,7 @@ import torch
 from PIL import Image
 from small_world import SIZE, task
 
-from pathsearch.encoders import views
-from pathsearch.encoders.views import augment, load_images, view_warp
+from pathsearch.encoders.views import MILD, Style, load_images
 
 
 def test_images_become_rgb_of_the_encoders_size(tmp_path):
@@ -34,6 +33,10 @@ def test_views_are_deterministic_and_differ():
     assert np.array_equal(views[0].permute(0, 2, 3, 1).numpy(), plain), "view 0 is the image as it is"
     # an image's view does not depend on the batch it is loaded in
     assert torch.equal(load_images(files[4:], SIZE, 2, first=4), views[2][4:])
+
+
+def augment(image: Image.Image, rng: random.Random, mirror: bool = True) -> Image.Image:
+    return Style(mirror).drawn(rng).image(image)
 
 
 class Planned(random.Random):
@@ -69,8 +72,8 @@ def test_a_task_whose_images_have_a_direction_is_never_mirrored():
     assert np.array_equal(np.array(augment(image, Planned(flip=True), mirror=False)), np.array(image))
     blobs = task("blobs")
     ecg = replace(blobs, info={**blobs.info, "options": {"mirror": False}})
-    assert "flip" in views.augmentation(blobs)
-    assert views.augmentation(ecg) == views.AUGMENTATION
+    assert "flip" in Style.of(blobs, "paper").in_words
+    assert Style.of(ecg, "paper").in_words == MILD
 
 
 def centre_and_area(image: Image.Image) -> tuple[float, float, float]:
@@ -123,9 +126,9 @@ def test_a_view_has_the_bytes_that_it_always_had(mirror):
 def test_the_warp_of_a_view_is_that_of_its_image():
     files = task("blobs").files()[:4]
     for mirror in (True, False):
-        views_of_all = load_images(files, SIZE, 3, first=7, mirror=mirror)
+        views_of_all = load_images(files, SIZE, 3, first=7, style=Style(mirror))
         for i, file in enumerate(files):
-            moved = view_warp(3, 7 + i, mirror).image(Image.open(file).convert("RGB"))
+            moved = Style(mirror).warp(3, 7 + i).image(Image.open(file).convert("RGB"))
             assert np.array_equal(views_of_all[i].permute(1, 2, 0).numpy(), np.array(moved))
 
 
@@ -139,5 +142,37 @@ def test_augmentation_stays_within_what_its_description_says():
 
     augment(asymmetric(16), Watching(0))
     assert drawn == [(0.9, 1.1), (-0.1, 0.1)]
-    assert "scale 0.9 to 1.1" in views.AUGMENTATION
-    assert "up to 0.1 degrees" in views.AUGMENTATION
+    assert "scale 0.9 to 1.1" in MILD
+    assert "up to 0.1 degrees" in MILD
+
+
+# --- strong views ----------------------------------------------------------------------------------------------------
+
+
+def test_strong_views_stay_within_what_their_description_says():
+    warps = [Style(strong=True).warp(view, number) for view in (1, 2) for number in range(300)]
+    assert all(0.8 <= warp.scale <= 1.2 and abs(warp.angle) <= 15 for warp in warps)
+    assert max(warp.angle for warp in warps) > 13
+    assert min(warp.scale for warp in warps) < 0.83
+    assert 0.4 < sum(warp.flip for warp in warps) / len(warps) < 0.6
+
+
+def test_tones_move_all_channels_alike_and_in_order():
+    ramp = Image.fromarray(np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, 2))
+    seen = set()
+    for number in range(40):
+        found = np.array(Style(strong=True).tone(ramp, random.Random(number)))[0]
+        assert (found == found[:, :1]).all()
+        assert (np.diff(found[:, 0].astype(int)) >= 0).all(), "brighter stays brighter"
+        seen.add(found.tobytes())
+    assert len(seen) == 40
+
+
+def test_strong_views_are_the_warped_image_in_another_tone():
+    file = task("blobs").files()[0]
+    plain, strong = (load_images([file], SIZE, 1, style=Style(strong=one)) for one in (False, True))
+    assert not torch.equal(plain, strong)
+    moved = Style(strong=True).warp(1, 0).image(Image.open(file).convert("RGB"))
+    order = np.argsort(np.array(moved)[..., 0].ravel(), kind="stable")
+    tones = strong[0, 0].numpy().ravel()[order].astype(int)
+    assert (np.diff(tones) >= 0).all()

@@ -9,12 +9,12 @@ import pytest
 import small_world
 import torch
 from dense_world import dense_data, dense_task, prepare_discs, train, trained
-from small_world import outcome
+from small_world import outcome, pathsearch
 
 from data_prep.errors import PathsearchError
 from pathsearch.encoders.features import encode
 from pathsearch.encoders.pixels import make_encoder
-from pathsearch.encoders.views import view_warp
+from pathsearch.encoders.views import Style
 from pathsearch.experts.expert import Expert
 from pathsearch.grid.path import Path
 from pathsearch.grid.presets import PRESETS, path_of, preset
@@ -152,7 +152,7 @@ def test_views_have_masks_of_their_own():
     for view in (1, 2):
         truth = split.truth_of(positions, torch.full((len(split),), view))
         for i, mask in enumerate(task.masks("train")):
-            assert np.array_equal(truth[i].numpy(), view_warp(view, i, task.mirror).mask(mask))
+            assert np.array_equal(truth[i].numpy(), Style.of(task, "paper").warp(view, i).mask(mask))
         # the disc is bright, its mask lies on it
         pixels = torch.from_numpy(np.stack([split.views[view][i] for i in range(len(split))]))[:, 0].float()
         inside, outside = pixels[truth == 1].mean(), pixels[truth == 0].mean()
@@ -173,3 +173,30 @@ def test_images_without_a_mask_count_in_no_loss(tmp_path):
     assert done.code == 0, done
     found = Run(tmp_path / "runs" / "part-random-s0").report()
     assert found["test"]["mask"]["without_truth"] == 0
+
+
+# --- a search of the same space ------------------------------------------------------------------------------------
+
+
+def test_a_space_of_networks_from_pixels_is_searched(tmp_path):
+    small = [
+        *("grid.n_modules=2", "grid.max_active=2", "search.steps=1", "search.warmup=1", "search.batch_size=8"),
+        *("training.epochs=1", "training.batch_size=8", "training.finalists=2", "training.random_paths=1"),
+        *("training.choice_folds=1", "training.refit=false"),
+    ]
+    given = [word for one in small for word in ("--set", one)]
+    where = ("--data-dir", dense_data(), "--runs-dir", tmp_path, "--device", "cpu")
+    shape = ("--encoder", "pixels", "--blueprint", "ums-rep", "--population", 4, "--generations", 1)
+    done = pathsearch("evolve", "--task", "discs", *shape, *given, *where)
+    assert done.code == 0, done
+    report = Run(tmp_path / "discs-random-s0").report()
+    assert set(report["baselines"]) == {"linear_probe", "random_path", "full_grid"}
+    assert report["search"]["paths_visited"] >= 2
+
+
+def test_an_encoder_without_a_map_is_told_before_it_encodes(tmp_path):
+    where = ("--data-dir", dense_data(), "--runs-dir", tmp_path, "--device", "cpu")
+    done = pathsearch("evolve", "--task", "discs", "--encoder", "squeezenet1_1", "--encoder-weights", "random", *where)
+    assert done.code == 2
+    assert "such as --encoder pixels --blueprint unet" in done.err
+    assert done.err.startswith("error: target mask")

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from pages import changed, joint_folder, run_folder
+from pages import changed, given_folder, joint_folder, run_folder
 
 from pathsearch.reports.report_page import write_page
 
@@ -21,7 +21,7 @@ playwright = pytest.importorskip("playwright.sync_api", reason="no playwright: p
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome-headless-shell")
 PHONE, DESK = {"width": 360, "height": 740}, {"width": 1200, "height": 800}
-PAGES = {"run": run_folder, "joint": joint_folder}
+PAGES = {"run": run_folder, "joint": joint_folder, "given": given_folder}
 
 # Contrast of every piece of text with what is painted behind it (WCAG 2.2, 1.4.3): those below 4.5.
 CONTRAST = """() => {
@@ -122,7 +122,8 @@ def test_what_a_screen_reader_is_told(browser, kind):
         assert page.get_by_role("main").count() == page.get_by_role("banner").count() == 1
         images = page.get_by_role("img")
         assert images.count() == page.evaluate("() => document.images.length") > 3
-        for name in ("What was asked, what came out", "Data", "Result", "Confusion", "Limits", "How it was made"):
+        answers = "Answers, worst to best" if kind == "given" else "Confusion"
+        for name in ("What was asked, what came out", "Data", "Result", answers, "Limits", "How it was made"):
             assert page.get_by_role("heading", name=name, level=2, exact=True).count() == 1, name
         tables = page.get_by_role("table")
         assert tables.count() > 3

@@ -38,4 +38,4 @@ def test_the_object_has_every_setting_in_plain_values():
         "commands": [],
     }
     assert found["search.plateau"]["commands"] == ["evolve"]
-    assert found["training.views"]["commands"] == ["evolve", "compare"]
+    assert found["training.views"]["commands"] == ["evolve", "compare", "train"]

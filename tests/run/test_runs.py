@@ -18,7 +18,7 @@ from small_world import copied, data_dir, finished, refused, settings, start
 from data_prep.errors import PathsearchError
 from pathsearch.reports import figures
 from pathsearch.reports.report_page import write_page
-from pathsearch.run import runs
+from pathsearch.run.drawn import FIGURES
 from pathsearch.run.environment import LIBRARIES
 from pathsearch.run.log_table import write_table
 from pathsearch.run.runs import (
@@ -117,7 +117,7 @@ def test_overwrite_leaves_nothing_of_the_old_run_and_all_of_others(tmp_path):
 
 
 def test_every_figure_of_a_run_is_known_as_its_own():
-    assert [name for name, _, _ in figures.RUN_FIGURES] == list(runs.FIGURES)
+    assert [name for name, _, _ in figures.RUN_FIGURES] == list(FIGURES)
 
 
 class Killed(BaseException):

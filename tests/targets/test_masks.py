@@ -6,7 +6,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from small_world import refused
@@ -183,7 +182,7 @@ def test_the_best_constant_mask():
     assert MaskTarget(ORGANS).blind(several) == 1
 
 
-def test_a_report_has_the_worst_and_the_best_and_the_sizes():
+def test_a_report_has_dice_against_the_sizes():
     target = MaskTarget(LUNG)
     truth = torch.zeros(8, 8, 8, dtype=torch.uint8)
     for image in range(8):
@@ -191,15 +190,23 @@ def test_a_report_has_the_worst_and_the_best_and_the_sizes():
     truth[7] = 255
     answer = torch.zeros_like(truth)
     answer[:, :, :4] = 1
-    table = pd.DataFrame({"file": [f"images/{i}.png" for i in range(10)]})
-    task: Any = SimpleNamespace(table=table, rows=lambda split: np.arange(2, 10))
-    found = target.more(task, {"test": target.said(sure(answer, 2), truth)}, {"test": truth}, None)["masks"]
+    found = target.more(fake(), {"test": target.said(sure(answer, 2), truth)}, {"test": truth}, None)
     dices = [2 * min(i + 1, 4) / (i + 1 + 4) for i in range(7)]
-    assert found["worst"][0] == {"file": "images/2.png", "dice": pytest.approx(dices[0])}
-    assert found["best"][0] == {"file": "images/5.png", "dice": 1}
-    assert len(found["worst"]) == len(found["best"]) == 5
     assert found["against_size"] == {
+        "measure": "dice",
         "n": 7,
         "size": pytest.approx([(i + 1) / 8 for i in range(7)]),
-        "dice": pytest.approx(dices),
+        "value": pytest.approx(dices),
     }
+
+
+def test_what_is_drawn_of_it():
+    """Background where there is no truth; a coarse answer comes at the size of the truth."""
+    target, truth = MaskTarget(ORGANS), quadrants()
+    said = torch.tensor([[[0, 2], [1, 0]]]).expand(4, 2, 2)
+    found = target.shown(sure(said, 3), truth)
+    assert torch.equal(found["truth"][:3], truth[:3])
+    assert not found["truth"][3].any()
+    assert found["answer"].shape == truth.shape
+    assert found["answer"].dtype == torch.uint8
+    assert found["answer"][0, ::7, ::7].tolist() == [[0, 2], [1, 0]]
