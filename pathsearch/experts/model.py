@@ -11,6 +11,7 @@ from torch import Tensor
 from data_prep.errors import PathsearchError
 from data_prep.manifest import Task
 from pathsearch.encoders.encoder import Encoder
+from pathsearch.encoders.own import encoded
 from pathsearch.encoders.pixels import make_encoder
 from pathsearch.encoders.pooled import pooled
 from pathsearch.experts.expert import Expert
@@ -72,9 +73,9 @@ class Model:
             sources: B names, which the answers carry.
 
         Raises:
-            PathsearchError: the encoder's features are not finite.
+            PathsearchError: the encoder's features are not finite, or one of a plug-in fails.
         """
-        maps = self.encoder(images)
+        maps = encoded(self.encoder, images)
         sent, distances = self.router.route(pooled(maps, self.encoder.places))
         answers = [Answer(s, None, None, None, float(d), True, {}) for s, d in zip(sources, distances, strict=True)]
         for number, task in enumerate(self.router.tasks):
