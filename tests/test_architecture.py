@@ -44,6 +44,7 @@ DOORS = {
         "reports.figure_fronts",
         "reports.figure_grid",
         "reports.figure_heat",
+        "reports.figure_overlay",
         "reports.figure_paths",
         "reports.figure_reliability",
         "reports.figure_style",

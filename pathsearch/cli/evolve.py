@@ -142,9 +142,8 @@ def _carry_out(prepared: Task, settings: RunSettings, where: _Where, as_json: bo
     terminal.say(f"expert  {run.expert_file}\nreport  {run.report_file}")
     terminal.figures(drawn)
     terminal.say(f"page    {page}")
-    if "target" not in report:  # of classes: other answers have no router yet
-        terminal.say(f"next: pathsearch joint-eval{elsewhere(where.data_dir, where.runs_dir)}")
-        terminal.say(f"      pathsearch bundle {run.name} --out DIR{elsewhere(where.data_dir, where.runs_dir)}")
+    terminal.say(f"next: pathsearch joint-eval{elsewhere(where.data_dir, where.runs_dir)}")
+    terminal.say(f"      pathsearch bundle {run.name} --out DIR{elsewhere(where.data_dir, where.runs_dir)}")
     terminal.emit(report)
 
 

@@ -201,15 +201,28 @@ class Terminal:
 
     def joint_table(self, found: Mapping[str, Any]) -> None:
         """A joint evaluation's report: routed beside oracle-routed, task by task and overall."""
+        from pathsearch.measures.measure import NAMES
+        from pathsearch.measures.rates import measured_of
+
         report = cast("JointReport", found)
         about, routing = report["encoder"], report["routing"]
         table = Table(
             title=escape(f"Joint test: {about['name']}, {about['weights']}, {about['image_size']} px"),
             caption=escape("; ".join(f"{task}: {words}" for task, words in report["splits"].items())),
         )
-        for name in ("", "images", "routed accuracy (95 %)", "recall", "oracle accuracy", "unknown"):
+        mixed = any("measure" in row for row in report["tasks"].values())
+        heads = (
+            ("routed (95 %)", "recall", "oracle") if mixed else ("routed accuracy (95 %)", "recall", "oracle accuracy")
+        )
+        for name in ("", "images", *heads, "unknown"):
             table.add_column(name, justify="left" if not name else "right")
         for name, row in report["tasks"].items():
+            if "measure" in row:
+                (routed, pair), (oracle, _) = (measured_of(row[kind], row["measure"]) for kind in ("routed", "oracle"))
+                between = "" if pair is None else " ({:.4f}, {:.4f})".format(*pair)
+                shown = (rate(routed) + between, "", rate(oracle), f"{row['routed']['unknown']:,}")
+                table.add_row(f"{name}: {NAMES[row['measure']]}", f"{row['routed']['n']:,}", *shown)
+                continue
             table.add_row(
                 name,
                 f"{row['routed']['n']:,}",
@@ -218,17 +231,20 @@ class Terminal:
                 rate(row["oracle"]["accuracy"]),
                 f"{row['routed']['unknown']:,}",
             )
-        overall = report["overall"]
-        table.add_row(
-            "overall",
-            f"{overall['n']:,}",
-            with_interval(overall),
-            rate(overall["recall"]),
-            rate(overall["oracle_accuracy"]),
-            f"{routing['unknown']:,}",
-            style="bold",
-        )
+        if (overall := report.get("overall")) is not None:
+            unknown = sum(report["tasks"][name]["routed"]["unknown"] for name in overall.get("tasks", report["tasks"]))
+            table.add_row(
+                "classes: accuracy" if mixed else "overall",
+                f"{overall['n']:,}",
+                with_interval(overall),
+                rate(overall["recall"]),
+                rate(overall["oracle_accuracy"]),
+                f"{unknown:,}",
+                style="bold",
+            )
         self.results.print(table)
+        if mixed:
+            self.say("An image that does not get to its own task's expert is worth 0 among the routed.")
         self.say(
             f"Routing accuracy {rate(routing['accuracy'])} over the images that were routed; {routing['unknown']} of "
             f"{routing['n']} answered unknown (threshold set for {100 * report['false_rejection_on_validation']:g} % "

@@ -59,16 +59,28 @@ def bundle(
 def predict(
     bundle: Annotated[Path, typer.Argument(help="A folder that `pathsearch bundle` made.")],
     files: Annotated[list[str], typer.Argument(help="Images, folders of images, or - for names on standard input.")],
+    task: Annotated[
+        str | None,
+        typer.Option(help="The task of all images, if you know it: its expert answers each, unknown or not."),
+    ] = None,
     kind: Annotated[str, typer.Option("--format", help="csv, or jsonl: with every class's probability.")] = "csv",
     out: Annotated[
         Path | None,
-        typer.Option(help="Write the rows here, whole at the end; by default to standard output, each at once."),
+        typer.Option(
+            help="Write the rows here, whole at the end; by default to standard output, each at once. Where a task of "
+            "the bundle answers with masks or images, a folder: of these, as PNG, and the rows, answers.csv."
+        ),
     ] = None,
     explain: Annotated[
-        Path | None, typer.Option(help="Write each answered image's heat map (Grad-CAM) into this folder, as PNG.")
+        Path | None,
+        typer.Option(
+            help="Write into this folder, as PNG, each answered image's heat map (Grad-CAM); under a mask or a box the "
+            "image itself."
+        ),
     ] = None,
     explain_beside: Annotated[
-        bool, typer.Option("--explain-beside", help="Write heat maps beside the images, as IMAGE.heat.png.")
+        bool,
+        typer.Option("--explain-beside", help="Write them beside the images, as IMAGE.heat.png or IMAGE.overlay.png."),
     ] = False,
     batch_size: Annotated[
         int | None, typer.Option(min=1, help="Images in a batch; by default what suits the encoder.")
@@ -81,11 +93,16 @@ def predict(
     An image that does not decode gets a row with the error, and the exit code is 2. Distance is that to the task's
     own images over the task's threshold: above 1, the image is unknown and gets no class. In CSV an apostrophe stands
     before a name that a spreadsheet would run as a formula (=, +, -, @ first); jsonl has all names as they are.
+
+    A mask has the size of its image and the grey levels of the task's own masks; its row has pixels and share of each
+    label. Boxes are in pixels of the image as it was given. An unknown image gets none of these, unless --task says
+    what it is: images of another hospital may all be unknown.
     """
     from pathsearch.encoders.encoder import choose_device
-    from pathsearch.experts.answer_rows import Rows, check_format
+    from pathsearch.experts.answer import Answer
+    from pathsearch.experts.answer_files import NamedFiles, write_pictures
+    from pathsearch.experts.answer_rows import Rows, check_format, more_columns
     from pathsearch.experts.bundle import load
-    from pathsearch.experts.model import Answer
     from pathsearch.experts.pictures import image_files
     from pathsearch.reports.heat_files import HeatFiles, explained
 
@@ -95,35 +112,63 @@ def predict(
         raise PathsearchError("--explain: expected one place for heat maps, got two; drop --explain-beside")
     heat = HeatFiles(explain) if explain or explain_beside else None
     predictor = load(bundle, choose_device(device))
+    if task is not None:
+        predictor.model.check_task(task)
+    targets = [expert.target for expert in predictor.model.experts.values()]
+    draws = any(one.gives in ("mask", "image") for one in targets)
+    pictures = NamedFiles(_folder(out)) if out and draws else None
+    table = out / f"answers.{kind}" if out and draws else out
     named = image_files(files, sys.stdin.buffer)
     total = 0
     if "-" not in files:  # a list on standard input may have no end
         known = list(named)
         named, total = iter(known), len(known)
     said: Counter[str] = Counter()
-    undrawn = 0
+    undrawn = undone = 0
     terminal, started = Terminal(as_json=True), time.perf_counter()
-    with terminal.progress(), _opened(out) as stream:
+    with terminal.progress(), _opened(table) as stream:
         terminal.stage("predict", total)
-        rows = Rows(stream, kind, heat is not None)
-        for done, answer in enumerate(predictor.stream(named, batch_size), 1):
-            file, trouble = None, None
+        warm = heat is not None and any(one.gives == "class" for one in targets)
+        rows = Rows(stream, kind, warm, more_columns(targets, explained=heat is not None))
+        for done, answer in enumerate(predictor.stream(named, batch_size, task), 1):
+            written: dict[str, Path] = {}
+            troubles = []
             if not isinstance(answer, Answer):
                 said["failed"] += 1
             else:
                 said[answer.task or "unknown"] += 1
-                if heat is not None and not answer.unknown:
-                    file = heat.file(Path(str(answer.source)))
-                    if trouble := explained(predictor, answer, file):
-                        file, undrawn = None, undrawn + 1
-            rows.write(answer, file, trouble)
+                if pictures is not None:
+                    try:
+                        written |= write_pictures(answer, pictures)
+                    except OSError as error:
+                        troubles.append(f"answer not written: {' '.join(str(error).split())}")
+                        undone += 1
+                if heat is not None and answer.task is not None:
+                    column, file, trouble = explained(predictor, answer, heat)
+                    written |= {column: file} if file else {}
+                    troubles += [trouble] if trouble else []
+                    undrawn += trouble is not None
+            rows.write(answer, written, "; ".join(troubles) or None)
             terminal.count(done, total, f"{done / (time.perf_counter() - started):.0f} images/s")
     n, seconds = said.total(), time.perf_counter() - started
     counts = ", ".join(f"{said[name]} {name}" for name in (*predictor.model.experts, "unknown", "failed"))
     counts += f", {undrawn} without a heat map" if undrawn else ""
+    counts += f", {undone} whose answer was not written" if undone else ""
     errors.print(f"{n} images: {counts}; {n / seconds:.0f} a second", markup=False)
-    if said["failed"] or undrawn:
+    if draws and pictures is None:
+        errors.print("masks and images were not written; --out FOLDER writes them, beside answers.csv", markup=False)
+    if said["failed"] or undrawn or undone:
         raise typer.Exit(2)
+
+
+def _folder(out: Path) -> Path:
+    """A folder for answers that are pictures; what is a file, or is called like one, is refused."""
+    if out.is_file() or out.suffix.lower() in (".csv", ".jsonl", ".json"):
+        raise PathsearchError(
+            f"--out {out}: expected a folder, since this bundle answers with masks or images, got a file; give a "
+            "folder: the rows will be its answers.csv"
+        )
+    return out
 
 
 @contextmanager

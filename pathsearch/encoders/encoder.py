@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from data_prep.errors import PathsearchError
 from pathsearch.encoders.encoder_weights import load_weights
+from pathsearch.encoders.pooled import Sight, pooled
 from pathsearch.run.settings import EncoderSettings
 
 try:
@@ -52,12 +53,14 @@ class Encoder:
         dtype: of the features.
         preprocessing: what becomes of an image before the trunk, in words.
         has_trunk: whether there is a network in it.
+        sees: what the router sees of the features, given them and the places: a plain function of the module.
         plugin: those that its class and its bases came from, as NAME=SHA-256 joined by +, or nothing.
     """
 
     dtype: Any = np.float16
     preprocessing = "RGB / 255, bilinear resize, ImageNet mean and standard deviation"
     has_trunk = True
+    sees: Sight = staticmethod(pooled)
     plugin = ""
 
     def __init__(self, settings: EncoderSettings, device: torch.device | str = "cpu") -> None:
@@ -89,6 +92,15 @@ class Encoder:
         if self.settings.sizes == "one":
             return {"features": self.feature_shape}
         return {f"stage{number}": shape for number, shape in enumerate(self._stage_shapes, 1)}
+
+    def seen(self, features: Tensor) -> Tensor:
+        """(B, n) float32, what the router sees of features (B, …)."""
+        return self.sees(features, self.places)
+
+    @property
+    def sight(self) -> int:
+        """How many numbers that are."""
+        return self.seen(torch.zeros(1, *self.feature_shape)).shape[1]
 
     @property
     def parts(self) -> tuple[int, ...]:
@@ -173,6 +185,10 @@ class Encoder:
                 "are the weights those of this architecture?"
             )
         return half.contiguous().cpu()
+
+    def graphed(self, images: Tensor) -> Tensor:
+        """(B, …) features of images (B, 3, S, S) float32 of 0 to 255, as an exported graph computes them."""
+        return self.averaged(self.stages(self.normalised(images))).half()
 
     @torch.no_grad()
     def maps(self, images: Tensor) -> tuple[Tensor, ...]:

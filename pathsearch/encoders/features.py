@@ -22,6 +22,7 @@ from data_prep.whole_files import file_sha256, write_json, write_text
 from pathsearch.encoders.encoder import Encoder
 from pathsearch.encoders.noise import Noise
 from pathsearch.encoders.own import encoded
+from pathsearch.encoders.pooled import Sight, pooled
 from pathsearch.encoders.split import Split, Standardiser
 from pathsearch.encoders.views import PLAIN, Style, load_image, stacked
 from pathsearch.run.ahead import ahead
@@ -50,6 +51,7 @@ class Features:
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # of the source's places
     style: Style = PLAIN  # of the views
     noise: Noise | None = None
+    sees: Sight = pooled  # what the router sees of them
 
     def asked(self, training: TrainingSettings, seed: int) -> Features:
         """The same with as few images and as much noise as the settings of a training say."""
@@ -119,7 +121,7 @@ class Features:
             hasattr(target, "warped") and type(target).warped is not Target.warped
         )  # XX else the truth of a view is that of its image
         warped = tuple(target.warped(truth, own) for own in warps) if moves else ()
-        return Split(name, truth, views, places, self.standardise, groups, self.shapes, warped, self.noise)
+        return Split(name, truth, views, places, self.standardise, groups, self.shapes, warped, self.noise, self.sees)
 
 
 def split_in_words(task: Task, images_per_class: int | None) -> str:
@@ -185,7 +187,8 @@ def encode(
         write_json(folder / "key.json", own)
         arrays = tuple(np.load(folder / f"view{view}.npy", mmap_mode="r") for view in range(n_views))
         standardise = _standardiser(folder, arrays[0], task, encoder.parts)
-    return Features(task, arrays, standardise, to_do, encoder.parts, shapes=encoder.places, style=style)
+    found = Features(task, arrays, standardise, to_do, encoder.parts, shapes=encoder.places, style=style)
+    return replace(found, sees=encoder.sees)
 
 
 def verify(task: Task, cache_dir: Path) -> None:

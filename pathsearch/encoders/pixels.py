@@ -12,6 +12,7 @@ from torch import Tensor
 from data_prep.errors import PathsearchError
 from pathsearch.encoders.encoder import ENCODERS, Encoder, register
 from pathsearch.encoders.own import told_as
+from pathsearch.encoders.pooled import sketch
 from pathsearch.run.settings import EncoderSettings
 
 PIXELS = "pixels"  # as `encoder.name`, and the place that a blueprint reads
@@ -21,7 +22,8 @@ PIXELS = "pixels"  # as `encoder.name`, and the place that a blueprint reads
 class Pixels(Encoder):
     """What stands in for a trunk where networks read images themselves: uint8 in, the same uint8 out.
 
-    A subclass that overrides `read`, and says so in `preprocessing`, keeps something else of them.
+    A subclass that overrides `read`, and says so in `preprocessing`, keeps something else of them; what the router sees
+    of that is `sees`.
 
     Raises:
         PathsearchError: settings that only a trunk can follow.
@@ -31,6 +33,7 @@ class Pixels(Encoder):
     preprocessing = "RGB of 0 to 255, bilinear resize"
     has_trunk = False
     feature_shape: tuple[int, ...] = ()  # until a blank image was read
+    sees = staticmethod(sketch)
 
     def __init__(self, settings: EncoderSettings, device: torch.device | str = "cpu") -> None:
         for name in ("map_size", "taps", "precision", "sizes"):
@@ -82,6 +85,10 @@ class Pixels(Encoder):
             f"encoder {self.settings.name!r}: expected read to return uint8 ({len(images)}, {shape}), got {got}; mend "
             "its class"
         )
+
+    def graphed(self, images: Tensor) -> Tensor:
+        """What is read of float32 images."""
+        return self.read(images)
 
     def averaged(self, maps: Sequence[Tensor]) -> Tensor:
         """The only map, as it is."""

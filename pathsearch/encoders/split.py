@@ -13,7 +13,9 @@ from torch import Tensor
 
 from data_prep.errors import PathsearchError
 from pathsearch.encoders.noise import Noise
-from pathsearch.encoders.pooled import pooled
+from pathsearch.encoders.pooled import Sight, pooled
+
+SEEN = 1 << 23  # features that the router looks at together
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ class Split:
         standardise: fitted on the training images.
         groups: (n,) names, such as patients, "" where unknown; None where the split does not come from a manifest.
         places: of the source, with their shapes, where it has several: views are then (rows, n), see `Blueprint.cut`.
+        sees: what the router sees of features, see `Encoder.sees`.
     """
 
     name: str
@@ -75,6 +78,7 @@ class Split:
     places: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     warped: tuple[Tensor, ...] = ()
     noise: Noise | None = None
+    sees: Sight = pooled
 
     def __len__(self) -> int:
         return len(self.truth)
@@ -159,9 +163,9 @@ class Split:
         return replace(self, truth=truth, rows=rows, groups=groups, warped=tuple(warped))
 
     def pooled(self) -> Tensor:
-        """(n, C) float32, what the router sees of the unchanged images: see `pooled`."""
-        parts = np.array_split(self.rows[0], max(1, math.ceil(len(self) / 1024)))
-        return torch.cat([pooled(torch.from_numpy(self.views[0][part]), self.places) for part in parts])
+        """(n, C) float32, what the router sees of the unchanged images, with the noise that each always has."""
+        parts = torch.arange(len(self)).split(max(1, SEEN // math.prod(self.views[0].shape[1:])))
+        return torch.cat([self.sees(self.raw(part), self.places) for part in parts])
 
 
 class _Mapped(NamedTuple):

@@ -1,5 +1,8 @@
 """The story of a run; the fixed expert, the router, and the model that answers images.
 
+- `answer`: What a model says to one image, whatever its task asks for.
+- `answer_files`: Answers that are pictures as files of their own: masks and images, each at the size of the image
+  that was asked.
 - `answer_rows`: Answers as rows of CSV or JSON lines, each written as soon as it is known.
 - `answers`: The test images that a person is shown: which they are, and what was asked and answered, in a file of the
   run.
@@ -12,6 +15,8 @@
 - `export`: The whole model as one ONNX graph: encoder, router, experts and thresholds, for any runtime without torch.
 - `heritage`: Earlier experts on a grid: put them in their places, fix them there, and prove that nothing moved.
 - `joint`: The joint evaluation: all tasks' test images mixed, routed without their labels, answered by the experts.
+- `joint_rates`: The rates of a joint evaluation: each task by its own measures, all tasks of classes together, the
+  routing.
 - `joint_report`: The report of a joint evaluation: which fields it has, and what stands in them.
 - `markdown`: Markdown: tables, links and commands, from plain text that may hold anything.
 - `mixture`: The mixed stream: images of all tasks without their labels, each routed and answered, and sorted back by

@@ -13,13 +13,13 @@ import torch
 
 from data_prep import __version__
 from data_prep.errors import PathsearchError
-from data_prep.manifest import load_task
+from data_prep.manifest import Task, load_task
 from data_prep.whole_files import file_sha256, folder_appears_whole, write_json, write_text
 from pathsearch.encoders.features import verify
 from pathsearch.encoders.pixels import make_encoder
 from pathsearch.experts.expert import Expert
 from pathsearch.experts.export import export
-from pathsearch.experts.model import Model, check_unchanged
+from pathsearch.experts.model import Model, check_sight, check_unchanged
 from pathsearch.experts.model_card import card
 from pathsearch.experts.pictures import Preparation
 from pathsearch.experts.predict import Predictor
@@ -31,6 +31,7 @@ from pathsearch.run.same_encoder import Identity
 from pathsearch.run.settings import EncoderSettings
 from pathsearch.run.teller import Teller
 from pathsearch.run.tensor_file import save_tensors
+from pathsearch.targets.target import DEFAULT, Target
 
 if TYPE_CHECKING:
     from typing_extensions import NotRequired  # in `typing` from Python 3.11 on
@@ -51,9 +52,11 @@ class Prepared(TypedDict):
 
 
 class TaskEntry(TypedDict):
-    """One task of a bundle."""
+    """One task of a bundle; `target` and `levels` stand only where it asks for something else than classes."""
 
-    classes: list[str]
+    classes: list[str]  # the names that its answers are made of
+    target: NotRequired[str]
+    levels: NotRequired[list[int]]  # of a mask: the grey level of each name
     expert: str  # file
     router: str  # file
     run: str
@@ -117,13 +120,22 @@ def write(
         raise PathsearchError(f"--out {out.name}: expected a new folder, got one that is taken; {advice}")
     tell.stage("bundle", 0)
     model = Model.of(runs, torch.device("cpu"))
+    for run, expert in zip(runs, model.experts.values(), strict=True):
+        if not expert.target.answers():
+            raise PathsearchError(
+                f"run {run.name}: expected a target that says how outputs become answers, got {expert.facts.target}, "
+                "which has no method `decoded`; add it to the plug-in, or leave this run out"
+            )
     tasks = [load_task(data_dir, name) for name in model.experts]
     for run, task in zip(runs, tasks, strict=True):
         check_unchanged(run, model.experts[task.name], task, model.encoder)
         verify(task, data_dir / "features")
     preparation = Preparation.of(tasks)
     with folder_appears_whole(out) as folder:
-        entries = {task: _put(run, task, folder) for task, run in zip(model.experts, runs, strict=True)}
+        entries = {
+            task.name: _put(run, task, model.experts[task.name].target, folder)
+            for task, run in zip(tasks, runs, strict=True)
+        }
         settings = model.encoder.settings
         from_file = settings.weights not in ("random", "imagenet")
         inside = (extras.encoder or from_file) and model.encoder.has_trunk
@@ -152,15 +164,15 @@ def write(
     return index
 
 
-def _put(run: Run, task: str, folder: Path) -> TaskEntry:
+def _put(run: Run, task: Task, target: Target, folder: Path) -> TaskEntry:
     """Copy a run's expert and router into the bundle and describe them."""
-    expert, router = f"experts/{task}.safetensors", f"routers/{task}.safetensors"
+    expert, router = f"experts/{task.name}.safetensors", f"routers/{task.name}.safetensors"
     for source, name in ((run.expert_file, expert), (run.router_file, router)):
         (folder / name).parent.mkdir(exist_ok=True)
         shutil.copyfile(source, folder / name)
     report = report_of(run)
-    return {
-        "classes": report["test"]["classes"],
+    entry: TaskEntry = {
+        "classes": list(target.names),
         "expert": expert,
         "router": router,
         "run": run.name,
@@ -170,6 +182,11 @@ def _put(run: Run, task: str, folder: Path) -> TaskEntry:
         "path": report["path"],
         "threshold": report["threshold"],
     }
+    if target.kind != DEFAULT:
+        entry["target"] = target.kind
+    if target.gives == "mask" and "masks" in task.info:
+        entry["levels"] = list(task.info["masks"]["levels"])
+    return entry
 
 
 def load(folder: Path, device: torch.device) -> Predictor:
@@ -206,6 +223,7 @@ def load(folder: Path, device: torch.device) -> Predictor:
             task: (entry["classes"], _inside(folder, entry["expert"]), _inside(folder, entry["router"]))
             for task, entry in index["tasks"].items()
         }
+        levels = {task: _levels(entry) for task, entry in index["tasks"].items() if "levels" in entry}
         listed = {folder / name for name in index["files"]}
         needed = {file for _, *own in entries.values() for file in own} | ({folder / TRUNK} & {Path(weights)})
         if missing := needed - listed:
@@ -229,8 +247,19 @@ def load(folder: Path, device: torch.device) -> Predictor:
                 f"bundle {folder}: expected an expert of {expected[0]} {expected[1]} on encoder {expected[2][:12]}…, "
                 f"got {own[0]} {own[1]} on {own[2][:12]}…; {AGAIN}"
             )
-    router = Router({task: Territory.load(file) for task, (_, _, file) in entries.items()})
-    return Predictor(Model(encoder, experts, router), preparation)
+    territories = {task: Territory.load(file) for task, (_, _, file) in entries.items()}
+    for task, territory in territories.items():
+        check_sight(territory, encoder, f"bundle {folder}: task {task}")
+    return Predictor(Model(encoder, experts, Router(territories), levels), preparation)
+
+
+def _levels(entry: TaskEntry) -> list[int]:
+    """The grey levels of a task's masks: a different one for each name."""
+    levels, names = entry["levels"], entry["classes"]
+    good = all(type(one) is int and 0 <= one <= 255 for one in levels)
+    if not good or len({*levels}) != len(levels) or len(levels) != len(names):
+        raise KeyError(f"levels: expected {len(names)} different ones of 0 to 255, got {levels!r:.60}")
+    return levels
 
 
 def _index(folder: Path) -> Index:

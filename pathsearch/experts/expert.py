@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path as FilePath
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -93,6 +93,11 @@ class Expert(nn.Module):
     def classify(self, probabilities: np.ndarray) -> np.ndarray:
         """(B,) class indices, by the threshold that was fixed on validation."""
         return decide(probabilities, self.facts.threshold)
+
+    @property
+    def path_network(self) -> PathNetwork:
+        """The network itself, without what keeps it fixed."""
+        return cast("PathNetwork", self.network.network)
 
     def n_parameters(self) -> int:
         """Number of weights on the path and in the head."""

@@ -24,24 +24,34 @@ class RoutedRates(ClassRates):
 
 
 class OverallRates(ClassRates):
-    """Of all images."""
+    """Of all images; where some tasks ask for something else than classes, of the others' images."""
 
     oracle_accuracy: float  # if the task were given
+    tasks: NotRequired[list[str]]  # those of classes, where there are others beside them
 
 
 class Lost(TypedDict):
-    """Images that the task's own expert has right and the routed answer wrong."""
+    """Images that the task's own expert has right and the routed answer wrong.
+
+    Of a target that is not right or wrong: all that did not get to the task's own expert.
+    """
 
     images: int
     of_them_unknown: int
 
 
 class JointTask(TypedDict):
-    """One task's images."""
+    """One task's images.
+
+    Of another target than classes `routed` and `oracle` have `n` and, under the target's name, its own measures; an
+    image that did not get to the task's own expert is worth nothing among those that are routed.
+    """
 
     routed: RoutedRates
     oracle: ClassRates
     lost_by_routing: Lost
+    target: NotRequired[str]  # if not class
+    measure: NotRequired[str]  # the first of that target
 
 
 class RoutingIntervals(TypedDict):
@@ -91,11 +101,11 @@ class Digests(TypedDict):
 class JointReport(TypedDict):
     """The whole report."""
 
-    overall: OverallRates
+    overall: NotRequired[OverallRates]  # where a task asks for classes
     tasks: dict[str, JointTask]
     intervals: NotRequired[MethodInWords]
     routing: Routing
-    confusion: JointConfusion
+    confusion: NotRequired[JointConfusion]  # likewise
     runs: dict[str, str]  # by task
     left_out: NotRequired[dict[str, str]]  # runs, and why
     splits: dict[str, str]  # in words

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from data_prep.manifest import Task
+from pathsearch.experts.expert import Expert
 from pathsearch.experts.joint import newest
 from pathsearch.experts.joint_report import JointReport
 from pathsearch.experts.markdown import escaped, inline_code
@@ -15,42 +17,62 @@ from pathsearch.experts.router import FALSE_REJECTION
 from pathsearch.experts.run_report import RunReport, report_of
 from pathsearch.experts.run_verdict import run_verdict
 from pathsearch.grid.path import Path
-from pathsearch.measures.rates import ClassRates, MeanRates, RateName, interval_of, spread_of
+from pathsearch.measures.measure import NAMES
+from pathsearch.measures.rates import (
+    ClassRates,
+    MeanRates,
+    RateName,
+    interval_of,
+    measured_of,
+    other_target,
+    spread_of,
+)
 from pathsearch.run.runs import Run
 
 BASELINES = {"linear_probe": "linear probe", "random_path": "random paths (mean)", "full_grid": "full grid"}
+RULES = {  # how an answer is decided, by its form
+    "class": "the most probable class",
+    "mask": "the most probable label of each pixel, drawn at the size of the image; numbers are grey levels",
+    "box": "the network's own, in pixels of the image",
+    "image": "the network's own, drawn at the size of the image",
+}
 RATES: tuple[RateName, ...] = ("accuracy", "balanced_accuracy", "auc")
 
 
 def card(model: Model, runs: Sequence[Run], tasks: Sequence[Task], preparation: Preparation, *, onnx: bool) -> str:
     """The card as text; every number comes from the runs' reports."""
     reports = [report_of(run) for run in runs]
-    first = "one frozen encoder" if model.encoder.has_trunk else "no encoder (the networks read pixels)"
     parts = [
         f"# Model card: {', '.join(model.router.tasks)}",
-        f"A pathsearch bundle: {first}, a router, and one expert a task (a small path of modules). "
+        f"A pathsearch bundle: {_trunk(model)}, a router, and one expert a task (a path of modules, evolved or given). "
         'An image is routed to the task whose images it looks most like and answered by its expert, or "unknown".',
-        "## What it answers\n\n" + _answers(model, reports),
+        "## What it answers\n\n" + _answers(model, reports, tasks),
         "## Data\n\n" + "\n\n".join(_data(*each) for each in zip(tasks, reports, strict=True)),
         "## Encoder and preprocessing\n\n" + _encoder(model, preparation),
         "## Numbers\n\n" + _numbers(reports, newest(runs, model)),
-        "## Limits\n\n" + _limits(reports, tasks),
+        "## Limits\n\n" + _limits(model, reports, tasks),
         "## Use\n\n" + _use(model, onnx),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _answers(model: Model, reports: Sequence[RunReport]) -> str:
-    rows = ["| task | classes | decision | parameters of the expert |", "| --- | --- | --- | --- |"]
-    for task, report in zip(model.router.tasks, reports, strict=True):
-        facts = model.experts[task].facts
-        rule = "the most probable class"
+def _trunk(model: Model) -> str:
+    return "one frozen encoder" if model.encoder.has_trunk else "no encoder (the networks read pixels)"
+
+
+def _answers(model: Model, reports: Sequence[RunReport], tasks: Sequence[Task]) -> str:
+    others = any(expert.target.gives != "class" for expert in model.experts.values())
+    heads = f"| task | {'answers' if others else 'classes'} | decision | parameters of the expert |"
+    rows = [heads, "| --- | --- | --- | --- |"]
+    for prepared, (task, expert), report in zip(tasks, model.experts.items(), reports, strict=True):
+        facts = expert.facts
+        rule = RULES[expert.target.gives]
         if facts.threshold is not None:
             name = report["threshold"]["rule"]
             rule = (
                 f"{escaped(facts.classes[1])} at a probability of {facts.threshold:.4g} or more ({name} on validation)"
             )
-        classes = ", ".join(escaped(name) for name in facts.classes)
+        classes = _names(expert, prepared)
         size = f"{model.experts[task].n_parameters():,}{', a linear probe' if Path.parse(facts.path).is_probe else ''}"
         rows.append(f"| {task} | {classes} | {rule} | {size} |")
     return "\n".join(rows)
@@ -84,6 +106,9 @@ def _encoder(model: Model, preparation: Preparation) -> str:
 def _numbers(reports: Sequence[RunReport], joint: JointReport | None) -> str:
     parts = ["On test images, which each run read once, at its end, with everything fixed; in brackets 95 % intervals."]
     for report in reports:
+        if other_target(report["test"]) is not None:
+            parts += [_other_numbers(report), "\n".join(map(escaped, run_verdict(report)))]
+            continue
         is_probe = Path.parse(report["path"]).is_probe  # one network, and one row
         own = "this expert, the linear probe" if is_probe else "this expert"
         rows = [
@@ -100,30 +125,94 @@ def _numbers(reports: Sequence[RunReport], joint: JointReport | None) -> str:
         rows.append(f"\nRecall: {', '.join(f'{escaped(name)} {_number(value)}' for name, value in recalls)}.")
         parts += ["\n".join(rows), "\n".join(map(escaped, run_verdict(report)))]
     if joint is not None:
-        overall, routing = joint["overall"], joint["routing"]
-        parts.append(
-            f"**All test images mixed**, n = {overall['n']:,}: accuracy {_rate(overall, 'accuracy')}, "
-            f"{overall['oracle_accuracy']:.4f} if the task were given; routing accuracy "
-            f"{_number(routing['accuracy'])} over the images that were routed; {routing['unknown']:,} "
-            f'({routing["unknown_share"]:.1%}) answered "unknown".'
-        )
+        parts.append(_mixed(joint))
     elif len(reports) > 1:
         parts.append("No joint evaluation of these runs was at hand: the router's errors are not in these numbers.")
     return "\n\n".join(parts)
 
 
-def _limits(reports: Sequence[RunReport], tasks: Sequence[Task]) -> str:
+def _mixed(joint: JointReport) -> str:
+    """The joint evaluation: accuracy over the tasks of classes, each other task by its own measure, and the routing."""
+    routing = joint["routing"]
+    lines = []
+    if (overall := joint.get("overall")) is not None:
+        over = f" over the tasks of classes, {', '.join(overall['tasks'])}" if "tasks" in overall else ""
+        lines.append(
+            f"**All test images mixed**, n = {overall['n']:,}{over}: accuracy {_rate(overall, 'accuracy')}, "
+            f"{overall['oracle_accuracy']:.4f} if the task were given; routing accuracy"
+        )
+    else:
+        lines.append(f"**All test images mixed**, n = {routing['n']:,}: routing accuracy")
+    lines[0] += (
+        f" {_number(routing['accuracy'])} over the images that were routed; {routing['unknown']:,} "
+        f'({routing["unknown_share"]:.1%}) answered "unknown".'
+    )
+    for name, row in joint["tasks"].items():
+        if "measure" in row:
+            told = [with_interval_of(row[kind], row["measure"]) for kind in ("routed", "oracle")]
+            lines.append(f"{name}: {NAMES[row['measure']]} {told[0]}, {told[1]} if the task were given.")
+    return "\n".join(lines)
+
+
+def _other_numbers(report: RunReport) -> str:
+    """Every measure of a task that asks for no class, the expert's and its baselines'."""
+    test: Mapping[str, Any] = report["test"]
+    part = test[other_target(test) or ""]
+    measures = [name for name in part["ci95"] if part.get(name) is not None]
+    named = {"this expert": test, **{BASELINES[key]: row["test"] for key, row in report["baselines"].items()}}
+    return "\n".join(
+        [
+            f"**{report['task']}**, {other_target(test)}, split {escaped(report['split'])}, n = {test['n']:,}, seed "
+            f"{report['seed']}, mean over images{'; hausdorff95 in pixels' * ('hausdorff95' in measures)}:\n",
+            f"| | {' | '.join(NAMES[name] for name in measures)} |",
+            "| --- |" + " --- |" * len(measures),
+            *(
+                f"| {name} | {' | '.join(with_interval_of(row, one) for one in measures)} |"
+                for name, row in named.items()
+                if row["n"]
+            ),
+        ]
+    )
+
+
+def with_interval_of(split: Mapping[str, Any], measure: str) -> str:
+    """A measure of a report's split, whatever its target, with its 95 % interval where there is one."""
+    value, pair = measured_of(split, measure)
+    between = "" if value is None or pair is None else f" ({pair[0]:.4f}, {pair[1]:.4f})"
+    return _number(value) + between
+
+
+def _names(expert: Expert, task: Task) -> str:
+    """What answers are made of; of a mask each name with its grey level."""
+    names = [escaped(name) for name in expert.facts.classes]
+    if expert.target.gives == "mask" and "masks" in task.info:
+        names = [f"{name} {level}" for name, level in zip(names, task.info["masks"]["levels"], strict=True)]
+    return {"box": "one box", "image": "an image"}.get(expert.target.gives, ", ".join(names))
+
+
+def _limits(model: Model, reports: Sequence[RunReport], tasks: Sequence[Task]) -> str:
+    forms = {expert.target.gives for expert in model.experts.values()}
     lines = [
         "For research. Not a medical device; no answer of it may decide on a person's care.",
         "The numbers hold for images like the test images, made in the same way. Other devices, hospitals, ages or "
         "ways of drawing an image were not tested.",
         f'"Unknown" is a distance that {FALSE_REJECTION:.0%} of a task\'s own validation images exceed. How many '
         "foreign images it catches was not measured; one that lies near a task's images is answered like them.",
-        "Probabilities are not calibrated. A heat map shows which places moved an answer, not that it is right.",
     ]
+    if "class" in forms:
+        lines.append(
+            "Probabilities are not calibrated. A heat map shows which places moved an answer, not that it is right."
+        )
+    if forms & {"mask", "image"}:
+        side = model.encoder.settings.image_size
+        lines.append(
+            f"Networks see every image at {side} × {side} pixels. Masks and images are drawn at the size of the image "
+            "that was given, and are no finer for that."
+        )
     for report, task in zip(reports, tasks, strict=True):
+        recalls = report["test"].get("recall_per_class") or {}
         worst = min(
-            ((value, name) for name, value in report["test"]["recall_per_class"].items() if value is not None),
+            ((value, name) for name, value in recalls.items() if value is not None),
             default=None,
         )
         if worst is not None:
@@ -155,12 +244,23 @@ def _use(model: Model, onnx: bool) -> str:
         'image = Image.open("image.png").convert("RGB")\n'
         f"image = image.resize(({size}, {size}), Image.Resampling.BILINEAR)\n"
         "batch = np.asarray(image, np.float32).transpose(2, 0, 1)[None]  # (1, 3, S, S), 0 to 255\n"
-        'task, label, distance, *probabilities = session.run(None, {"images": batch})\n'
+        'task, label, distance, *said = session.run(None, {"images": batch})  # of every task, in their order\n'
         "if task[0] < 0:\n"
         '    print("unknown", distance[0])\n'
+        f"{_of_another_target(model)}"
         "else:\n"
         "    name = list(TASKS)[task[0]]\n"
-        "    print(name, TASKS[name][label[0]], probabilities[task[0]][0], distance[0])\n```"
+        "    print(name, TASKS[name][label[0]], said[task[0]][0], distance[0])\n```"
+    )
+
+
+def _of_another_target(model: Model) -> str:
+    """The lines of the program above that a model needs for a task which asks for no class."""
+    if all(expert.target.gives == "class" for expert in model.experts.values()):
+        return ""
+    return (
+        "elif label[0] < 0:  # no class, but a mask's probabilities (K, h, w), a box in shares, or an image\n"
+        "    print(list(TASKS)[task[0]], said[task[0]][0].shape, distance[0])\n"
     )
 
 

@@ -6,19 +6,30 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
 from torch import Tensor
 
 from data_prep.errors import BadData, PathsearchError
-from data_prep.images import GREY_MODES, SUFFIXES, Picture, is_image, read_image
+from data_prep.images import GREY_MODES, SUFFIXES, Picture, is_image, read_image, read_sized
 from data_prep.manifest import Task
 from data_prep.safe_images import FORMATS
+from data_prep.whole_files import appears_whole
 from pathsearch.encoders.views import pixels, square
+from pathsearch.targets.decoded import Size
 
-HEAT = ".heat.png"  # the end of a heat map's name: no image to be answered
+HEAT, OVERLAY = ".heat.png", ".overlay.png"  # ends of names of what an answer is explained by
+MASK, IMAGE = ".mask.png", ".image.png"  # and of answers that are pictures
+ANSWERS = (HEAT, OVERLAY, MASK, IMAGE)  # none of them is an image to be answered
+
+
+class Shown(NamedTuple):
+    """A picture as the encoder takes it, and the width and height that it came with, upright."""
+
+    pixels: Tensor  # (3, S, S) uint8
+    size: Size
 
 
 @dataclass(frozen=True)
@@ -43,7 +54,11 @@ class Preparation:
         return cls(tuple(sorted({int(side) for side in sizes if side})), grey)
 
     def pixels(self, picture: Picture, image_size: int) -> Tensor:
-        """(3, S, S) uint8 of one picture; a prepared image comes out as training and tests saw it.
+        """(3, S, S) uint8 of one picture; see `sized`."""
+        return self.sized(picture, image_size).pixels
+
+    def sized(self, picture: Picture, image_size: int) -> Shown:
+        """One picture as the encoder takes it; a prepared image comes out as training and tests saw it.
 
         An image that has the size of some task's images is left as it is. Any other is prepared at that size
         (the largest, if tasks differ). Then comes the encoder's own size.
@@ -55,10 +70,10 @@ class Preparation:
             raise BadData(f"{picture}: no such file; check its name")
         mode = "L" if self.grey else "RGB"
         one = self.sizes[0] if len(self.sizes) == 1 else None
-        image = read_image(picture, mode, one)
+        image, size = read_sized(picture, mode, one)
         if len(self.sizes) > 1 and image.size not in {(side, side) for side in self.sizes}:
             image = read_image(image, mode, self.sizes[-1])
-        return pixels(square(image.convert("RGB"), image_size))
+        return Shown(pixels(square(image.convert("RGB"), image_size)), size)
 
     def in_words(self) -> str:
         """What happens to a new image before the encoder's own preprocessing."""
@@ -99,7 +114,7 @@ def as_pictures(images: Any) -> list[Picture]:
 def image_files(names: Iterable[str], listed: Iterable[bytes]) -> Iterator[Path]:
     """The files that are meant by names of files and folders; `-` stands for `listed`, one name a line.
 
-    A folder means all its images, at any depth, in order of name, hidden files and heat maps apart. A name that
+    A folder means all its images, at any depth, in order of name, hidden files and answers apart. A name that
     is neither file nor folder is passed on, so that it gets its line among the answers.
 
     Raises:
@@ -128,9 +143,20 @@ def shown(file: Path, longest: int) -> np.ndarray:
     return np.asarray(image)
 
 
+def save_png(picture: np.ndarray, file: Path) -> None:
+    """Write (H, W) or (H, W, 3) uint8 as PNG, whole or not at all."""
+    with appears_whole(file) as part:
+        Image.fromarray(picture).save(part, format="PNG")
+
+
+def resized(mask: np.ndarray, size: Size) -> np.ndarray:
+    """(height, width) uint8 of a mask (H, W): the nearest pixel, so that levels stay levels."""
+    return np.asarray(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST))
+
+
 def _is_image_file(file: Path, folder: Path) -> bool:
     hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
-    return not hidden and not file.name.endswith(HEAT) and file.is_file() and is_image(file)
+    return not hidden and not file.name.endswith(ANSWERS) and file.is_file() and is_image(file)
 
 
 def _is_grey(file: Path) -> bool:

@@ -13,8 +13,9 @@ from data_prep.errors import PathsearchError
 from data_prep.images import Picture
 from pathsearch.encoders.features import AHEAD, batch_size
 from pathsearch.encoders.views import stacked
-from pathsearch.experts.model import Answer, Model
-from pathsearch.experts.pictures import Preparation, as_pictures
+from pathsearch.experts.answer import Answer
+from pathsearch.experts.model import Model
+from pathsearch.experts.pictures import Preparation, Shown, as_pictures
 from pathsearch.run.ahead import ahead
 
 
@@ -33,59 +34,69 @@ class Predictor:
     model: Model
     preparation: Preparation
 
-    def predict(self, images: Any) -> list[Answer]:
+    def predict(self, images: Any, task: str | None = None) -> list[Answer]:
         """Answer images: the decisions of `pathsearch predict` and of the joint evaluation.
 
         Args:
             images: one or several paths, Pillow images, or uint8 arrays (H, W) or (H, W, 3), or an array of a
                 batch of them.
+            task: of all images, if it is known: then its expert answers also those that the router calls unknown.
 
         Returns:
             One answer an image, in order.
 
         Raises:
-            PathsearchError: something is no image, or does not decode.
+            PathsearchError: something is no image, or does not decode; there is no such task.
         """
         answers = []
-        for answer in self.stream(as_pictures(images)):
+        for answer in self.stream(as_pictures(images), task=task):
             if isinstance(answer, Failure):
                 raise PathsearchError(answer.error)
             answers.append(answer)
         return answers
 
-    def stream(self, pictures: Iterable[Picture], size: int | None = None) -> Iterator[Answer | Failure]:
+    def stream(
+        self, pictures: Iterable[Picture], size: int | None = None, task: str | None = None
+    ) -> Iterator[Answer | Failure]:
         """Answer any number of images, in order, as they come.
 
         Args:
             pictures: read only a few batches ahead.
             size: images in a batch; by default what suits the encoder.
+            task: of all images, see `predict`.
         """
+        if task is not None:
+            self.model.check_task(task)
         size = size or batch_size(self.model.encoder.settings.image_size)
-        batch: list[tuple[str | int, Tensor | Failure]] = []
+        batch: list[tuple[str | int, Shown | Failure]] = []
         for decoded in ahead(self._load, enumerate(pictures), AHEAD * size):
             batch.append(decoded)
             if len(batch) == size:
-                yield from self._answered(batch)
+                yield from self._answered(batch, task)
                 batch = []
-        yield from self._answered(batch)
+        yield from self._answered(batch, task)
 
     def pixels(self, picture: Picture) -> Tensor:
         """(3, S, S) uint8 of one picture, as the encoder takes it."""
-        return self.preparation.pixels(picture, self.model.encoder.settings.image_size)
+        return self._sized(picture).pixels
 
-    def _answered(self, batch: list[tuple[str | int, Tensor | Failure]]) -> Iterator[Answer | Failure]:
-        whole = {i: one for i, (_, one) in enumerate(batch) if isinstance(one, Tensor)}
-        answers: dict[int, Answer] = {}
+    def _sized(self, picture: Picture) -> Shown:
+        return self.preparation.sized(picture, self.model.encoder.settings.image_size)
+
+    def _answered(self, batch: list[tuple[str | int, Shown | Failure]], task: str | None) -> Iterator[Answer | Failure]:
+        whole = [(source, one) for source, one in batch if isinstance(one, Shown)]
+        answers: Iterator[Answer] = iter(())
         if whole:
-            said = self.model.answer(stacked(list(whole.values())), [batch[i][0] for i in whole])
-            answers = dict(zip(whole, said, strict=True))
-        for i, (_, one) in enumerate(batch):
-            yield one if isinstance(one, Failure) else answers[i]
+            images = stacked([one.pixels for _, one in whole])
+            sources, sizes = [source for source, _ in whole], [one.size for _, one in whole]
+            answers = self.model.stream(images, sources, sizes, task)
+        for _, one in batch:
+            yield one if isinstance(one, Failure) else next(answers)
 
-    def _load(self, numbered: tuple[int, Picture]) -> tuple[str | int, Tensor | Failure]:
+    def _load(self, numbered: tuple[int, Picture]) -> tuple[str | int, Shown | Failure]:
         number, picture = numbered
         source = str(picture) if isinstance(picture, Path) else number
         try:
-            return source, self.pixels(picture)
+            return source, self._sized(picture)
         except (ValueError, OSError) as error:  # ours, and what odd pictures make Pillow raise
             return source, Failure(source, " ".join(str(error).split()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path as FilePath
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from pathsearch.experts.expert import Expert
 from pathsearch.experts.heritage import Heritage
 from pathsearch.experts.reuse import of_run
 from pathsearch.experts.run_verdict import run_verdict
-from pathsearch.grid.grid import Grid, PathNetwork, count
+from pathsearch.grid.grid import Grid, count
 from pathsearch.grid.path import Path
 from pathsearch.measures.intervals import WORDS
 from pathsearch.measures.statistics import mcnemar
@@ -170,7 +170,7 @@ def _finalists(outcome: Outcome) -> list[dict[str, Any]]:
 def _expert_answers(outcome: Outcome, test: Split) -> _Answers:
     """The expert's answers, from the raw maps, as the joint evaluation asks an expert."""
     expert = outcome.expert
-    parts = torch.arange(len(test)).split(answering_batch(cast(PathNetwork, expert.network.network)))
+    parts = torch.arange(len(test)).split(answering_batch(expert.path_network))
     on_test = joined([expert.said(test.raw(positions), test.truth[positions], in_full=True) for positions in parts])
     return _Answers("expert", expert.n_parameters(), outcome.choice.best.said, on_test, expert.facts.threshold)
 

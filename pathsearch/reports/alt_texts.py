@@ -186,11 +186,16 @@ def routing(files: Texts) -> str:
 def joint_accuracy(files: Texts) -> str:
     """Routed beside oracle-routed accuracy."""
     report: JointReport = files.report
-    each = "; ".join(
-        f"{name} {_r(row['routed']['accuracy'])} routed, {_r(row['oracle']['accuracy'])} with the true task given"
-        for name, row in report["tasks"].items()
-    )
-    return f"Test accuracy: {each}; overall {_r(report['overall']['accuracy'])} routed."
+    each = []
+    for name, row in report["tasks"].items():
+        measure = row.get("measure", "accuracy")
+        routed, oracle = (measured_of(one, measure)[0] for one in (row["routed"], row["oracle"]))
+        by = f", {NAMES[measure]}," if "measure" in row else ""
+        each.append(f"{name}{by} {_r(routed)} routed, {_r(oracle)} with the true task given")
+    if "overall" not in report:
+        return f"On test: {'; '.join(each)}."
+    over = "tasks of classes" if "tasks" in report["overall"] else "overall"
+    return f"Test accuracy: {'; '.join(each)}; {over} {_r(report['overall']['accuracy'])} routed."
 
 
 def reuse(files: Texts) -> str:

@@ -163,6 +163,12 @@ def read_one(folder: Path, name: str) -> Evidence[object]:
     file = folder / "report.json"
     report = read_json(file)
     kind = _kind(report, file)
+    tasks = report.get("tasks") if kind == "joint" else None
+    if isinstance(tasks, dict) and any(isinstance(row, dict) and "measure" in row for row in tasks.values()):
+        raise PathsearchError(
+            f"{file}: expected a joint evaluation of tasks of classes, got one with other targets, which the page of "
+            "results has no table for; leave it out"
+        )
     if kind == "run" and "target" in report:
         raise PathsearchError(
             f"{file}: expected a report of classes, which the page of all results is of, got one that asks for "

@@ -149,7 +149,8 @@ def baselines(report_file: Path) -> Figure | None:
 def joint_confusion(report_file: Path) -> Figure | None:
     """Confusion over all classes of all tasks, after routing."""
     report = read_json(report_file, JointReport)
-    table = report["confusion"]
+    if (table := report.get("confusion")) is None:  # no task asks for classes
+        return None
     rows, columns = table["rows"], table["columns"]
     title = f"Joint evaluation of {', '.join(report['tasks'])}, test, n = {report['overall']['n']:,}"
     return confusion(rows, columns, table_of(table, len(rows), len(columns), "counts"), title)
@@ -165,22 +166,31 @@ def routing(report_file: Path) -> Figure | None:
 
 
 def joint_accuracy(report_file: Path) -> Figure:
-    """Test accuracy of each task and overall, with the router's choice and with the true task."""
+    """Test accuracy of each task and overall, with the router's choice and with the true task.
+
+    A task of another target than classes has its own measure, which stands beside its name.
+    """
     report = read_json(report_file, JointReport)
-    overall: dict[str, ClassRates] = {"routed": report["overall"]}
-    each = {name: {"routed": row["routed"], "oracle": row["oracle"]} for name, row in report["tasks"].items()}
-    rows = [*each.items(), ("overall", overall)]
+    rows: list[tuple[str, str, dict[str, Mapping[str, Any]]]] = []
+    others = any("measure" in row for row in report["tasks"].values())
+    for name, task in report["tasks"].items():
+        by = f": {NAMES[task['measure']]}" if "measure" in task else ""
+        measure = task.get("measure", "accuracy")
+        rows.append((name + by, measure, {"routed": task["routed"], "oracle": task["oracle"]}))
+    if "overall" in report:
+        rows.append(("classes" if others else "overall", "accuracy", {"routed": report["overall"]}))
     figure = canvas(COLUMN, 0.9 + 0.5 * len(rows))
     axes = figure.subplots()
     looks = {"routed": ("o", BLUE, -0.14), "oracle": ("s", VERMILLION, 0.14)}
-    for row, (_, kinds) in enumerate(rows):
+    for row, (_, measure, kinds) in enumerate(rows):
         for kind, (marker, colour, shift) in looks.items():
             if kind in kinds:
                 place = row + shift if len(kinds) > 1 else row
                 label = {"routed": "routed", "oracle": "true task given"}[kind] if row == 0 else None
-                _interval(axes, place, kinds[kind], marker=marker, color=colour, label=label)
-    names = [f"{name}\nn = {kinds['routed']['n']:,}" for name, kinds in rows]
-    _interval_axis(axes, names, "Test accuracy (%), 95 % interval")
+                _interval(axes, place, kinds[kind], measure, marker=marker, color=colour, label=label)
+    names = [f"{name}\nn = {kinds['routed']['n']:,}" for name, _, kinds in rows]
+    what = "Test, measure as named (%)" if others else "Test accuracy (%)"
+    _interval_axis(axes, names, f"{what}, 95 % interval")
     figure.legend(loc="outside upper center", ncols=2)
     return figure
 

@@ -8,6 +8,7 @@ from pathsearch.experts.joint_report import JointReport
 from pathsearch.measures.confusions import table_of
 from pathsearch.reports import page_tables as tables
 from pathsearch.reports.again import joint_command
+from pathsearch.reports.page_joint_other import mixed, other_parts, other_verdict
 from pathsearch.reports.page_source import Source
 from pathsearch.reports.page_statistics import statistics
 from pathsearch.reports.page_tables import Table, interval_in_percent, number, percent, with_interval
@@ -16,31 +17,14 @@ from pathsearch.reports.page_tables import Table, interval_in_percent, number, p
 def joint_page(source: Source[JointReport]) -> dict[str, Any]:
     """What the template `joint.html.j2` shows."""
     report = source.report
-    overall, routing, table = report["overall"], report["routing"], report["confusion"]
-    rows, columns = table["rows"], table["columns"]
-    counts = table_of(table, len(rows), len(columns), "counts")
+    routing = report["routing"]
     splits = "; ".join(f"{task}: {words}" for task, words in report["splits"].items())
-    mixed = f"All test images mixed, n = {overall['n']:,}. Splits: {splits}."
+    mixture = f"All test images mixed, n = {routing['n']:,}. Splits: {splits}."
     return {
         "title": f"{' and '.join(report['tasks'])}: one mixed stream, tested",
         "kind": "Joint evaluation",
-        "question": (
-            f"If the test images of {', '.join(report['tasks'])} are mixed and the task of an image is not told, how "
-            "often is the answer right, and what does not knowing the task cost?"
-        ),
-        "answer": (
-            f"The answer is right for {percent(overall['accuracy'])} of {overall['n']:,} mixed test images "
-            f"({interval_in_percent(overall, 'accuracy')}); {percent(overall['oracle_accuracy'])} if the task were "
-            f"given. {routing['unknown']:,} images ({percent(routing['unknown_share'])}) were answered unknown. "
-            f"Splits: {splits}."
-        ),
+        **(other_parts(report, splits) if mixed(report) else _of_classes(report, splits)),
         "verdict": _verdict(report),
-        "key_numbers": [
-            ("Accuracy, routed", percent(overall["accuracy"]), interval_in_percent(overall, "accuracy")),
-            ("Accuracy, task given", percent(overall["oracle_accuracy"]), "no router"),
-            ("Routing accuracy", percent(routing["accuracy"]), "over the images that were routed"),
-            ("Answered unknown", f"{routing['unknown']:,}", f"of {routing['n']:,} images"),
-        ],
         "tasks": [
             {
                 "name": name,
@@ -51,20 +35,18 @@ def joint_page(source: Source[JointReport]) -> dict[str, Any]:
             }
             for name, about in ((name, source.about(name)) for name in report["tasks"])
         ],
-        "results": _results(report, splits),
-        "recalls": tables.recalls(overall, f"Recall of each class, routed; an unknown counts as missed. {mixed}"),
         "result_figures": source.figures("joint_accuracy"),
         "routing": tables.confusion(
             routing["tasks"],
             [*routing["tasks"], "unknown"],
             table_of(routing, len(routing["tasks"]), len(routing["tasks"]) + 1),
-            f"Routing. {mixed}",
+            f"Routing. {mixture}",
             heads=("True task", "sent to"),
         ),
         "routing_figures": source.figures("routing", "rejection", "reuse"),
         "rejection": _rejection(report),
         "confusion_figures": source.figures("confusion_joint"),
-        "confusions": [one for one in [tables.confusion(rows, columns, counts, f"Counts. {mixed}")] if one is not None],
+        "confusions": _confusions(report, splits),
         "statistics": statistics({key: value for key, value in report.items() if key != "calibration"}),
         "other_figures": source.figures(*source.other_figures()),
         "mistakes": report.get("mistakes"),
@@ -94,6 +76,47 @@ def joint_page(source: Source[JointReport]) -> dict[str, Any]:
     }
 
 
+def _of_classes(report: JointReport, splits: str) -> dict[str, Any]:
+    """Question, answer and numbers where every task asks for classes."""
+    overall, routing = report["overall"], report["routing"]
+    return {
+        "question": (
+            f"If the test images of {', '.join(report['tasks'])} are mixed and the task of an image is not told, how "
+            "often is the answer right, and what does not knowing the task cost?"
+        ),
+        "answer": (
+            f"The answer is right for {percent(overall['accuracy'])} of {overall['n']:,} mixed test images "
+            f"({interval_in_percent(overall, 'accuracy')}); {percent(overall['oracle_accuracy'])} if the task were "
+            f"given. {routing['unknown']:,} images ({percent(routing['unknown_share'])}) were answered unknown. "
+            f"Splits: {splits}."
+        ),
+        "key_numbers": [
+            ("Accuracy, routed", percent(overall["accuracy"]), interval_in_percent(overall, "accuracy")),
+            ("Accuracy, task given", percent(overall["oracle_accuracy"]), "no router"),
+            ("Routing accuracy", percent(routing["accuracy"]), "over the images that were routed"),
+            ("Answered unknown", f"{routing['unknown']:,}", f"of {routing['n']:,} images"),
+        ],
+        "results": _results(report, splits),
+        "recalls": tables.recalls(
+            overall,
+            f"Recall of each class, routed; an unknown counts as missed. All test images mixed, n = {overall['n']:,}. "
+            f"Splits: {splits}.",
+        ),
+    }
+
+
+def _confusions(report: JointReport, splits: str) -> list[Table]:
+    """Counts over all classes; none where no task asks for classes."""
+    table = report.get("confusion")
+    if table is None:
+        return []
+    rows, columns = table["rows"], table["columns"]
+    counts = table_of(table, len(rows), len(columns), "counts")
+    told = f"Counts. All test images mixed, n = {report['overall']['n']:,}. Splits: {splits}."
+    found = tables.confusion(rows, columns, counts, told)
+    return [] if found is None else [found]
+
+
 def _few_validation_images(report: JointReport) -> list[str]:
     """Tasks of whose validation images the promised share is less than one."""
     share = report.get("false_rejection_on_validation")
@@ -110,6 +133,9 @@ def _few_validation_images(report: JointReport) -> list[str]:
 def _verdict(report: JointReport) -> list[str]:
     routing, lines = report["routing"], []
     for name, row in report["tasks"].items():
+        if "measure" in row:
+            lines.append(other_verdict(name, row))
+            continue
         lost = row["lost_by_routing"]
         lines.append(
             f"{name}: {number(row['routed']['accuracy'])} routed against {number(row['oracle']['accuracy'])} with the "

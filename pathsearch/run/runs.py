@@ -301,8 +301,8 @@ def newest_finished(runs_dir: Path) -> tuple[list[Run], dict[str, str]]:
     """The newest finished run of each task that shares an encoder with the newest finished run of all.
 
     Returns:
-        The runs by task, and the names of those that were left out, each with the reason: unfinished, damaged, of
-        another target than classes, or of another encoder. Older runs of a task on the same encoder are not named.
+        The runs by task, and the names of those that were left out, each with the reason: unfinished, damaged, or of
+        another encoder. Older runs of a task on the same encoder are not named.
     """
     reports, left_out = {}, dict[str, str]()
     for run in sorted(all_runs(runs_dir), key=_age):
@@ -313,19 +313,14 @@ def newest_finished(runs_dir: Path) -> tuple[list[Run], dict[str, str]]:
     if not reports:
         why = "".join(f"; {name}: {reason}" for name, reason in left_out.items() if reason != "not finished")
         raise PathsearchError(f"no finished run in {runs_dir}; make one with `pathsearch evolve --task NAME`{why}")
-    shared = next((one for one in reports.values() if "target" not in one), next(iter(reports.values())))["encoder"]
+    shared = next(iter(reports.values()))["encoder"]
     newest: dict[str, Run] = {}
     for run, report in reports.items():
         about = report["encoder"]
-        if "target" in report:
-            left_out[run.name] = f"asks for {report['target']}, and one model answers with classes"
-        elif about["key"] == shared["key"]:
+        if about["key"] == shared["key"]:
             newest.setdefault(report["task"], run)
         else:
             left_out[run.name] = f"another encoder: {beside(about, shared)}"
-    if not newest:
-        why = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
-        raise PathsearchError(f"no finished run in {runs_dir} that answers with classes: {why}")
     return [newest[task] for task in sorted(newest)], left_out
 
 

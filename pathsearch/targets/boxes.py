@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,6 +13,7 @@ from torch import Tensor
 from data_prep.manifest import Task
 from data_prep.warp import Warp
 from pathsearch.measures.box_overlap import box_iou
+from pathsearch.targets.decoded import Decoded, Size
 from pathsearch.targets.extremes import against_size
 from pathsearch.targets.target import Form, Said, Shape, Target, register
 
@@ -27,6 +28,7 @@ class BoxTarget(Target):
     has no box.
     """
 
+    gives: ClassVar[str] = "box"
     measures: ClassVar[tuple[str, ...]] = ("iou",)
     rates: ClassVar[tuple[str, ...]] = ("iou", "log_likelihood")
     summed: ClassVar[tuple[str, ...]] = rates
@@ -71,6 +73,15 @@ class BoxTarget(Target):
     def each_quality(self, outputs: Tensor, truth: Tensor) -> Tensor:
         """IoU."""
         return box_iou(corners(outputs), _filled(truth))
+
+    def decoded(self, outputs: Tensor, fixed: float | None, sizes: Sequence[Size]) -> Iterator[Decoded]:
+        """The box in pixels of the image."""
+        for (x_min, y_min, x_max, y_max), (width, height) in zip(corners(outputs).tolist(), sizes, strict=True):
+            yield Decoded(box=(x_min * width, y_min * height, x_max * width, y_max * height))
+
+    def graphed(self, outputs: Tensor, fixed: float | None) -> tuple[str, Tensor]:
+        """(B, 4) x_min, y_min, x_max, y_max in shares of width and height."""
+        return "box", corners(outputs)
 
     def blind(self, truth: Tensor) -> float:
         """The best of the mean box, the box of the medians and the whole image."""

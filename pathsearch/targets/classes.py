@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,6 +19,7 @@ from pathsearch.measures.statistics import prior_shift
 from pathsearch.targets.calibrated import calibrated_likelihood
 from pathsearch.targets.class_reading import ClassReading, class_fitnesses
 from pathsearch.targets.decision import check_rule, decide, fix_threshold
+from pathsearch.targets.decoded import Decoded, Size
 from pathsearch.targets.mistakes import most_confident
 from pathsearch.targets.neighbours import shares
 from pathsearch.targets.target import Fitness, Groups, Loss, Said, Shape, Target, register
@@ -147,6 +148,17 @@ class ClassTarget(Target):
     def blind(self, truth: Tensor) -> float:
         """The share of the largest class."""
         return int(torch.bincount(truth).max()) / len(truth) if len(truth) else 0.0
+
+    def decoded(self, outputs: Tensor, fixed: float | None, sizes: Sequence[Size]) -> Iterator[Decoded]:
+        """The class that is said, and the probability of each."""
+        p = probabilities(self.said(outputs.double(), torch.empty(0)))
+        for row, k in zip(p, decide(p, fixed), strict=True):
+            each = dict(zip(self.names, row.tolist(), strict=True))
+            yield Decoded(self.names[k], each[self.names[k]], each)
+
+    def graphed(self, outputs: Tensor, fixed: float | None) -> tuple[str, Tensor]:
+        """(B, K) probabilities."""
+        return "probabilities", outputs.double().softmax(1).float()
 
     def more(self, task: Task, said: dict[str, Said], truth: dict[str, Tensor], fixed: float | None) -> dict[str, Any]:
         """Calibration, how class shares differ between splits, and the surest mistakes."""

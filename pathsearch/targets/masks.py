@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,6 +17,7 @@ from pathsearch.measures.means import Each, reported
 from pathsearch.measures.overlap import counted, dice, iou, mcc
 from pathsearch.measures.surfaces import hausdorff95
 from pathsearch.targets.constant_masks import best_constant
+from pathsearch.targets.decoded import Area, Decoded, Size
 from pathsearch.targets.dense import DenseTarget
 from pathsearch.targets.extremes import against_size
 from pathsearch.targets.mask_loss import mask_loss
@@ -39,6 +40,7 @@ class MaskTarget(DenseTarget):
         PathsearchError: fewer than two names.
     """
 
+    gives: ClassVar[str] = "mask"
     measures: ClassVar[tuple[str, ...]] = ("dice", "iou")
     rates: ClassVar[tuple[str, ...]] = ("dice", "iou", "pixel_accuracy", "mcc", "hausdorff95", "log_likelihood")
     summed: ClassVar[tuple[str, ...]] = rates
@@ -140,6 +142,24 @@ class MaskTarget(DenseTarget):
             return found
         known, numbers = self.known(truth).cpu(), self._clusters(truth, groups)
         return {**found, "labels": {name: reported(self._label(i, said, known), numbers) for i, name in self._named()}}
+
+    def decoded(self, outputs: Tensor, fixed: float | None, sizes: Sequence[Size]) -> Iterator[Decoded]:
+        """The most probable label of each pixel, drawn at the size of the image, and how much has each label.
+
+        One image at a time: a scan may have a hundred times the pixels that the network saw.
+        """
+        for output, (width, height) in zip(outputs, sizes, strict=True):
+            mask = self._decided(self.at_size(output[None, None].float().cpu(), (height, width)))[0, 0]
+            pixels = torch.bincount(mask.flatten(), minlength=len(self.names)).tolist()
+            areas = {name: Area(pixels[k], pixels[k] / (width * height)) for k, name in enumerate(self.names) if k}
+            yield Decoded(mask=mask.numpy(), areas=areas)
+
+    def graphed(self, outputs: Tensor, fixed: float | None) -> tuple[str, Tensor]:
+        """(B, K, h, w) probabilities of the names, background first, at the size of the network's map."""
+        if self.channels > 1:
+            return "mask", outputs.softmax(1)
+        p = outputs.sigmoid()
+        return "mask", torch.cat([1 - p, p], 1)
 
     def blind(self, truth: Tensor) -> float:
         """See `best_constant`."""

@@ -116,16 +116,37 @@ class Measuring(ABC):
             images, with what `reported` adds; `log_likelihood`, the mean loss with its sign turned; and the method of
             the `intervals`.
         """
+        known = self.known(truth).cpu()
+        found = self.assess_answered(said, truth, fixed, groups, np.ones(len(truth), bool))
+        loss = -said["loss"][known].mean().item() if known.any() else None
+        intervals = found.pop("intervals")
+        return {**found, "log_likelihood": loss, "intervals": intervals}
+
+    def assess_answered(
+        self, said: Said, truth: Tensor, fixed: float | None, groups: Groups, answered: np.ndarray
+    ) -> dict[str, Any]:
+        """The measures where not every image got an answer: one without is worth nothing.
+
+        Args:
+            said: by one network to all n images.
+            truth: (n, …).
+            fixed: on validation.
+            groups: of the images.
+            answered: (n,) bool, whether what was said reached who asked.
+
+        Returns:
+            As of `assess`, without a likelihood. By a measure between bounds an image without an answer has 0; by one
+            without bounds, such as a distance, it has no value and counts among the `undefined`.
+        """
         known, numbers = self.known(truth).cpu().numpy(), self._clusters(truth, groups)
-        each = self.measured(said, truth, fixed)
-        own = {
-            name: one if one.values is None else one._replace(values=one.values[known]) for name, one in each.items()
+        each = {
+            name: one if one.values is None else one._replace(values=_worth(one, answered)[known])
+            for name, one in self.measured(said, truth, fixed).items()
         }
         return {
             "n": int(known.sum()),
             "without_truth": int((~known).sum()),
-            **reported(own, numbers),
-            "log_likelihood": -said["loss"][torch.from_numpy(known)].mean().item() if known.any() else None,
+            **reported(each, numbers),
             "intervals": method(numbers, OVER_IMAGES),
         }
 
@@ -142,3 +163,9 @@ class Measuring(ABC):
         both = [self._averaged(measure, said, truth, fixed) for said, fixed in (own, other)]
         n, numbers = int(self.known(truth).sum()), self._clusters(truth, groups)
         return compared(measure, n, (both[0], both[1]), numbers)
+
+
+def _worth(one: Each, answered: np.ndarray) -> np.ndarray:
+    """(n,) values, with that of nothing where there was no answer."""
+    assert one.values is not None
+    return np.where(answered, one.values, np.nan if one.bounds is None else 0.0)

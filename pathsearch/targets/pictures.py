@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,6 +14,7 @@ from data_prep.manifest import Task
 from data_prep.warp import Warp
 from pathsearch.measures.means import Each
 from pathsearch.measures.similarity import LEAST_SIDE, ms_ssim, psnr, ssim
+from pathsearch.targets.decoded import Decoded, Size
 from pathsearch.targets.dense import DenseTarget
 from pathsearch.targets.target import Form, Groups, Said, register
 
@@ -31,6 +32,7 @@ class ImageTarget(DenseTarget):
     `loss` (n,); in full also as `ms_ssim` (n,). No picture is kept.
     """
 
+    gives: ClassVar[str] = "image"
     measures: ClassVar[tuple[str, ...]] = ("ssim",)
     rates: ClassVar[tuple[str, ...]] = ("ssim", "psnr", "ms_ssim", "log_likelihood")
     summed: ClassVar[tuple[str, ...]] = rates
@@ -106,6 +108,17 @@ class ImageTarget(DenseTarget):
         if side >= LEAST_SIDE:
             return found
         return {**found, "ms_ssim_in_words": f"MS-SSIM needs images of {LEAST_SIDE} pixels a side, these have {side}."}
+
+    def decoded(self, outputs: Tensor, fixed: float | None, sizes: Sequence[Size]) -> Iterator[Decoded]:
+        """The image, drawn at the size of the one that was given, one at a time."""
+        for output, (width, height) in zip(outputs, sizes, strict=True):
+            said = self.at_size(output[None, None].float().cpu(), (height, width))[0, 0]
+            levels = (said.clamp(0, 1) * 255).round().byte()
+            yield Decoded(image=(levels[0] if self.channels == 1 else levels.movedim(0, -1)).contiguous().numpy())
+
+    def graphed(self, outputs: Tensor, fixed: float | None) -> tuple[str, Tensor]:
+        """(B, C, h, w) from 0 for black to 1 for white."""
+        return "image", outputs.clamp(0, 1)
 
     def blind(self, truth: Tensor) -> float:
         """The mean picture, or an even one of the mean value, whichever is more alike."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import math
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, Literal, TypeVar, get_args
 
 import numpy as np
@@ -19,6 +19,7 @@ from torch import Tensor
 from data_prep.errors import PathsearchError
 from data_prep.manifest import Task
 from data_prep.warp import Warp
+from pathsearch.targets.decoded import Decoded, Size
 from pathsearch.targets.measuring import Groups, Measuring, Said
 from pathsearch.targets.reading import Fitness, Means, NonFiniteFitness, Reading
 
@@ -45,6 +46,7 @@ class Target(Measuring):
         summed: the same, of several baselines of one kind.
         all_or_nothing: whether an answer is right or wrong, and nothing between.
         reads_maps: whether its head needs a map, (channels, height, width), to read.
+        gives: the form of its answers, class, mask, box or image; see `Decoded`.
         shows: the form in which a run draws its worst and best answers, see `shown`; None for none.
     """
 
@@ -54,6 +56,7 @@ class Target(Measuring):
     summed: ClassVar[tuple[str, ...]]
     all_or_nothing: ClassVar[bool] = False
     reads_maps: ClassVar[bool] = False
+    gives: ClassVar[str] = "class"
     shows: ClassVar[Form | None] = None
 
     def __init__(self, names: Sequence[str] = ()) -> None:
@@ -189,6 +192,33 @@ class Target(Measuring):
         """What is fixed on validation images before the test: a threshold, where there is one."""
         self.check_rule(rule)
         return None
+
+    # --- answering --------------------------------------------------------------------------------------------------
+
+    def decoded(self, outputs: Tensor, fixed: float | None, sizes: Sequence[Size]) -> Iterator[Decoded]:
+        """The answers that one network's outputs (B, …) are, one after another, each in the pixels of its image.
+
+        Args:
+            outputs: of B images, as the network saw them.
+            fixed: on validation, see `fix`.
+            sizes: B widths and heights, of the images as they were given.
+
+        Raises:
+            PathsearchError: the target does not say how.
+        """
+        raise PathsearchError(
+            f"target {self.kind}: expected a method `decoded`, which makes answers of outputs, got none; a model "
+            "cannot answer with it: add the method, or leave its run out"
+        )
+
+    @classmethod
+    def answers(cls) -> bool:
+        """Whether it says how outputs become answers."""
+        return cls.decoded is not Target.decoded
+
+    def graphed(self, outputs: Tensor, fixed: float | None) -> tuple[str, Tensor]:
+        """What an exported graph puts out of outputs (B, …), and its name: the outputs as they are, unless told."""
+        return "outputs", outputs
 
     def blind(self, truth: Tensor) -> float:
         """The first measure of the best answer that looks at no image."""

@@ -22,7 +22,6 @@ from data_prep.errors import PathsearchError
 from data_prep.manifest import Task
 from pathsearch.encoders.encoder import Encoder
 from pathsearch.encoders.features import Features, encode
-from pathsearch.encoders.pooled import pooled
 from pathsearch.encoders.split import Split
 from pathsearch.encoders.views import load_image
 from pathsearch.targets.target import target_of
@@ -123,7 +122,7 @@ def any_part_is_a_slice_of_the_whole(source: Source) -> None:
         given = list(split.batches(7))
         assert torch.equal(torch.cat([x for x, _ in given]), whole)
         assert torch.equal(torch.cat([truth for _, truth in given]), split.truth)
-        torch.testing.assert_close(split.pooled(), pooled(raw, split.places))
+        torch.testing.assert_close(split.pooled(), source.encoder.seen(raw))
 
 
 def joins_one_split_after_another(source: Source) -> None:

@@ -240,6 +240,38 @@ def warps_the_truth_of_each_image_by_itself(target: Target, truth: Tensor) -> No
     torch.testing.assert_close(found, alone, equal_nan=True)
 
 
+def answers_each_image_by_itself(target: Target, truth: Tensor) -> None:
+    """Where it says how outputs become answers: one an image, at that image's size, whatever the batch."""
+    if not target.answers():
+        return
+    given = outputs(target, 1)[0].detach()
+    sizes = [(5 + i % 3, 9 - i % 4) for i in range(B)]
+    whole = list(target.decoded(given, None, sizes))
+    assert len(whole) == B
+    alone = [next(target.decoded(given[i : i + 1], None, sizes[i : i + 1])) for i in range(B)]
+    for one, other, (width, height) in zip(whole, alone, sizes, strict=True):
+        for picture, again in ((one.mask, other.mask), (one.image, other.image)):
+            assert (picture is None) == (again is None)
+            if picture is not None:
+                assert picture.dtype == np.uint8
+                assert picture.shape[:2] == (height, width)
+                assert np.array_equal(picture, again)
+        assert {"class": one.label, "mask": one.mask, "box": one.box, "image": one.image}[target.gives] is not None
+        assert one.label is None or one.probability == one.probabilities[one.label]
+        assert one.probabilities == pytest.approx(other.probabilities)
+        if one.box is not None:
+            assert one.box == pytest.approx(other.box)
+            assert 0 <= one.box[0] <= one.box[2] <= width
+            assert 0 <= one.box[1] <= one.box[3] <= height
+        if one.mask is not None:
+            counted = {name: int((one.mask == k).sum()) for k, name in enumerate(target.names) if k}
+            assert {name: area.pixels for name, area in one.areas.items()} == counted
+            assert all(area.share == area.pixels / (width * height) for area in one.areas.values())
+    name, said = target.graphed(given, None)
+    assert name
+    assert len(said) == B
+
+
 def cuts_by_strata(target: Target, truth: Tensor) -> None:
     assert target.strata(truth).shape == (B,)
 
@@ -276,6 +308,7 @@ PROMISES: tuple[Callable[[Target, Tensor], None], ...] = (
     leaves_unknown_truth_out,
     warps_the_truth_of_each_image_by_itself,
     cuts_by_strata,
+    answers_each_image_by_itself,
     shows_what_its_form_needs,
 )
 

@@ -383,10 +383,12 @@ def test_the_command_line_takes_it_to_a_page(tmp_path):
     assert not (run / "confusion_test.png").exists()
     refusal = pathsearch("bundle", run.name, "--out", tmp_path / "m", *where)
     assert refusal.code == 2
-    assert "expected a task of classes, got one that asks for count" in refusal.err
-    refusal = pathsearch("joint-eval", *where)
-    assert "no finished run" in refusal.err
-    assert "asks for count" in refusal.err
+    assert "expected a target that says how outputs become answers, got count, which has no method" in refusal.err
+    joint = pathsearch("joint-eval", *where)
+    assert joint.code == 0, joint.err
+    assert "counted: closeness" in joint.out
+    (page,) = runs.glob("joint-*/report.html")
+    assert faults(page.read_text()) == []
     refusal = pathsearch("compare", "--task", "counted", *where)
     assert "compare: expected a task of classes, got 'counted', which asks for count" in refusal.err
     unknown = ["prepare", "npz", "--source", "x.npz", "--target", "cuont", "--plugin", COUNT]

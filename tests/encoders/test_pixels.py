@@ -19,9 +19,9 @@ from pathsearch.encoders import features
 from pathsearch.encoders.encoder import Encoder
 from pathsearch.encoders.features import encode
 from pathsearch.encoders.pixels import Pixels, make_encoder
-from pathsearch.encoders.pooled import pooled
+from pathsearch.encoders.pooled import pooled, sketch
 from pathsearch.encoders.split import Standardiser
-from pathsearch.encoders.views import load_images
+from pathsearch.encoders.views import Style, load_images
 from pathsearch.experts.expert import Expert
 from pathsearch.run.settings import EncoderSettings
 
@@ -39,7 +39,9 @@ def test_the_cache_holds_the_images(small, tmp_path):
     assert [view.dtype for view in found.views] == [np.uint8] * 2
     assert torch.equal(torch.from_numpy(np.array(found.views[0])), load_images(small.files(), SIZE))
     trained = [small.files()[row] for row in small.rows("train")]
-    assert torch.equal(torch.from_numpy(np.array(found.views[1])), load_images(trained, SIZE, 1, 0, small.mirror))
+    assert torch.equal(
+        torch.from_numpy(np.array(found.views[1])), load_images(trained, SIZE, 1, 0, Style(small.mirror))
+    )
     assert encode(small, Pixels(ALL), tmp_path / "cache", n_views=2).encoded == 0
 
 
@@ -92,14 +94,43 @@ def test_an_interrupted_encoding_goes_on(small, tmp_path, monkeypatch):
     assert torch.equal(torch.from_numpy(np.array(found.views[0])), load_images(small.files(), SIZE))
 
 
-def test_the_router_sees_a_thumbnail(small, tmp_path):
+def test_the_router_sees_a_sketch(small, tmp_path):
     split = encode(small, Pixels(ALL), tmp_path / "cache").train()
-    assert split.pooled().shape == (len(split), 192)
-    images = split.raw(torch.arange(3))
-    by_hand = images.double().unflatten(3, (8, -1)).unflatten(2, (8, -1)).mean((3, 5)).flatten(1)
-    torch.testing.assert_close(pooled(images).double(), by_hand)
+    assert split.pooled().shape == (len(split), Pixels(ALL).sight) == (len(split), 70)
+    images = torch.randint(256, (3, 3, SIZE, SIZE), generator=torch.Generator().manual_seed(0)).byte()
+    grey = images.double().mean(1)
+    thumbnail = grey.unflatten(2, (8, -1)).unflatten(1, (8, -1)).mean((2, 4)).flatten(1)
+    quarters = grey.unflatten(2, (2, -1)).unflatten(1, (2, -1)).std((2, 4), correction=0).flatten(1)
+    red, green, blue = images.double().unbind(1)
+    tint = torch.stack([(red - green).abs().mean((1, 2)), (green - blue).abs().mean((1, 2))], 1)
+    by_hand = torch.cat([thumbnail, quarters.log1p(), tint.log1p()], 1)
+    torch.testing.assert_close(sketch(images), by_hand.float())
+    assert torch.equal(sketch(images.float()), sketch(images)), "as an exported model has them"
     maps = torch.randn(2, 5, 3, 3)
     assert torch.equal(pooled(maps), maps.mean((2, 3)))
+
+
+def test_a_blank_image_has_neither_contrast_nor_colour():
+    found = sketch(torch.full((1, 3, 20, 20), 77, dtype=torch.uint8))
+    assert found.tolist() == [[77] * 64 + [0] * 6]
+    assert sketch(torch.full((1, 1, 20, 20), 77, dtype=torch.uint8)).shape == (1, 68), "grey has no colour at all"
+    assert sketch(torch.full((1, 4, 5, 3), 77, dtype=torch.uint8)).shape == (1, 71), "whatever the size"
+
+
+def test_a_source_says_itself_what_the_router_sees(small, tmp_path):
+    class Corner(Pixels):
+        sees = staticmethod(corner)
+
+    split = encode(small, Corner(ALL), tmp_path / "cache").train()
+    assert Corner(ALL).sight == 3
+    assert torch.equal(split.pooled(), split.raw(torch.arange(len(split)))[:, :, 0, 0].float())
+    again = pickle.loads(pickle.dumps(split))  # noqa: S301 (our own)
+    assert torch.equal(again.pooled(), split.pooled())
+
+
+def corner(images: torch.Tensor, places: object) -> torch.Tensor:
+    """The first pixel."""
+    return images[:, :, 0, 0].float()
 
 
 @pytest.mark.parametrize(
@@ -156,6 +187,5 @@ def test_from_evolve_to_an_answer(tmp_path: Path):
     said = pathsearch("predict", tmp_path / "model", *task("blobs").files()[:3])
     assert said.code == 0, said
     assert len(list(csv.DictReader(io.StringIO(said.out)))) == 3
-    refused_onnx = pathsearch("bundle", "blobs", *where, "--out", tmp_path / "other", "--onnx")
-    assert refused_onnx.code == 2
-    assert "--onnx: expected an encoder with a trunk, got pixels" in refused_onnx.err
+    onnx = pathsearch("bundle", "blobs", *where, "--out", tmp_path / "other", "--onnx")
+    assert onnx.code == 0, onnx

@@ -23,7 +23,7 @@ BROKEN = Failure("x.png", "does not decode")
 def test_rows_as_csv():
     text = io.StringIO()
     rows = Rows(text, "csv", with_heat=True)
-    rows.write(KNOWN, Path("heat/a.png"))
+    rows.write(KNOWN, {"heat_map": Path("heat/a.png")})
     for one in (UNKNOWN, BROKEN):
         rows.write(one)
     assert text.getvalue().splitlines() == [
@@ -41,7 +41,7 @@ FORMULAS = ["=cmd|' /C calc'!A0", "+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", "\n=
 def test_a_spreadsheet_runs_no_name(name):
     text = io.StringIO()
     rows = Rows(text, "csv", with_heat=True)
-    rows.write(replace(KNOWN, source=name, task=name, label=name), Path(name))
+    rows.write(replace(KNOWN, source=name, task=name, label=name), {"heat_map": Path(name)})
     rows.write(Failure(name, name))
     rows.write(replace(KNOWN, source="a=1", probability=1e-9, distance=-0.5))
     answered, failed, numbers = csv.DictReader(io.StringIO(text.getvalue()))
@@ -55,7 +55,7 @@ def test_a_spreadsheet_runs_no_name(name):
 
 def test_an_answer_without_its_heat_map_says_why():
     text = io.StringIO()
-    Rows(text, "csv", with_heat=True).write(KNOWN, None, "heat map: no room")
+    Rows(text, "csv", with_heat=True).write(KNOWN, {}, "heat map: no room")
     assert text.getvalue().splitlines()[1].endswith(",false,,heat map: no room")
 
 

@@ -266,21 +266,21 @@ def test_the_stream_reads_only_a_few_batches_ahead():
 def test_the_next_images_are_decoded_while_a_batch_is_computed(monkeypatch):
     """The encoder waits inside a batch until a picture after it has been decoded."""
     later = threading.Event()
-    own = Preparation.pixels
+    own = Preparation.sized
 
     def watched(self, picture, size):
         if picture.any():
             later.set()
         return own(self, picture, size)
 
-    answer = Model.answer
+    answers = Model.stream
 
-    def waiting(self, images, sources):
+    def waiting(self, *given):
         assert later.wait(20), "nothing was decoded meanwhile"
-        return answer(self, images, sources)
+        return answers(self, *given)
 
-    monkeypatch.setattr(Preparation, "pixels", watched)
-    monkeypatch.setattr(Model, "answer", waiting)
+    monkeypatch.setattr(Preparation, "sized", watched)
+    monkeypatch.setattr(Model, "stream", waiting)
     dark, light = np.zeros((SIZE, SIZE), np.uint8), np.ones((SIZE, SIZE), np.uint8)
     assert len(list(predictor().stream([dark] * 4 + [light] * 4, 4))) == 8
 
