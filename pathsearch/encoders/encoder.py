@@ -54,7 +54,7 @@ class Encoder:
         preprocessing: what becomes of an image before the trunk, in words.
         has_trunk: whether there is a network in it.
         sees: what the router sees of the features, given them and the places: a plain function of the module.
-        plugin: the plug-in that its class came from, as NAME=SHA-256, or nothing.
+        plugin: those that its class and its bases came from, as NAME=SHA-256 joined by +, or nothing.
     """
 
     dtype: Any = np.float16
@@ -71,7 +71,7 @@ class Encoder:
                 "torchvision's, got imagenet; give --encoder-weights random, or FILE"
             )
         model = self._model()
-        self.weights_label = load_weights(model, settings)
+        self.weights_label = load_weights(model, settings, own=settings.name in ENCODERS)
         self.trunk = frozen(_trunk(model).to(device, memory_format=torch.channels_last))
         self.device = torch.device(device)
         self.weights_sha256 = digest(self.trunk)
@@ -321,7 +321,8 @@ def _architecture(name: str) -> Any:
     if name not in known:
         near = difflib.get_close_matches(name, [*known, *ENCODERS], n=1)
         hint = f"did you mean {near[0]!r}?" if near else "see torchvision.models for the names, or give pixels"
-        hint += "; one of your own needs --plugin FILE"
+        if not any(kind.plugin for kind in ENCODERS.values()):  # else it is given already
+            hint += " One of your own needs --plugin FILE" if near else "; one of your own needs --plugin FILE"
         raise PathsearchError(f"encoder: expected a torchvision classification model, got {name!r}; {hint}")
     if not name.startswith(FAMILIES):
         raise PathsearchError(

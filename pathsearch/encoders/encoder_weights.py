@@ -22,15 +22,29 @@ from pathsearch.run.streams import torch_stream
 OLD_DENSENET_NAME = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
 
 
-def load_weights(model: nn.Module, settings: EncoderSettings) -> str:
+# what a seed can draw, or needs not to, and the tensors that are then filled
+DRAWN = (nn.Conv2d, nn.Linear)
+PLAIN = (nn.BatchNorm2d, nn.LayerNorm, nn.GroupNorm)
+FILLED = {"weight", "bias", "running_mean", "running_var", "num_batches_tracked"}
+
+
+def load_weights(model: nn.Module, settings: EncoderSettings, own: bool = False) -> str:
     """Fill the model (on the meta device until now) and return the weights' description.
 
+    Args:
+        model: all of it, or of an encoder of a user's `own` the trunk.
+        settings: which weights.
+        own: whether torchvision has none of it.
+
     Raises:
-        PathsearchError: no such file, a damaged one, or one of another architecture; a download that failed.
+        PathsearchError: no such file, a damaged one, or one of another architecture; a download that failed; a tensor
+            of the model that no weights fill.
     """
+    _refuse_unfilled(model, settings)
     if settings.weights == "random":
         model.to_empty(device="cpu")
-        _he_initialise(model, torch_stream(settings.random_seed, "encoder", settings.name))
+        elsewhere = "a file" if own else "imagenet or a file"
+        _he_initialise(model, torch_stream(settings.random_seed, "encoder", settings.name), elsewhere)
         return f"random (He, seed {settings.random_seed})"
     if settings.weights == "imagenet":
         state, label = _imagenet_state(settings.name), "ImageNet (torchvision IMAGENET1K_V1)"
@@ -68,19 +82,34 @@ def _of_trunk(names: Iterable[str]) -> set[str]:
     return {name for name in names if not name.startswith(("classifier", "fc."))}
 
 
-def _he_initialise(model: nn.Module, generator: torch.Generator) -> None:
+def _refuse_unfilled(model: nn.Module, settings: EncoderSettings) -> None:
+    """Refuse tensors that no weights file holds: they would stay uninitialised memory, and out of the cache's key."""
+    unfilled = sorted(dict(model.named_buffers()).keys() - model.state_dict().keys())
+    for place, part in model.named_modules():
+        unfilled += [f"{place}.{name}" for name, value in vars(part).items() if isinstance(value, Tensor)]
+    if unfilled:
+        tensor = unfilled[0].removeprefix("features.")
+        raise PathsearchError(
+            f"encoder {settings.name!r}: expected parameters and persistent buffers, which weights fill, got the "
+            f"tensor {tensor}; make it in forward, or a persistent buffer and weights from a file"
+        )
+
+
+def _he_initialise(model: nn.Module, generator: torch.Generator, elsewhere: str) -> None:
     for part in model.modules():
-        if isinstance(part, (nn.Conv2d, nn.Linear)):
+        own = [name for name, _ in (*part.named_parameters(recurse=False), *part.named_buffers(recurse=False))]
+        known = FILLED if isinstance(part, (*DRAWN, *PLAIN)) else set()
+        if foreign := [name for name in own if name not in known]:  # it would stay uninitialised memory
+            raise PathsearchError(
+                f"encoder weights random: expected parts with a known initialisation, got {type(part).__name__}"
+                f"{f' with {foreign[0]}' if known else ''}; use {elsewhere}"
+            )
+        if isinstance(part, DRAWN):
             nn.init.kaiming_normal_(part.weight, nonlinearity="relu", generator=generator)
             if part.bias is not None:
                 nn.init.zeros_(part.bias)
-        elif isinstance(part, (nn.BatchNorm2d, nn.LayerNorm)):
+        elif isinstance(part, PLAIN):
             part.reset_parameters()  # ones and zeros: draws nothing
-        elif [*part.parameters(recurse=False), *part.buffers(recurse=False)]:  # else it would stay uninitialised memory
-            raise PathsearchError(
-                f"encoder weights random: expected parts with a known initialisation, got {type(part).__name__}; "
-                "use imagenet or a file"
-            )
 
 
 def _imagenet_state(name: str) -> dict[str, Tensor]:

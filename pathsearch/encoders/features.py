@@ -21,6 +21,7 @@ from data_prep.manifest import Task
 from data_prep.whole_files import file_sha256, write_json, write_text
 from pathsearch.encoders.encoder import Encoder
 from pathsearch.encoders.noise import Noise
+from pathsearch.encoders.own import encoded
 from pathsearch.encoders.pooled import Sight, pooled
 from pathsearch.encoders.split import Split, Standardiser
 from pathsearch.encoders.views import PLAIN, Style, load_image, stacked
@@ -223,7 +224,7 @@ def _encode_view(file: Path, images: list[Path], view: int, encoder: Encoder, st
         batches = [_parts(rows[start : start + size], PARTS) for start in range(0, len(rows), size)]
         decoded = ahead(load, itertools.chain.from_iterable(batches), AHEAD * PARTS)
         for count, parts in enumerate(batches, 1):
-            array.append(encoder(torch.cat(list(itertools.islice(decoded, len(parts))))).numpy())
+            array.append(encoded(encoder, torch.cat(list(itertools.islice(decoded, len(parts))))).numpy())
             if count % CHUNK_BATCHES == 0:
                 array.save()
             yield sum(map(len, parts))

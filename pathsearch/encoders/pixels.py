@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from data_prep.errors import PathsearchError
 from pathsearch.encoders.encoder import ENCODERS, Encoder, register
+from pathsearch.encoders.own import told_as
 from pathsearch.encoders.pooled import sketch
 from pathsearch.run.settings import EncoderSettings
 
@@ -30,6 +32,7 @@ class Pixels(Encoder):
     dtype = np.uint8
     preprocessing = "RGB of 0 to 255, bilinear resize"
     has_trunk = False
+    feature_shape: tuple[int, ...] = ()  # until a blank image was read
     sees = staticmethod(sketch)
 
     def __init__(self, settings: EncoderSettings, device: torch.device | str = "cpu") -> None:
@@ -47,7 +50,7 @@ class Pixels(Encoder):
         self.settings, self.device = settings, torch.device(device)
         self.weights_label, self.weights_sha256 = "no weights", ""
         blank = torch.zeros(1, 3, settings.image_size, settings.image_size, dtype=torch.uint8)
-        self.feature_shape = tuple(self.read(blank).shape[1:])
+        self.feature_shape = tuple(self._read(blank).shape[1:])
         self.taps = self.feature_shape[:1]
 
     @property
@@ -61,11 +64,27 @@ class Pixels(Encoder):
 
     def __call__(self, images: Tensor) -> Tensor:
         """(B, C, H, W) uint8 on the CPU, as they were read."""
-        return self.read(images).contiguous().cpu()
+        return self._read(images).contiguous().cpu()
 
     def maps(self, images: Tensor) -> tuple[Tensor, ...]:
         """What was read as the only map, (B, C, H, W) float32."""
-        return (self.read(images).float(),)
+        return (self._read(images).float(),)
+
+    def _read(self, images: Tensor) -> Tensor:
+        """What `read` gives, if it is what the cache holds, which would cast any other type in silence."""
+        found: Any = self.read(images)
+        if isinstance(found, Tensor):
+            wanted = (len(images), *(self.feature_shape or found.shape[1:]))
+            if found.dtype == torch.uint8 and found.ndim == 4 and found.shape == wanted:
+                return found
+        got = type(found).__name__
+        if isinstance(found, Tensor):
+            got = f"{str(found.dtype).removeprefix('torch.')} {tuple(found.shape)}"
+        shape = ", ".join(map(str, self.feature_shape)) or "C, H, W"
+        raise PathsearchError(
+            f"encoder {self.settings.name!r}: expected read to return uint8 ({len(images)}, {shape}), got {got}; mend "
+            "its class"
+        )
 
     def graphed(self, images: Tensor) -> Tensor:
         """What is read of float32 images."""
@@ -88,11 +107,6 @@ def make_encoder(settings: EncoderSettings, device: torch.device | str = "cpu") 
     """
     if settings.name not in ENCODERS:
         return Encoder(settings, device)
-    try:
-        return ENCODERS[settings.name](settings, device)
-    except PathsearchError:
-        raise
-    except Exception as error:
-        raise PathsearchError(
-            f"encoder {settings.name!r}: {type(error).__name__}: {' '.join(str(error).split())}; mend its class"
-        ) from error
+    with told_as(settings.name):
+        made: Encoder = ENCODERS[settings.name](settings, device)
+    return made

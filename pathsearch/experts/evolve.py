@@ -82,7 +82,8 @@ def evolve(
     with Trainings(bench, heritage.files(), kept, cores if threads == 1 else 1) as trainings:
         # the baselines wait for nothing that the search finds
         beside = {} if given else _baselines(bench, grid, trainings)
-        probe = trainings.candidate(PROBE, "linear probe")  # a path of every space
+        is_finalist = settings.training.probe and not given  # the probe, which is a path of every space
+        probe = trainings.candidate(PROBE, "linear probe", judged=is_finalist)
         trainings.begin()
         state = SearchState([]) if given else _search(bench, ground, scorer, run, kept, trainings)
         clock.lap("search")
@@ -94,10 +95,11 @@ def evolve(
         evolved = [trainings.candidate(path, settings.path or f"finalist {path}") for path in several]
         tell.stage("train", len(trainings.asked) + 2 * settings.training.refit)
         trainings.carry_out()
-        candidates = [probe, *evolved] if settings.training.probe and not given else evolved
+        candidates = [probe, *evolved] if is_finalist else evolved
         choice = trainings.choose(candidates)
         last = {one.path: one.alone for one in (probe, candidates[choice.chosen])}  # often the same
         fixed = {path: trainings.refit(alone) for path, alone in last.items()}
+        tell.count(trainings.finished, len(trainings.asked))
         trainings.carry_out()
         best = fixed[choice.path].trained()
         beside["linear_probe"] = [("linear probe", fixed[PROBE])]
@@ -204,7 +206,7 @@ def _facts(bench: Bench, grid: Grid, choice: Choice, task: Task, encoder: Encode
 
 
 def _write_path(run: Run, grid: Grid, choice: Choice, task: Task, heritage: Heritage) -> None:
-    layers = choice.path.over(len(grid.layers))
+    layers, blueprint = choice.path.over(len(grid.layers)), grid.blueprint
     write_json(
         run.path_file,
         {
@@ -213,6 +215,7 @@ def _write_path(run: Run, grid: Grid, choice: Choice, task: Task, heritage: Heri
             "path": str(choice.path),
             "layers": layers,
             "modules": grid.specifications,
+            **({"reads": [(layer.name, layer.reads) for layer in blueprint.layers]} if blueprint.wiring else {}),
             "module_parameters": grid.module_parameters(),
             "frozen": heritage.occupied(grid),
             "paths": {**heritage.paths(grid), task.name: layers},

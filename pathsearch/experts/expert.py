@@ -155,6 +155,11 @@ def _rebuild(facts: ExpertFacts) -> PathNetwork:
     """The network of an expert, its weights yet to be filled in."""
     nothing, target = torch.Generator(), make_target(facts.target, facts.classes)
     if Path.parse(facts.path).is_probe:  # which refuses nonsense with a clear line
+        if facts.specifications or facts.wiring is not None or len(facts.shapes) != 1:
+            raise PathsearchError(
+                f"expected no module, no wiring and one shape with path {facts.path}, got {len(facts.specifications)} "
+                f"layers of modules, wiring {facts.wiring!r:.60} and {len(facts.shapes)} shapes; restore the file"
+            )
         features = target.probed(tuple(facts.shapes[0]))
         return probe(*target.head(features), features, nothing)
     blueprint = Blueprint.of([tuple(shape) for shape in facts.shapes], facts.specifications, facts.wiring)

@@ -13,6 +13,7 @@ from torch import Tensor
 from data_prep.errors import PathsearchError
 from data_prep.manifest import Task
 from pathsearch.encoders.encoder import Encoder
+from pathsearch.encoders.own import encoded
 from pathsearch.encoders.pixels import make_encoder
 from pathsearch.experts.answer import Answer
 from pathsearch.experts.expert import Expert
@@ -79,9 +80,9 @@ class Model:
             B answers, in order.
 
         Raises:
-            PathsearchError: the encoder's features are not finite.
+            PathsearchError: the encoder's features are not finite, or one of a plug-in fails.
         """
-        maps = self.encoder(images)
+        maps = encoded(self.encoder, images)
         sizes = sizes or [(images.shape[-1], images.shape[-2])] * len(images)
         sent, distances = self._sent(self.encoder.seen(maps), given)
         each: dict[str, Iterator[Decoded]] = {}

@@ -16,6 +16,7 @@ from pathsearch.experts.pictures import Preparation
 from pathsearch.experts.router import FALSE_REJECTION
 from pathsearch.experts.run_report import RunReport, report_of
 from pathsearch.experts.run_verdict import run_verdict
+from pathsearch.grid.path import Path
 from pathsearch.measures.measure import NAMES
 from pathsearch.measures.rates import (
     ClassRates,
@@ -72,7 +73,8 @@ def _answers(model: Model, reports: Sequence[RunReport], tasks: Sequence[Task]) 
                 f"{escaped(facts.classes[1])} at a probability of {facts.threshold:.4g} or more ({name} on validation)"
             )
         classes = _names(expert, prepared)
-        rows.append(f"| {task} | {classes} | {rule} | {model.experts[task].n_parameters():,} |")
+        size = f"{model.experts[task].n_parameters():,}{', a linear probe' if Path.parse(facts.path).is_probe else ''}"
+        rows.append(f"| {task} | {classes} | {rule} | {size} |")
     return "\n".join(rows)
 
 
@@ -107,15 +109,17 @@ def _numbers(reports: Sequence[RunReport], joint: JointReport | None) -> str:
         if other_target(report["test"]) is not None:
             parts += [_other_numbers(report), "\n".join(map(escaped, run_verdict(report)))]
             continue
+        is_probe = Path.parse(report["path"]).is_probe  # one network, and one row
+        own = "this expert, the linear probe" if is_probe else "this expert"
         rows = [
             f"**{report['task']}**, split {escaped(report['split'])}, n = {report['test']['n']:,}, "
             f"seed {report['seed']}:\n",
             "| | accuracy | balanced accuracy | AUC |",
             "| --- | --- | --- | --- |",
-            "| this expert | " + " | ".join(_rate(report["test"], rate) for rate in RATES) + " |",
+            f"| {own} | " + " | ".join(_rate(report["test"], rate) for rate in RATES) + " |",
         ]
         for key, row in report["baselines"].items():
-            if row["test"]["n"]:
+            if row["test"]["n"] and not (is_probe and key == "linear_probe"):
                 rows.append(f"| {BASELINES[key]} | " + " | ".join(_rate(row["test"], rate) for rate in RATES) + " |")
         recalls = report["test"]["recall_per_class"].items()
         rows.append(f"\nRecall: {', '.join(f'{escaped(name)} {_number(value)}' for name, value in recalls)}.")

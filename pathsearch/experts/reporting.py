@@ -114,7 +114,12 @@ def _circumstances(outcome: Outcome) -> dict[str, Any]:
     path = Path.parse(outcome.expert.facts.path)
     paths = {**outcome.heritage.paths(grid), task.name: path.over(len(grid.layers))}
     whose = of_run(paths, grid.module_parameters(), task.name, own)
-    joined = "on training and validation images together, after path, epochs and threshold were fixed on validation"
+    fixed = "path, epochs and threshold were fixed on validation"
+    if outcome.settings.path:
+        fixed = "epochs and threshold were fixed on validation"
+    elif outcome.choice.n_folds > 1:
+        fixed = "the path was fixed by cross-validation over them, epochs and threshold on validation"
+    joined = f"on training and validation images together, after {fixed}"
     target = outcome.expert.facts.target
     return {
         "task": task.name,

@@ -169,6 +169,7 @@ class RunReport(ReusingRun):
     encoder: Identity
     seed: int
     views: str
+    noise: NotRequired[str]  # on the pixels that the network read
     refit: str
     threshold: Threshold
     images_encoded_now: int
@@ -202,6 +203,7 @@ class PathCard(TypedDict, total=False):
     path: str
     layers: list[list[int]]  # active modules of each layer
     modules: list[list[str]]  # kinds
+    reads: list[tuple[str, list[str]]]  # name of each layer and what it reads; chains and earlier versions lack it
     module_parameters: list[list[int]]
     frozen: list[list[int]]
     paths: dict[str, list[list[int]]]  # layers by task, oldest first

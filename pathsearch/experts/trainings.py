@@ -19,7 +19,6 @@ from pathsearch.search.choice import Ballot, Choice
 from pathsearch.training import baselines
 from pathsearch.training.bench import Bench
 from pathsearch.training.cost import PASSES, Meter
-from pathsearch.training.folds import choice_folds
 from pathsearch.training.kept import Kept
 from pathsearch.training.last_training import Trained
 
@@ -95,7 +94,7 @@ class Trainings:
     def __init__(self, bench: Bench, earlier: Sequence[FilePath], kept: Kept, cores: int) -> None:
         """On a bench, from a grid that carries earlier experts; `cores` may be used."""
         self.bench, self.earlier, self.kept, self.cores = bench, tuple(earlier), kept, cores
-        self.ballot = Ballot(bench, choice_folds(bench))
+        self.ballot = Ballot.of(bench)
         self.asked: list[Training] = []
         self.finished = 0
         self.meter = Meter(bench.grid(), bench.task)
@@ -113,10 +112,10 @@ class Trainings:
         """A baseline's."""
         return self._ask(self.bench, label, path)
 
-    def candidate(self, path: Path, label: str) -> Candidate:
-        """A path that may become the expert."""
+    def candidate(self, path: Path, label: str, judged: bool = True) -> Candidate:
+        """A path that may become the expert; one that is not `judged` is trained alone, for a baseline's refit."""
         alone = self._ask(self.bench.without_refit(), label, path)
-        parts = enumerate(self.ballot.parts, 1)
+        parts = enumerate(self.ballot.parts if judged else (), 1)
         return Candidate(path, alone, tuple(self._ask(part, f"{label}, part {k}", path) for k, part in parts))
 
     def choose(self, candidates: Sequence[Candidate]) -> Choice:

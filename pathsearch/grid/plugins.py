@@ -47,7 +47,7 @@ from pathsearch.targets.target import DEFAULT, TARGETS
 GROUP = "pathsearch.modules"
 _loaded: dict[str, str] = {}  # SHA-256 of every plug-in that this process has run, by its name
 _named: dict[str, str] = {}  # how the user named each, by its name
-_origins: dict[str, str] = {}  # the plug-in of every kind that came from one
+_origins: dict[str, tuple[str, ...]] = {}  # the plug-ins that every kind, and every Python module, came from
 
 
 def load_plugins(named: Iterable[str | Path]) -> tuple[str, ...]:
@@ -90,13 +90,13 @@ def plugins_of(specifications: Iterable[str], target: str = DEFAULT, encoder: st
 
     The package's own have none.
     """
-    names = {_origins.get(one.partition("@")[0].partition("-")[0]) for one in specifications}
-    names |= {_origins.get(f"target {target}"), _origins.get(f"encoder {encoder}")}
-    return [f"{name}={_loaded[name]}" for name in sorted(filter(None, names))]
+    kinds = [one.partition("@")[0].partition("-")[0] for one in specifications]
+    kinds += [f"target {target}", f"encoder {encoder}"]
+    return [f"{name}={_loaded[name]}" for name in sorted({name for kind in kinds for name in _origins.get(kind, ())})]
 
 
 def _load(named: str) -> str:
-    name, digest, run = _from_file(Path(named)) if named.endswith(".py") else _installed(named)
+    name, digest, module, run = _from_file(Path(named)) if named.endswith(".py") else _installed(named)
     if _loaded.get(name, digest) != digest:
         raise PathsearchError(
             f"--plugin {named}: expected the {name} that is loaded ({_loaded[name][:12]}…), got another one "
@@ -113,34 +113,52 @@ def _load(named: str) -> str:
                 "it registers no module kind, no vocabulary, no blueprint, no target and no encoder; "
                 "pathsearch/grid/plugins.py has an example"
             )
+        for kind in ENCODERS.keys() - before[4].keys():
+            _refuse_borrowed(kind)
     except Exception as error:
         for registry, known in zip(registries, before, strict=True):
             for added in registry.keys() - known.keys():
                 del registry[added]
         about = str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
         raise PathsearchError(f"--plugin {named}: {about}") from error
-    _origins.update(dict.fromkeys(KINDS.keys() - before[0].keys(), name))
-    _origins.update({f"target {kind}": name for kind in TARGETS.keys() - before[2].keys()})
-    for kind in ENCODERS.keys() - before[4].keys():
-        _origins[f"encoder {kind}"], ENCODERS[kind].plugin = name, f"{name}={digest}"
     _loaded[name], _named[name] = digest, named
+    _origins.update(dict.fromkeys([*(KINDS.keys() - before[0].keys()), f"module {module}"], (name,)))
+    _origins.update({f"target {kind}": (name,) for kind in TARGETS.keys() - before[2].keys()})
+    for kind in ENCODERS.keys() - before[4].keys():
+        found = (
+            name,
+            *(one for base in ENCODERS[kind].__mro__ for one in _origins.get(f"module {base.__module__}", ())),
+        )
+        _origins[f"encoder {kind}"] = tuple(dict.fromkeys(found))
+        ENCODERS[kind].plugin = "+".join(f"{one}={_loaded[one]}" for one in _origins[f"encoder {kind}"])
     return name
 
 
-def _from_file(file: Path) -> tuple[str, str, Callable[[], object]]:
-    """Name, SHA-256 and what runs it, of a plug-in in a file of its own."""
+def _refuse_borrowed(encoder: str) -> None:
+    """Refuse the package's class, or another plug-in's: a note on it would stand in keys of features it has made."""
+    kind = ENCODERS[encoder]
+    if kind.__module__.startswith("pathsearch.") or f"module {kind.__module__}" in _origins:
+        raise ValueError(
+            f"encoder {encoder!r}: expected a class of its own, got {kind.__name__} of {kind.__module__}; register a "
+            "subclass of it"
+        )
+
+
+def _from_file(file: Path) -> tuple[str, str, str, Callable[[], object]]:
+    """Name, SHA-256, module and what runs it, of a plug-in in a file of its own."""
     try:
         source = file.read_bytes()
     except OSError as error:
         raise PathsearchError(f"--plugin {file}: {error.strerror}; expected a Python file with module kinds") from None
 
+    module = ModuleType(f"pathsearch_plugin_{file.stem}")
+    module.__file__ = str(file)
+
     def run() -> None:
-        module = ModuleType(f"pathsearch_plugin_{file.stem}")
-        module.__file__ = str(file)
         sys.modules[module.__name__] = module  # where a dataclass in it looks for itself
         _Source(source, file).exec_module(module)
 
-    return file.name, hashlib.sha256(source).hexdigest(), run
+    return file.name, hashlib.sha256(source).hexdigest(), module.__name__, run
 
 
 class _Source(importlib.abc.InspectLoader):
@@ -156,7 +174,7 @@ class _Source(importlib.abc.InspectLoader):
         return self.source_to_code(self.source, str(self.file))
 
 
-def _installed(name: str) -> tuple[str, str, Callable[[], object]]:
+def _installed(name: str) -> tuple[str, str, str, Callable[[], object]]:
     """The same of an installed plug-in: the SHA-256 is over all Python files of its module."""
     modules = {one.name: one.module for one in entry_points(group=GROUP)}
     if name not in modules:
@@ -172,4 +190,4 @@ def _installed(name: str) -> tuple[str, str, Callable[[], object]]:
     for file in sorted(folder.rglob("*.py")) if folder else [origin]:
         digest.update(f"{file.relative_to(origin.parent).as_posix()}\n".encode())
         digest.update(hashlib.sha256(file.read_bytes()).digest())
-    return name, digest.hexdigest(), lambda: importlib.import_module(modules[name])
+    return name, digest.hexdigest(), modules[name], lambda: importlib.import_module(modules[name])

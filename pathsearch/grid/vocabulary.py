@@ -85,9 +85,18 @@ def blueprint_of(source: Shape | Mapping[str, Shape], settings: GridSettings, ta
 
 
 def refuse_idle_sizes(source: Mapping[str, Shape], settings: GridSettings) -> None:
-    """Raise `PathsearchError` if a size of the grid was given that the blueprint's maker does not ask for."""
-    if settings.modules not in BLUEPRINTS:  # chains ask for all of them
-        return
+    """Raise `PathsearchError` if a size was given that what `settings.modules` names does not ask for.
+
+    A blueprint's maker may leave sizes of the grid aside; a chain, of a plug-in's vocabulary too, those of stages.
+    """
+    if settings.modules not in BLUEPRINTS:
+        if len(source) > 1:
+            raise PathsearchError(
+                f"encoder.sizes: own has no effect with {settings.modules!r}, since the first layer of a chain brings "
+                "all that it reads to the size of the last map; give --blueprint with one that reads stages at their "
+                "own sizes, or leave out encoder.sizes"
+            )
+        return  # chains ask for all sizes of the grid
     made = blueprint_of(source, settings)
     for name in SIZES:
         value, usual = getattr(settings, name), getattr(GridSettings, name)

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyBboxPatch, Patch
 
+from pathsearch.encoders.pixels import PIXELS
 from pathsearch.experts.run_report import PathCard
 from pathsearch.reports.figure_style import (
     BLACK,
@@ -71,11 +72,12 @@ def path_on_grid(path_file: Path) -> Figure:
     figure, axes, height, gap, wide, letters, size = lattice(modules, 0.85)
     middle = height / 2
     source = (EDGE + END, middle)  # where the lines into a layer begin
-    box(axes, Place(EDGE, middle, END, 0.42), "encoder", 6.5, **END_BOX)
+    begin, names = heads(card)
+    box(axes, Place(EDGE, middle, END, 0.42), begin, 6.5, **END_BOX)
     for layer, kinds in enumerate(modules):
         left = EDGE + END + gap + layer * (wide + gap)
         total = (left + wide + gap / 2, middle)
-        axes.text(left + wide / 2, -0.12, f"Layer {layer + 1}", ha="center", va="center", fontsize=SMALL)
+        axes.text(left + wide / 2, -0.12, names[layer], ha="center", va="center", fontsize=SMALL)
         for module, kind in enumerate(kinds):
             y = height * (module + 0.5) / len(kinds)
             look: Look = {
@@ -161,6 +163,16 @@ class Place(NamedTuple):
 def fitting(width: float, letters: int) -> float:
     """Points at which so many letters fill a box `width` inches wide; DejaVu Sans averages 0.6 em."""
     return 0.95 * width * 72 / (0.6 * letters)
+
+
+def heads(card: PathCard) -> tuple[str, list[str]]:
+    """What the paths begin at, and what stands above each layer."""
+    reads = card.get("reads")
+    if not reads:
+        return "encoder", [f"Layer {number}" for number in range(1, len(card["modules"]) + 1)]
+    if len(reads) != len(card["modules"]):
+        raise ValueError(f"reads: expected one for each of {len(card['modules'])} layers, got {len(reads)}")
+    return PIXELS if PIXELS in reads[0][1] else "encoder", [name for name, _ in reads]
 
 
 def box(

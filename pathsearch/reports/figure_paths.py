@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import cycle
+from itertools import count as count_up
+from itertools import cycle, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from pathsearch.reports.figure_grid import (
     box,
     check_grid,
     fitting,
+    heads,
     lattice,
     line,
 )
@@ -81,10 +83,11 @@ def paths_on_grid(path_file: Path) -> Figure | None:
     lane = {task: height * (k + 0.5) / len(paths) for k, task in enumerate(paths)}  # where a path's sums stand
     shift = {task: BOX * 0.7 * ((k + 0.5) / len(paths) - 0.5) for k, task in enumerate(paths)}  # its lines on a box
     source = {task: (EDGE + END, height / 2 + shift[task]) for task in paths}
-    box(axes, Place(EDGE, height / 2, END, 0.42), "encoder", 6.5, **END_BOX)
+    begin, names = heads(card)
+    box(axes, Place(EDGE, height / 2, END, 0.42), begin, 6.5, **END_BOX)
     for layer, kinds in enumerate(modules):
         left = EDGE + END + gap + layer * (wide + gap)
-        axes.text(left + wide / 2, -0.12, f"Layer {layer + 1}", ha="center", va="center", fontsize=SMALL)
+        axes.text(left + wide / 2, -0.12, names[layer], ha="center", va="center", fontsize=SMALL)
         users = {i: [task for task, path in paths.items() if i in path[layer]] for i in range(len(kinds))}
         for module, kind in enumerate(kinds):
             y = height * (module + 0.5) / len(kinds)
@@ -100,13 +103,20 @@ def paths_on_grid(path_file: Path) -> Figure | None:
                 end = (left + wide + gap / 2, lane[task])
                 _thread(axes, source[task], (left, y + shift[task]), looks[task])
                 _thread(axes, (left + wide, y + shift[task]), end, looks[task])
-        for task in paths:
-            if not paths[task][layer]:  # the probe goes past
-                _thread(axes, source[task], (left + wide + gap / 2, lane[task]), looks[task])
+        for task in (task for task, path in paths.items() if path[layer]):
             source[task] = (left + wide + gap / 2, lane[task])
             axes.add_patch(Circle(source[task], 0.035, facecolor=looks[task][0], edgecolor="white", linewidth=0.4))
-    for task in paths:
-        _thread(axes, source[task], (PAGE - EDGE - END, lane[task]), looks[task])
+    past = iter(count_up(1))
+    for task, path in paths.items():
+        end = (PAGE - EDGE - END, lane[task])
+        if any(path):
+            _thread(axes, source[task], end, looks[task])
+        else:  # the probe goes past all modules
+            low = height + 0.05 * next(past)
+            start, turn = EDGE + END / 2 + shift[task], end[0] - gap / 4 + shift[task] / 2
+            corners = [(start, height / 2 + 0.21), (start, low), (turn, low), (turn, end[1]), end]
+            for one, other in pairwise(corners):
+                _thread(axes, one, other, looks[task])
         head: Look = {**END_BOX, "edgecolor": looks[task][0], "linestyle": looks[task][1]}
         box(axes, Place(PAGE - EDGE - END, lane[task], END, 0.26), tidy(task, 12), 6.5, **head)
     handles = [Line2D([], [], color=c, linestyle=s, linewidth=1.4, label=task) for task, (c, s) in looks.items()]
@@ -119,7 +129,7 @@ def paths_on_grid(path_file: Path) -> Figure | None:
 
 
 def _thread(axes: Axes, start: tuple[float, float], end: tuple[float, float], look: tuple[str, Any]) -> None:
-    line(axes, start, end, color=look[0], linestyle=look[1], linewidth=0.8, solid_capstyle="butt")
+    line(axes, start, end, color=look[0], linestyle=look[1], linewidth=0.8, solid_capstyle="butt", clip_on=False)
 
 
 def reuse(report_file: Path) -> Figure | None:

@@ -13,7 +13,7 @@ from pathsearch.reports import page_tables as tables
 from pathsearch.reports.page_source import Source
 from pathsearch.reports.page_tables import DASH, Table, number
 from pathsearch.search.comparison_report import AboveLargestClass, ComparisonReport, Fronts, FrontsReport
-from pathsearch.search.verdict import comparison_verdict, on_measure
+from pathsearch.search.verdict import both_probes, comparison_verdict, on_measure
 
 ASIDE = (
     "kind",
@@ -120,9 +120,10 @@ def _against(report: ComparisonReport, split: str) -> Table | None:
         tests |= {f" ({one['test']}{too_few([one])})" for one in paired if one.get("test")}
         row = on_test[method]
         pair = row.get("ci95")
+        name = report["methods"][method]["name"] if method in report["methods"] else method
         rows.append(
             [
-                report["methods"][method]["name"] if method in report["methods"] else method,
+                f"{name} ({both})" if (both := both_probes(report, method)) else name,
                 number(row.get("difference")),
                 f"{pair[0]:.4f} to {pair[1]:.4f}" if pair else DASH,
                 *map(_p, (row.get("p"), row.get("p_holm"), row.get("wilcoxon_p"))),

@@ -180,6 +180,7 @@ def _circumstances(report: RunReport) -> Table | None:
         "feature maps": " × ".join(map(str, encoder.get("feature_shape", [])))
         + (f", channels of the taps {encoder['taps']}" if "taps" in encoder else ""),
         "views": report.get("views"),
+        **({"noise": report["noise"]} if "noise" in report else {}),
         "refit": report.get("refit"),
         "threshold": f"{rule.get('rule')} ({number(rule.get('value'))})" if rule else None,
         "data fingerprint": report.get("data"),

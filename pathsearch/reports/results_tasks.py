@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from pathsearch.experts.markdown import code, escaped, link, table
+from pathsearch.grid.path import Path
 from pathsearch.measures.rates import RateName
 from pathsearch.measures.standing import BETTER, UNDECIDED, WORSE
 from pathsearch.reports.evidence import Evidence, Prepared
@@ -96,11 +97,14 @@ def how(rows: Sequence[Row], address: str) -> str:
 
 
 def _how(row: Row, address: str) -> str:
-    report = row.report
+    report, paths = row.report, row.each(lambda one: one["path"])
+    probes = sum(Path.parse(one).is_probe for one in paths)
     facts = {
         "split": report["split_in_words"],
         "weights": report["encoder"]["weights"],
         **{name: report[name] for name, usual in USUAL.items() if not report[name].startswith(usual)},
+        **({"path chosen on": choice["in_words"]} if (choice := report.get("choice")) and choice["folds"] > 1 else {}),
+        **({"evolved path": f"the linear probe itself, in {probes} of {len(paths)} runs"} if probes else {}),
         "threshold": report["threshold"]["rule"],
         "prepared data": report.get("data") or "not recorded",
         **_prepared(row.runs[0].prepared),

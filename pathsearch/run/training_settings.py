@@ -164,7 +164,7 @@ class TrainingSettings:
     choice_folds: int | None = setting(
         None,
         "Parts of training and validation images that finalists are cross-validated on; 1: validation alone chooses.",
-        "3 below 2,000 validation images, which tell too little; 1 from there on",
+        "3 below 2,000 validation images, which tell too little: 3 more trainings a finalist; 1 from there on",
         low=1,
         high=1000,
     )

@@ -51,7 +51,7 @@ def most(bench: Bench) -> Budget:
 
 def epoch(bench: Bench) -> int:
     """Images of one epoch of a candidate's last training, and of one of each that it is chosen by."""
-    return sum(epoch_images(len(one.training), bench.last.batch_size) for one in (bench, *choice_folds(bench)))
+    return sum(epoch_images(len(one.training), bench.last.batch_size) for one in (bench, *choice_folds(bench).parts))
 
 
 def n_candidates(bench: Bench, budget: Budget) -> int:

@@ -16,6 +16,7 @@ from pathsearch.measures.one_error import choose_smallest
 from pathsearch.targets.target import Said
 from pathsearch.training.bench import Bench
 from pathsearch.training.fitness import joined
+from pathsearch.training.folds import choice_folds
 from pathsearch.training.last_training import Trained
 
 
@@ -29,6 +30,7 @@ class Choice:
     chosen: int
     n_folds: int  # 1: validation images alone chose
     n_images: int  # that the scores stand on
+    in_words: str  # what they stand on
     scores: list[float]  # of the measure that the search maximises
     errors: list[float]  # standard error of each score
     gaps: list[float]  # and of its difference from the best
@@ -43,16 +45,6 @@ class Choice:
         """The chosen one, before any refit."""
         return self.results[self.chosen]
 
-    @property
-    def in_words(self) -> str:
-        """What the scores stand on."""
-        if self.n_folds == 1:
-            return f"{self.n_images} validation images"
-        return (
-            f"{self.n_images} training and validation images in {self.n_folds} parts, each scored by a network of its "
-            "own that was trained on the others"
-        )
-
 
 @dataclass(frozen=True)
 class Ballot:
@@ -61,10 +53,17 @@ class Ballot:
     Attributes:
         bench: its target and measure judge.
         parts: see `choice_folds`; empty where the validation images choose.
+        why: they do, although they are few.
     """
 
     bench: Bench
     parts: Sequence[Bench]
+    why: str = ""
+
+    @classmethod
+    def of(cls, bench: Bench) -> Ballot:
+        """As the settings have it."""
+        return cls(bench, *choice_folds(bench))
 
     def said(self, alone: Trained, folded: Sequence[Trained]) -> Said:
         """Of one candidate: trained alone, and once for each part; none of these was trained on the images it scores.
@@ -86,12 +85,23 @@ class Ballot:
         """
         truth, (own, gaps) = self.truth, self.errors(said)
         scores = [self.bench.target.fitness(self.bench.measure, one, truth).score for one in said]
-        chosen, n = choose_smallest(scores, sizes, gaps), len(self._splits)
-        return Choice(list(candidates), list(results), list(sizes), chosen, n, len(truth), scores, own, gaps)
+        said_of = (len(self._splits), len(truth), self.in_words, scores, own, gaps)
+        return Choice(list(candidates), list(results), list(sizes), choose_smallest(scores, sizes, gaps), *said_of)
 
     def errors(self, said: Sequence[Said]) -> tuple[list[float], list[float]]:
         """Standard error of each network's score, and of its difference from the best one's."""
         return self.bench.target.errors(self.bench.measure, said, self.truth, self.groups)
+
+    @property
+    def in_words(self) -> str:
+        """What a choice stands on."""
+        n = len(self.truth)
+        if not self.parts:
+            return f"{n} validation images{self.why and f' ({self.why})'}"
+        return (
+            f"{n} training and validation images in {len(self.parts)} parts, each scored by a network of its own that "
+            "was trained on the others and stopped where that part was best"
+        )
 
     @cached_property
     def truth(self) -> Tensor:

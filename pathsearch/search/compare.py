@@ -28,6 +28,7 @@ from pathsearch.run.teller import Silent
 from pathsearch.run.threads import choose_threads, keeps_threads
 from pathsearch.search import rivals
 from pathsearch.search.arena import STAGES, Budget, Entry, most
+from pathsearch.search.choice import Ballot
 from pathsearch.search.comparison import SAVED, Comparison, read
 from pathsearch.search.comparison_report import SplitName
 from pathsearch.search.rivals import METHODS
@@ -231,14 +232,14 @@ def _budget(bench: Bench, entries: dict[str, list[Entry]]) -> dict[str, Any]:
         "candidates_without_search": min(len(entry.facts["candidates"]) for entry in drawn),
         "settings": {"search": asdict(one.search), "training": asdict(one.training)},
         "in_words": "same features, last training, threshold rule and selection rule (the smallest within one standard "
-        "error of the best on validation) for all; every control gets the path-images that the evolved path spent at "
-        "the same seed, an image counted once for every path that trains on it: searches those of its search, and "
-        "those of its finalists on their own finalists, all of them once and then again from other initial "
-        "weights; methods without a search both together, on candidates trained alone: random paths on other "
+        f"error of the best on {Ballot.of(bench).in_words}) for all; every control gets the path-images that the "
+        "evolved path spent at the same seed, an image counted once for every path that trains on it: searches those "
+        "of its search, and those of its finalists on their own finalists, all of them once and then again from other "
+        "initial weights; methods without a search both together, on candidates trained alone: random paths on other "
         "paths, the ladder on its rungs and those again from other initial weights, full grid and probe from other "
-        "initial weights; each ends with the generation or training that reaches them; nearest neighbours choose "
-        "k. Images count once in a minibatch that several paths share; operations are multiply-adds of training, "
-        "backward as two forward" + recipes,
+        "initial weights; each ends with the generation or training that reaches them; nearest neighbours choose k on "
+        "validation. Images count once in a minibatch that several paths share; operations are multiply-adds of "
+        "training, backward as two forward" + recipes,
     }
 
 

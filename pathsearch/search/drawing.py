@@ -19,7 +19,6 @@ from pathsearch.search.choice import Ballot
 from pathsearch.training import baselines
 from pathsearch.training.bench import Bench
 from pathsearch.training.cost import Cost
-from pathsearch.training.folds import choice_folds
 
 
 class Candidate(NamedTuple):
@@ -99,7 +98,7 @@ def choose(
     bench: Bench, candidates: list[Candidate], results: list[Tried]
 ) -> tuple[Entry, list[Candidate], list[Tried]]:
     """The selection rule among trained candidates; the chosen one is refitted from its own initial weights."""
-    ballot = Ballot(bench, choice_folds(bench))
+    ballot = Ballot.of(bench)
     paths, trained = [one.path for one in candidates], [one.trained for one in results]
     at = ballot.choose(paths, trained, [one.parameters for one in results], [one.said for one in results]).chosen
     path, own = candidates[at].path, bench.at(candidates[at].seed)
@@ -114,7 +113,7 @@ def choose(
 def trainings(bench: Bench, candidates: Iterable[Candidate]) -> Iterator[tuple[Candidate, Tried]]:
     """Each candidate with its last training, without a refit, from its own initial weights; and those in parts."""
     grid = bench.grid()  # trainings leave it as it is
-    ballot = Ballot(bench, choice_folds(bench))
+    ballot = Ballot.of(bench)
     for one in candidates:
         own = bench.without_refit().at(one.seed)
         trained = baselines.train_path(own, grid if one.seed == bench.seed else own.grid(), one.path)

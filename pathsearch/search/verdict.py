@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, cast
 
+from pathsearch.grid.path import PROBE
 from pathsearch.measures.measure import NAMES as MEASURES
 from pathsearch.measures.measure import MeasureName
 from pathsearch.measures.standing import BETTER, UNDECIDED, WORSE, how_many, p_in_words, standing, told, too_few
@@ -47,6 +48,7 @@ def verdict(found: Mapping[str, Any]) -> list[str]:
         return ["There are no test images: nothing was compared on test."]
     measure, rows = on_measure(report)
     lines = [_against(report, method, measure, row) for method, row in rows.items()]
+    lines += _probes(report["methods"])
     if fronts := report.get("fronts"):  # the earliest reports have none
         for split in fronts["against"]:
             lines.append(_fronts(fronts, split))
@@ -103,14 +105,40 @@ def _measure_of_then(report: ComparisonReport) -> MeasureName:
 
 def _against(report: ComparisonReport, method: str, measure: MeasureName, row: Corrected) -> str:
     own, other = (report["methods"][name]["test"][measure] for name in ("evolved", method))
+    both = both_probes(report, method)
     clause = told(PATH, _named(method), row["difference"], row["p_holm"])
     test = "no test over seeds"
     if row["p_holm"] is not None:
         test = f"paired t-test over {len(report['seeds'])} seeds {p_in_words(row['p_holm'])} after Holm"
     return (
         f"On test, {clause}: {MEASURES[measure]} {_words(own)} against {_words(other)}; {test}; "
-        f"{_seed_by_seed(report['against'][method])}."
+        f"{_seed_by_seed(report['against'][method])}{both and f'; {both}'}."
     )
+
+
+def both_probes(report: ComparisonReport, method: str) -> str:
+    """At how many seeds the evolved path and a method's are one network, the linear probe; "" where at none."""
+    own, other = (at_probe(report["methods"].get(name, {})) for name in ("evolved", method))
+    n = sum(one and two for one, two in zip(own, other, strict=False))
+    return f"at {n} of {len(own)} seeds both are the linear probe" if n else ""
+
+
+def at_probe(row: Mapping[str, Any]) -> list[bool]:
+    """Of each seed, whether what a method chose is the linear probe; reports of earlier versions may not say."""
+    return [str(one.get("path")).partition("@")[0] == str(PROBE) for one in row.get("each", [])]
+
+
+def _probes(methods: Mapping[str, MethodReport]) -> list[str]:
+    """One sentence where a method that chooses among paths chose the linear probe, which is a path of every space."""
+    chosen = {name: at_probe(row) for name, row in methods.items() if name != "linear_probe"}
+    if not any(map(any, chosen.values())):
+        return []
+    own = chosen.pop("evolved")
+    others = [f"{NAMES[name]} at {sum(its)}" for name, its in chosen.items() if any(its)]
+    return [
+        f"At {sum(own)} of {len(own)} seeds the evolved path is the linear probe itself, a candidate here"
+        f"{(others and '; so is the choice of ' + ', '.join(others)) or ''}."
+    ]
 
 
 def _seed_by_seed(row: Against) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -23,25 +24,37 @@ def folds(bench: Bench) -> list[Bench]:
     return _cut(bench, bench.search.folds, "search.folds", "fold")
 
 
-def choice_folds(bench: Bench) -> list[Bench]:
-    """The parts that finalists are chosen on, with no refit; none where validation images alone choose.
+class ChoiceFolds(NamedTuple):
+    """The parts that finalists are chosen on, with no refit; none where validation images alone choose."""
+
+    parts: list[Bench]
+    why: str = ""  # there are none, where nobody asked for that
+
+
+def choice_folds(bench: Bench) -> ChoiceFolds:
+    """What finalists are chosen on.
 
     Unless `training.choice_folds` says how many, these are `PARTS` where there are fewer than `ENOUGH` validation
-    images, and none where a class has too few for so many, or where nothing is chosen.
+    images, and none where there are too few for so many, or where nothing is chosen.
     """
     asked = bench.last.choice_folds
     if bench.settings.path or asked == 1 or (asked is None and len(bench.validation) >= ENOUGH):
-        return []
+        return ChoiceFolds([])
+    number = asked or PARTS
     try:
-        return _cut(bench.without_refit(), asked or PARTS, "training.choice_folds", "choice")
-    except TooManyFolds:
+        return ChoiceFolds(_cut(bench.without_refit(), number, "training.choice_folds", "choice"))
+    except TooManyFolds as error:
         if asked is None:
-            return []
+            return ChoiceFolds([], f"{number} parts are too many: {error.why}")
         raise
 
 
 class TooManyFolds(PathsearchError):
-    """A class has too few images or groups for so many parts."""
+    """There are too few images or groups, of a class or at all, for so many parts."""
+
+    def __init__(self, setting: str, number: int, why: str) -> None:
+        super().__init__(f"{setting}: {number} are too many: {why}; choose fewer, or {setting}=1")
+        self.why = why
 
 
 def _cut(bench: Bench, number: int, setting: str, name: str) -> list[Bench]:
@@ -57,7 +70,7 @@ def _cut(bench: Bench, number: int, setting: str, name: str) -> list[Bench]:
         K benches without folds, each at a seed of its own: one part is what validates, the others are trained on.
 
     Raises:
-        TooManyFolds: a class has too few images or groups for so many parts.
+        TooManyFolds: there are too few images or groups, of a class or at all, for so many parts.
 
     Source: Stone 1974; the parts are scikit-learn's StratifiedKFold and StratifiedGroupKFold.
     """
@@ -70,14 +83,17 @@ def _cut(bench: Bench, number: int, setting: str, name: str) -> list[Bench]:
         there = len(own) if groups is None else len(np.unique(groups[own]))
         if there < needed or len(own) < number:
             what = "images" if groups is None or there >= needed else "groups"
-            raise _too_many(setting, number, f"class number {k} has {len(own) if what == 'images' else there} {what}")
+            why = f"class number {k} has {len(own) if what == 'images' else there} {what}"
+            raise TooManyFolds(setting, number, why)
+    if groups is not None and (there := len(np.unique(groups))) < number:  # a part would stay empty
+        raise TooManyFolds(setting, number, f"the images have {there} groups")
     cut = way(number, shuffle=True, random_state=derive(bench.seed, f"{name}s") % 2**32)
     found: list[Bench] = []
     for rest, part in cut.split(np.zeros(len(strata)), strata, groups):
         scored = strata[part] if bench.measure == "auc" else strata[rest]
         if missing := set(strata.tolist()) - set(scored.tolist()):
             why = f"class number {min(missing)} stands in too few groups to be on both sides"
-            raise _too_many(setting, number, why)
+            raise TooManyFolds(setting, number, why)
         one = bench.on(both.only(rest), both.only(part)).searched_by(replace(bench.search, folds=1))
         found.append(one.at(derive(bench.seed, name, len(found))))
     return found
@@ -101,7 +117,3 @@ def _groups(train: Split, validation: Split) -> np.ndarray | None:
     alone = names == ""
     numbers[alone] = numbers.max() + 1 + np.arange(alone.sum())
     return numbers
-
-
-def _too_many(setting: str, number: int, why: str) -> TooManyFolds:
-    return TooManyFolds(f"{setting}: {number} are too many: {why}; choose fewer, or {setting}=1")

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pathsearch.grid.grid import PathNetwork
 from pathsearch.grid.modules import Shape
+from pathsearch.measures.measure import NAMES
 from pathsearch.run.streams import derive
 from pathsearch.run.tensor_file import below
 from pathsearch.targets.target import Fitness, Said
@@ -81,7 +82,7 @@ def train(bench: Bench, network: PathNetwork, shapes: list[Shape]) -> Trained:
                 "val_accuracy": fitness.score,
             }
         )
-        bench.tell.note(f"epoch {epoch.number} of {settings.epochs}  {target.measures[0]} {fitness.score:.4f}")
+        bench.tell.note(f"epoch {epoch.number} of {settings.epochs}  {NAMES[target.measures[0]]} {fitness.score:.4f}")
         # 3. keep where it stands, now and then
         if bench.halfway.due():
             facts, tensors = course.state()

@@ -58,7 +58,7 @@ def chosen_at(bench: Bench) -> dict[str, Trained]:
     paths = [PROBE, *finalists(bench, ground, scorer, state)]
     grid.load_state_dict(start)
     alone = [train_path(bench.without_refit(), grid, path) for path in paths]
-    parts = choice_folds(bench)
+    parts = choice_folds(bench).parts
     folded = [[train_path(part, part.grid(), path) for part in parts] for path in paths]
     sizes = [sum(p.numel() for p in one.network.parameters()) for one in alone]
     found: dict[str, Trained] = {}

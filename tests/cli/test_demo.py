@@ -32,6 +32,8 @@ def test_demo_runs_the_whole_flow(tmp_path):
     assert {run.report()["task"] for run in runs} == {"ecg", "pneumonia"} == set(report["tasks"])
     assert all(Expert.load(run.expert_file).facts.encoder["name"] == "vgg16" for run in runs)
     assert "nothing about medicine" in shown.err
+    assert all(Expert.load(run.expert_file).facts.path != "probe" for run in runs), "paths are what is shown"
+    assert "the linear probe is a baseline here" in shown.err
 
     # it works: better than chance by far, and the router knows beats from chests
     assert report["routing"]["accuracy"] > 0.95

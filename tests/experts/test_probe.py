@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given
@@ -16,10 +19,13 @@ from small_world import (
     encoder,
     evolve,
     finished,
+    options,
     outcome,
     pathsearch,
     place,
+    prepare,
     refused,
+    registered,
     settings,
     task,
 )
@@ -33,6 +39,7 @@ from pathsearch.grid.path import Path as ModulePath
 from pathsearch.reports import figures
 from pathsearch.reports.report_page import write_page
 from pathsearch.run.runs import Run
+from pathsearch.search.choice import Ballot
 from pathsearch.training.bench import Bench
 from pathsearch.training.folds import ENOUGH, choice_folds
 
@@ -46,6 +53,11 @@ def probed(tmp_path_factory) -> Run:
     run, report = evolve(folder / "run", settings("stripes", **FOLDED))
     assert report["path"] == "probe", "the small world has changed: here the probe was better than all paths"
     return run
+
+
+@pytest.fixture(scope="module")
+def whole() -> Bench:
+    return bench(**FOLDED)
 
 
 def bench(**changes: object) -> Bench:
@@ -84,7 +96,7 @@ def test_a_grid_does_not_count_what_is_not_its_own():
 
 def test_the_parts_hold_every_image_once_and_train_on_none_of_theirs():
     of = bench(**FOLDED)
-    parts = choice_folds(of)
+    parts = choice_folds(of).parts
     assert len(parts) == 3
     rows = [part.validation.rows[0].tolist() for part in parts]
     whole = [*of.training.rows[0].tolist(), *of.validation.rows[0].tolist()]
@@ -95,12 +107,12 @@ def test_the_parts_hold_every_image_once_and_train_on_none_of_theirs():
 
 
 def test_who_asks_for_one_part_or_has_enough_images_chooses_on_validation(monkeypatch):
-    assert choice_folds(bench(choice_folds=1)) == []
-    assert len(choice_folds(bench(choice_folds=2))) == 2
+    assert choice_folds(bench(choice_folds=1)) == ([], "")
+    assert len(choice_folds(bench(choice_folds=2)).parts) == 2
     few = bench(**FOLDED)
     assert len(few.validation) < ENOUGH
     monkeypatch.setattr("pathsearch.training.folds.ENOUGH", len(few.validation))
-    assert choice_folds(few) == []
+    assert choice_folds(few) == ([], "")
 
 
 def test_too_many_parts_are_refused_if_asked_for_and_else_left():
@@ -108,9 +120,87 @@ def test_too_many_parts_are_refused_if_asked_for_and_else_left():
     keep = np.concatenate([np.flatnonzero(tiny.training.truth.numpy() == k)[:1] for k in (0, 1)])
     one = np.flatnonzero(tiny.validation.truth.numpy() == 0)[:1]
     tiny = tiny.on(tiny.training.only(keep), tiny.validation.only(one))
-    assert choice_folds(tiny.trained_by(settings("stripes", **FOLDED).training)) == []
+    why = "3 parts are too many: class number 0 has 2 images"
+    left = tiny.trained_by(settings("stripes", **FOLDED).training)
+    assert choice_folds(left) == ([], why)
+    assert Ballot.of(left).why == why
     with refused("^training.choice_folds: 3 are too many: class number 0 has 2 images; .* training.choice_folds=1"):
         choice_folds(tiny.trained_by(settings("stripes", choice_folds=3).training))
+
+
+def of_groups(train: Sequence[str], validation: Sequence[str], **changes: object) -> Bench:
+    """Of a task whose images, whatever their class, are of these groups in turn."""
+    whole = bench(**changes)
+    pairs = zip((whole.training, whole.validation), (train, validation), strict=True)
+    return whole.on(*(replace(one, groups=np.resize(np.array(names), len(one))) for one, names in pairs))
+
+
+@pytest.mark.parametrize(
+    ("train", "validation", "why"),
+    [
+        ("a", "a", ""),  # in both: the task's own split divides groups, and so do the parts
+        ("a", "b", "3 parts are too many: the images have 2 groups"),
+        ("ab", "c", ""),
+    ],
+)
+def test_a_task_of_few_groups_is_chosen_on_validation(train, validation, why):
+    found = choice_folds(of_groups([*train], [*validation], **FOLDED))
+    assert (len(found.parts), found.why) == (0 if why else 3, why)
+    asked = of_groups([*train], [*validation], choice_folds=3)
+    if not why:
+        assert len(choice_folds(asked).parts) == 3
+        return
+    with refused(
+        "^training.choice_folds: 3 are too many: the images have 2 groups; choose fewer, or training.choice_folds=1$"
+    ):
+        choice_folds(asked)
+    assert len(choice_folds(of_groups([*train], [*validation], choice_folds=2)).parts) == 2
+
+
+@given(st.data())
+def test_any_few_images_and_groups_are_cut_or_left_with_a_reason(whole, data):
+    names = st.sampled_from(["a", "b", "c", "d", ""])
+    some = []
+    for split in (whole.training, whole.validation):
+        rows = np.array(data.draw(st.lists(st.integers(0, len(split) - 1), min_size=1, max_size=9, unique=True)))
+        groups = np.array(data.draw(st.lists(names, min_size=len(rows), max_size=len(rows))))
+        some.append(replace(split.only(rows), groups=groups))
+    of = whole.on(*some)
+    parts, why = choice_folds(of)
+    assert len(parts) == (0 if why else 3)
+    assert sum(len(part.validation) for part in parts) == (0 if why else sum(map(len, some)))
+    assert all(len(part.validation) for part in parts)
+
+
+def test_a_ballot_says_what_it_stands_on_and_why(whole):
+    n = len(whole.validation)
+    few = Ballot(whole, (), "3 parts are too many: the images have 2 groups")
+    assert few.in_words == f"{n} validation images (3 parts are too many: the images have 2 groups)"
+    assert replace(few, why="").in_words == f"{n} validation images"
+    folded = Ballot.of(whole).in_words
+    assert folded.startswith(f"{n + len(whole.training)} training and validation images in 3 parts, each scored by")
+    assert folded.endswith("trained on the others and stopped where that part was best")
+
+
+def test_a_run_on_two_groups_is_chosen_on_validation_or_refused_and_leaves_nothing(tmp_path):
+    """It was an unexpected ValueError, after which the same command was told to go on with --resume."""
+
+    def two(table: pd.DataFrame) -> None:
+        table["group"] = table["split"].map({"train": "a", "val": "b", "test": "c"})
+
+    few = registered(prepare(tmp_path / "data", "blobs"), two)
+    given = [*options(settings("blobs", generations=2, choice_folds=None)), "--run-name", "two"]
+    where = ["--data-dir", tmp_path / "data", "--runs-dir", tmp_path / "runs"]
+    bad = pathsearch("evolve", *given, *where, "--set", "training.choice_folds=3")
+    assert bad.code == 2, bad
+    last = bad.err.splitlines()[-1]
+    assert last.startswith("error: training.choice_folds: 3 are too many: the images have 2 groups; choose fewer")
+    assert not (tmp_path / "runs" / "two").exists()
+    done = pathsearch("evolve", *given, *where)
+    assert done.code == 0, done
+    n = len(few.rows("val"))
+    words = f"{n} validation images (3 parts are too many: the images have 2 groups)"
+    assert Run(tmp_path / "runs" / "two").report()["choice"] == {"folds": 1, "images": n, "in_words": words}
 
 
 def test_the_report_says_what_chose(probed):
@@ -118,6 +208,10 @@ def test_the_report_says_what_chose(probed):
     n = len(bench().training) + len(bench().validation)
     assert (report["choice"]["folds"], report["choice"]["images"]) == (3, n)
     assert "3 parts" in report["choice"]["in_words"]
+    assert report["refit"].endswith(
+        "after the path was fixed by cross-validation over them, epochs and threshold on validation"
+    )
+    assert finished("stripes").report()["refit"].endswith("after path, epochs and threshold were fixed on validation")
     rows = report["finalists"]
     assert [row["path"] for row in rows if row["chosen"]] == ["probe"]
     assert rows[0]["path"] == "probe"
@@ -165,6 +259,23 @@ def test_a_damaged_probe_is_refused(probed, tmp_path):
         Expert.load(tmp_path / "expert.safetensors")
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"specifications": [["skip-0"]]},
+        {"wiring": {"places": [["features", [8]]], "layers": [], "head": "features"}},
+        {"shapes": [[128, 2, 2], [16]]},
+    ],
+)
+def test_facts_that_a_probe_cannot_have_are_refused(probed, tmp_path, said):
+    whole = Expert.load(probed.expert_file)
+    shapes = [whole.facts.shapes[0], *said.pop("shapes", [])[1:]]
+    facts = replace(whole.facts, **{**said, "shapes": shapes})
+    Expert(facts, whole.network.network, whole.standardise).save(tmp_path / "expert.safetensors")
+    with refused("expected no module, no wiring and one shape with path probe, got .*; restore the file"):
+        Expert.load(tmp_path / "expert.safetensors")
+
+
 def test_it_is_drawn_told_and_explained(probed):
     card = json.loads(probed.path_file.read_text())
     assert (card["path"], card["layers"]) == ("probe", [[]] * len(card["modules"]))
@@ -191,6 +302,10 @@ def test_a_model_of_it_answers_and_explains(probed):
         "--runs-dir", probed.folder.parent, "--data-dir", data_dir(),
     )  # fmt: skip
     assert done.code == 0, done
+    card = (probed.folder.parent / "bundle" / "MODEL_CARD.md").read_text()
+    assert ", a linear probe |" in card
+    rows = [line for line in card.splitlines() if "linear probe |" in line and line.count("|") == 5 and "(" in line]
+    assert [row.split(" | ")[0] for row in rows] == ["| this expert, the linear probe"], "one network, one row"
     model = load(probed.folder.parent / "bundle", CPU).model
     image = torch.zeros(3, 48, 48, dtype=torch.uint8) + torch.arange(48, dtype=torch.uint8)
     heat = heat_map(model, image, "stripes", task("stripes").classes[0])

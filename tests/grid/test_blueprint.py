@@ -205,8 +205,8 @@ def test_a_size_that_a_maker_does_not_ask_for_is_refused():
         kinds = ("pool",) * min(settings.n_modules, 3)
         return Blueprint(places, (Layer("one", tuple(places), (settings.width,), kinds),))
 
-    def check(name, **sizes):
-        refuse_idle_sizes(STAGES, GridSettings(modules=name, plugins=("x.py=0",), **sizes))
+    def check(name, source=STAGES, **sizes):
+        refuse_idle_sizes(source, GridSettings(modules=name, plugins=("x.py=0",), **sizes))
 
     check("u")
     check("u", max_active=2)
@@ -216,7 +216,17 @@ def test_a_size_that_a_maker_does_not_ask_for_is_refused():
     check("three", n_modules=4, width=7)
     with refused("grid.n_layers: 7 has no effect"):
         check("three", n_modules=4, n_layers=7)
-    check("mixed", n_layers=7, n_modules=7, width=7)
+    check("mixed", {"features": (8, 2, 2)}, n_layers=7, n_modules=7, width=7)
+
+
+@pytest.mark.usefixtures("forgotten")
+def test_stages_at_their_own_sizes_are_nothing_to_a_vocabulary_of_ones_own(monkeypatch):
+    """Settings know the chains of the package by name; those of a plug-in are known here."""
+    monkeypatch.setitem(VOCABULARIES, "mine", VOCABULARIES["mixed"])
+    of = GridSettings(modules="mine", plugins=("x.py=0",))
+    with refused("encoder.sizes: own has no effect with 'mine', since the first layer of a chain brings all that it"):
+        refuse_idle_sizes(STAGES, of)
+    refuse_idle_sizes({"features": (8, 2, 2)}, of)
 
 
 @pytest.mark.usefixtures("forgotten")

@@ -12,11 +12,13 @@ import pandas as pd
 import pytest
 from figure_checks import LONG, outside
 from matplotlib.figure import Figure
+from matplotlib.patches import Circle, FancyBboxPatch
 
 from data_prep.errors import PathsearchError
 from pathsearch.measures.metrics import evaluate
 from pathsearch.measures.reliability import calibration
 from pathsearch.reports import figures
+from pathsearch.reports.figure_paths import LOOKS, paths_on_grid
 from pathsearch.reports.figure_style import compact, styled, tidy
 from pathsearch.reports.figures import plot_joint, plot_run
 
@@ -253,6 +255,23 @@ def test_absent_files_and_sections_are_skipped(tmp_path: Path):
     write_joint(tmp_path)
     edit(tmp_path / "report.json", {"reuse": None, "calibration": {"ecg": None}})
     assert {"reuse", "rejection"}.isdisjoint(file.stem for file in plot_joint(tmp_path))
+
+
+def test_a_probe_is_led_around_the_grid_and_a_short_path_ends_where_it_does(tmp_path: Path):
+    write_run(tmp_path)
+    own = {"ecg": [[0, 2]] * 3, "probe": [[], [], []], "short": [[1], [], []]}
+    edit(tmp_path / "path.json", {"paths": own})
+    with styled():
+        figure = paths_on_grid(tmp_path / "path.json")
+    (axes,) = figure.axes
+    boxes = [one.get_bbox() for one in axes.patches if isinstance(one, FancyBboxPatch)]
+    modules = [one for one in boxes if boxes[0].x1 < one.x0 and one.x1 < boxes[-1].x0]
+    assert len(modules) == 9
+    colours = {task: LOOKS[place][0] for place, task in enumerate(own)}
+    threads = {task: [line for line in axes.lines if line.get_color() == colour] for task, colour in colours.items()}
+    for line in threads["probe"]:
+        assert not any(line.get_path().intersects_bbox(one, filled=False) for one in modules)
+    assert len([one for one in axes.patches if isinstance(one, Circle)]) == 3 + 0 + 1, "one sum a layer with modules"
 
 
 def test_edges_of_the_numbers(tmp_path: Path):

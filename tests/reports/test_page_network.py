@@ -63,6 +63,26 @@ def test_a_page_without_a_search_speaks_of_none():
     assert "kept no list of its mistakes" not in said
 
 
+def test_a_page_of_classes_without_a_search_speaks_of_none(tmp_path):
+    report = read_json(run_folder() / "report.json")
+    folder = changed(run_folder(), tmp_path, given="unet", finalists=report["finalists"][:1], refit="none")
+    for file in (folder / "log.csv", *folder.glob("fitness_curve.*")):
+        file.unlink()
+    figures.plot_run(folder)
+    assert not (folder / "finalists.svg").exists(), "of one there is no choice"
+    write_page(folder)
+    page = Page(text_of(folder))
+    said = page.text("main").partition("How it was made")[0]
+    told = f"{said} {' '.join(str(one['alt']) for one in page.all('img'))}"
+    told = re.sub("without a search|nothing was searched for|For research|random paths?", "", told)
+    never = NEVER_WERE.replace("|random path", "")
+    assert re.findall(rf".{{0,40}}(?:{never}).{{0,20}}", told, re.IGNORECASE) == []
+    assert "unet is right for" in told
+    assert "epochs and threshold were chosen on validation" in told
+    assert "path, epochs" not in told
+    assert faults(text_of(folder)) == []
+
+
 def test_a_page_of_a_search_still_does():
     said = Page(text_of(run_folder())).text("main")
     for words in (

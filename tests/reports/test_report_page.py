@@ -188,8 +188,15 @@ def test_a_comparison_has_a_page(tmp_path):
     def method(name: str, accuracy: float) -> dict[str, object]:
         rates = {rate: spread(accuracy, accuracy) for rate in ("accuracy", "balanced_accuracy", "auc")}
         half = {**rates, "n": 24}
-        return {"name": name, "parameters": spread(100, 300), "validation": half, "test": half, "each": []}
+        return {
+            "name": name,
+            "parameters": spread(100, 300),
+            "validation": half,
+            "test": half,
+            "each": [{"path": one} for one in paths],
+        }
 
+    paths = ["probe", "0|1"]
     paired = {"n": 24, "b": 3, "c": 1, "p": 0.625}
     against = {"seeds": 2, "difference": 0.0456, "ci95": [-0.01, 0.09], "p": 0.0321, "wilcoxon_p": 0.5, "sd": 0.1}
     by_group = {"difference": 0.04, "p": 0.25, "test": "sign flips by group", "groups": 4}
@@ -229,6 +236,7 @@ def test_a_comparison_has_a_page(tmp_path):
     assert "bootstrap" not in said
     assert "On the images: the paired test of the same measure (sign flips by group; of 4 groups p is 0.12" in said
     assert "beats" not in said
+    assert "random paths (at 1 of 2 seeds both are the linear probe)" in said
     assert "Does fitness rank paths truly?" in said
     assert all(tau in said for tau in ("0.5000", "0.6000"))
     assert "each 2 tau" not in said

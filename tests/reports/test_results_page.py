@@ -90,6 +90,20 @@ def test_a_section_without_evidence_is_left_out(tmp_path, write, there, not_ther
         assert not any(word in title for title in titles), titles
 
 
+@pytest.mark.parametrize("folds", [1, 3])
+def test_a_row_says_where_cross_validation_chose(tmp_path, folds):
+    words = "480 training and validation images in 3 parts" if folds > 1 else "96 validation images"
+    write_run(tmp_path / "evidence" / "r", {**ecg(), "choice": {"folds": folds, "images": 480, "in_words": words}})
+    text = page_of(tmp_path / "evidence")
+    assert (f"path chosen on: {words}" in text) == (folds > 1)
+
+
+def test_a_row_says_where_the_expert_is_the_probe(tmp_path):
+    write_run(tmp_path / "evidence" / "a", {**ecg(), "path": "probe"})
+    write_run(tmp_path / "evidence" / "b", ecg(1))
+    assert "evolved path: the linear probe itself, in 1 of 2 runs" in page_of(tmp_path / "evidence")
+
+
 def test_an_unfinished_run_is_named_and_left_out(tmp_path):
     write_run(tmp_path / "evidence" / "ecg-random-s0", ecg())
     write_json(tmp_path / "evidence" / "ecg-random-s1" / "config.json", config_of(ecg(1)))

@@ -136,7 +136,7 @@ def test_what_is_no_share_is_refused(part, name, bad):
 @pytest.mark.parametrize(
     ("part", "name", "choices"),
     [
-        (GridSettings, "modules", "mixed, paper"),
+        (GridSettings, "modules", "mixed, paper, ums-rep, unet"),
         (EncoderSettings, "precision", "float32, bfloat16"),
         (SearchSettings, "preset", "generational, pathnet, random"),
         (SearchSettings, "weights", "shared, fresh"),

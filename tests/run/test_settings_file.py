@@ -196,7 +196,7 @@ WRONG = {
     "[grid]\nplugins = ['x.py']": "grid.plugins: expected an option of its own, got a setting; give --plugin",
     "seed = -1": r"seed: expected a number in \[0, 9223372036854775807\], got -1",
     "[grid]\nn_layers = 9999": r"grid.n_layers: expected a number in \[1, 1000\], got 9999; choose a smaller number",
-    "[grid]\nmodules = 'mixd'": "grid.modules: expected one of mixed, paper; got 'mixd'; did you mean 'mixed'\\?",
+    "[grid]\nmodules = 'mixd'": "grid.modules: expected one of mixed, paper, .*; got 'mixd'; did you mean 'mixed'\\?",
     "[grid]\nmodules = 'mine'": "grid.modules: expected one of .*; got 'mine'.*; one of your own needs --plugin FILE",
     "seed = 'a'": "seed: expected a whole number, got 'a'",
 }

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from comparisons import SEEDS, chosen, run
+from comparisons import SEEDS, bench, chosen, run
 from page_checks import Page, faults
 from small_world import SIZE, data_dir
 
@@ -81,6 +81,8 @@ def test_budgets_are_equal(compared):
     # warm-up 4 + 2 generations of 4 minibatches = 12 of 32 images, each for 8 paths
     report = compared[1]
     each = {name: row["each"][0] for name, row in report["methods"].items()}
+    rule = f"within one standard error of the best on {len(bench().validation)} validation images) for all"
+    assert rule in report["budget"]["in_words"]
     assert report["budget"]["search_images"] == [12 * 32] * SEEDS
     for name in ("evolved", "random_search"):
         assert each[name]["images"]["search"] == 12 * 32

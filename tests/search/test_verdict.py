@@ -69,6 +69,44 @@ def test_the_measure_that_was_maximised_is_the_one_judged():
     assert "at 5 no difference is shown; of 4 groups p is 0.12 at the least." in " ".join(verdict(new))
 
 
+def chosen_at(**paths: list[str | None]) -> dict[str, Any]:
+    """A report in which methods chose these paths, seed by seed."""
+    rates = {"accuracy": {"mean": 0.9, "sd": 0.001}}
+    methods = {name: {"test": rates, "each": [{"path": one} for one in own]} for name, own in paths.items()}
+    row = {"difference": 0.0, "p_holm": None, "mcnemar": []}
+    return {
+        "seeds": list(range(len(paths["evolved"]))),
+        "methods": methods,
+        "against": {name: row for name in methods if name != "evolved"},
+        "rank_fidelity": {"tau": {"mean": None}},
+    }
+
+
+def test_the_verdict_says_where_the_evolved_path_is_the_probe():
+    """Two trainings of one network are no comparison of search with its control."""
+    own, other = ["probe", "0|1", "probe@0.002,3,0.5"], ["0|1", "0|1", "probe"]
+    lines = verdict(chosen_at(evolved=own, random_search=other, linear_probe=["probe"] * 3, nearest=[None] * 3))
+    assert (
+        "At 2 of 3 seeds the evolved path is the linear probe itself, a candidate here; so is the choice of random "
+        "search at 1."
+    ) in lines
+    against = {line.partition(" and ")[2].partition(" is shown")[0]: line for line in lines[:3]}
+    assert against["random search"].endswith("; at 1 of 3 seeds both are the linear probe.")
+    assert against["the linear probe"].endswith("; at 2 of 3 seeds both are the linear probe.")
+    assert "both" not in against["nearest neighbours"]
+
+
+def test_where_no_probe_was_chosen_nothing_is_said_of_it():
+    lines = verdict(chosen_at(evolved=["0|1"], ladder=["0|2"], linear_probe=["probe"]))
+    assert "itself" not in " ".join(lines)
+    assert "both" not in " ".join(lines)
+    said = " ".join(verdict(chosen_at(evolved=["0|1"], ladder=["probe"], linear_probe=["probe"])))
+    assert (
+        "At 0 of 1 seeds the evolved path is the linear probe itself, a candidate here; so is the choice of ladder"
+        in said
+    )
+
+
 def in_words(difference: float, p: float | None) -> str:
     volumes = {"evolved": 0.5 + difference, "ladder": 0.5}
     rows = {name: {"hypervolume": {"test": {"mean": mean, "sd": None}}} for name, mean in volumes.items()}
