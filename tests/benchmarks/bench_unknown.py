@@ -18,6 +18,7 @@ import torch
 from data_prep.manifest import load_task
 from pathsearch.encoders.encoder import Encoder
 from pathsearch.encoders.features import batch_size
+from pathsearch.encoders.pixels import make_encoder
 from pathsearch.encoders.views import load_images
 from pathsearch.experts.router import UNKNOWN, Router, Territory
 from pathsearch.run.runs import Run
@@ -39,7 +40,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=400, help="of each kind")
     given = parser.parse_args()
     runs = [Run(folder) for folder in given.runs]
-    encoder = Encoder(runs[0].settings().encoder)
+    encoder = make_encoder(runs[0].settings().encoder)
     size = encoder.settings.image_size
     territories = {run.settings().task: Territory.load(run.router_file) for run in runs}
     router = Router(territories)
@@ -47,7 +48,7 @@ def main() -> None:
     rows = []
 
     def ask(kind: str, maps: torch.Tensor, to: Router = router, of: str = "no task") -> None:
-        sent, ratio = to.route(maps.float().mean((2, 3)))
+        sent, ratio = to.route(encoder.seen(maps))
         row = {"images": kind, "of": of, "n": len(sent), "unknown": float((sent == UNKNOWN).mean())}
         row |= {
             f"sent to {task}": int((sent == to.tasks.index(task)).sum()) if task in to.tasks else ""

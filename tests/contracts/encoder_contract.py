@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import random
 import tempfile
 from collections.abc import Callable, Iterator
@@ -66,6 +67,19 @@ def answers_each_image_by_itself(make: Make) -> None:
     whole = encoder(x)
     near(encoder, torch.cat([encoder(one[None]) for one in x]), whole)
     near(encoder, encoder(x.flip(0)), whole.flip(0))
+
+
+def shows_the_router_few_numbers_of_each_image(make: Make) -> None:
+    encoder = make()
+    features = encoder(images(encoder))
+    seen = encoder.seen(features)
+    assert seen.shape == (B, encoder.sight)
+    assert seen.dtype == torch.float32
+    assert torch.isfinite(seen).all()
+    assert encoder.sight <= prod(encoder.feature_shape) or not encoder.has_trunk
+    torch.testing.assert_close(torch.cat([encoder.seen(one[None]) for one in features]), seen)
+    again = pickle.loads(pickle.dumps(encoder.sees))  # noqa: S301 (our own: other processes get it by name)
+    assert torch.equal(again(features, encoder.places), seen)
 
 
 def answers_the_same_again_and_made_anew(make: Make) -> None:
@@ -162,6 +176,7 @@ def is_the_same_from_its_own_file(make: Make) -> None:
 PROMISES: tuple[Callable[[Make], None], ...] = (
     puts_out_what_it_announces,
     answers_each_image_by_itself,
+    shows_the_router_few_numbers_of_each_image,
     answers_the_same_again_and_made_anew,
     tells_images_apart,
     is_finite_on_plain_images,

@@ -177,6 +177,17 @@ class _Half(Tiny):
         return {name: tensor / 2 if tensor.is_floating_point() else tensor for name, tensor in super().state().items()}
 
 
+def _against_the_batch(features: Tensor, places: object) -> Tensor:
+    seen = features.float().mean((2, 3))
+    return seen - seen.mean(0)
+
+
+class _Averaging(Tiny):
+    """Shows the router how an image differs from its batch."""
+
+    sees = staticmethod(_against_the_batch)
+
+
 class _Wide(Pixels):
     """Announces another type than it gives."""
 
@@ -185,6 +196,7 @@ class _Wide(Pixels):
 
 FAULTS = [
     (_Doubled, "puts_out_what_it_announces"),
+    (_Averaging, "shows_the_router_few_numbers_of_each_image"),
     (_Wide, "puts_out_what_it_announces"),
     (_Contrasted, "answers_each_image_by_itself"),
     (_Noisy, "answers_the_same_again_and_made_anew"),

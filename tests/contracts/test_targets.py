@@ -185,6 +185,20 @@ class _Vague(MaskTarget):
         return super().head(shape if len(shape) == 3 else (shape[0], 1, 1))
 
 
+class _Square(MaskTarget):
+    """Answers at the size of its map, whatever the image's."""
+
+    def decoded(self, outputs, fixed, sizes):
+        return super().decoded(outputs, fixed, [tuple(outputs.shape[-2:])] * len(sizes))
+
+
+class _Neighbourly(MaskTarget):
+    """An answer depends on the images beside it."""
+
+    def decoded(self, outputs, fixed, sizes):
+        return super().decoded(outputs - outputs.mean(0), fixed, sizes)
+
+
 class _Still(MaskTarget):
     """The truth of one image moves with its neighbour's."""
 
@@ -249,6 +263,8 @@ def test_a_broken_promise_of_boxes_and_images_is_seen(faulty, truth, promise):
         (_Counted, "leaves_unknown_truth_out"),
         (_Forgetful, "says_a_row_an_image"),
         (_Vague, "has_the_shape_that_it_says"),
+        (_Square, "answers_each_image_by_itself"),
+        (_Neighbourly, "answers_each_image_by_itself"),
         (_Still, "warps_the_truth_of_each_image_by_itself"),
         (_Sliding, "warps_the_truth_of_each_image_by_itself"),
     ],
