@@ -105,7 +105,7 @@ def answer(
     for chunk in stream.split(CHUNK):
         maps = torch.empty(len(chunk), *like.shape[1:], dtype=kind)
         for t, n in enumerate(names):
-            maps[chunk[:, 0] == t] = tests[n].raw(chunk[chunk[:, 0] == t, 1])
+            maps[chunk[:, 0] == t] = tests[n].raw(chunk[chunk[:, 0] == t, 1]).to(kind)
         # 2. the router sees features only
         sent, _ = router.route(tests[names[0]].sees(maps, tests[names[0]].places))
         owner, positions = chunk.numpy().T

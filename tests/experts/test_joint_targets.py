@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from page_checks import faults
 from small_world import CPU, copied, pathsearch
 
 from pathsearch.encoders.features import encode
+from pathsearch.encoders.noise import Noise
 from pathsearch.experts import bundle, joint
 from pathsearch.experts.joint_rates import rates
 from pathsearch.experts.mixture import answer
@@ -105,6 +107,18 @@ def test_a_class_image_that_is_sent_to_masks_has_no_class():
     assert found["routing"]["unknown"] == 0
     assert found["routing"]["confusion"][SIZES][DISCS] == found["tasks"]["sizes"]["routed"]["n"]
     assert found["tasks"]["sizes"]["lost_by_routing"]["of_them_unknown"] == 0
+
+
+def test_noise_of_one_task_leaves_the_others_as_they_are():
+    model = predictor().model
+    tests = {n: encode(dense_task(n), model.encoder, dense_data() / "features").test() for n in ("discs", "sizes")}
+    plain = answer(tests, model.experts, model.router, 0, Silent())
+    tests["discs"] = replace(tests["discs"], noise=Noise.of("gaussian:0.3"))
+    noisy = answer(tests, model.experts, model.router, 0, Silent())
+    assert not torch.equal(noisy.said["discs"]["loss"], plain.said["discs"]["loss"])
+    assert np.allclose(noisy.oracle["sizes"], plain.oracle["sizes"], atol=1e-6)
+    own = model.experts["discs"].said(tests["discs"].raw(torch.arange(len(tests["discs"]))), tests["discs"].truth)
+    torch.testing.assert_close(noisy.said["discs"]["loss"], own["loss"])
 
 
 def test_masks_alone_have_no_accuracy():
