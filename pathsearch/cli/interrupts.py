@@ -12,10 +12,11 @@ from typing import Any
 # What is true of each command that was stopped; it may have been stopped at any moment.
 WHAT_NOW = {
     "evolve": "the same command with `--resume` goes on where it stopped",
+    "train": "the same command with `--resume` goes on where it stopped",
     "compare": "the same command goes on where it stopped",
     "joint-eval": "the runs are as they were; the same command starts again, and what it has encoded is kept",
     "bundle": "no half of a bundle is left; the same command starts again",
-    "predict": "rows printed so far stand; with --out no file is written",
+    "predict": "rows printed and pictures written so far stand; a table of --out is written whole or not at all",
     "plot": "the run is as it was, its figures may be old or new; the same command draws them all again",
     "prepare": "no half of a task is left; the same command starts again",
     "results": "the page is the old or the new one; the same command writes it again",

@@ -22,7 +22,7 @@ SIGNALS = {"SIGINT": "interrupted", "SIGTERM": "terminated", "SIGHUP": "terminal
 
 def test_every_command_says_what_is_true_of_it():
     assert set(WHAT_NOW) == set(typer.main.get_command(cli.app).commands)  # type: ignore[attr-defined]
-    assert [name for name, words in WHAT_NOW.items() if "--resume" in words] == ["evolve"]
+    assert [name for name, words in WHAT_NOW.items() if "--resume" in words] == ["evolve", "train"]
 
 
 def stopped(*arguments: object, at: str, call: int = 1, by: str = "SIGTERM") -> tuple[int, str, str]:
@@ -80,7 +80,7 @@ def test_other_commands_say_what_is_left(tmp_path, command, by):
     elif command == "predict":
         write(tmp_path / "model", ("blobs",))
         made = ["predict", tmp_path / "model", data_dir() / "blobs", "--out", tmp_path / "rows.csv"]
-        where, at = [], "pathsearch.experts.model:Model.answer"
+        where, at = [], "pathsearch.experts.model:Model.stream"
     else:
         made = ["compare", *options(settings("blobs", generations=1))[:2], "--seeds", 1, "--device", "cpu"]
         others = options(settings("blobs", generations=1))[6:]

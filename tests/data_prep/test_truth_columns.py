@@ -44,7 +44,6 @@ def edited(column, value, row=0):
             "expected the columns file,label,split,group,mask,x_min,y_min,x_max,y_max",
         ),
         (whole_table().drop(columns="age"), "expected the columns file,label,split,group,mask,x_min"),
-        (rows(), "expected at least two classes, got none"),
         (whole_table().loc[lambda t: t["split"] != "val"], "expected at least one image in split 'val', got none"),
     ],
 )
