@@ -56,7 +56,7 @@ def test_from_a_file_to_a_prediction(tmp_path, mine):
     (tmp_path / "of.toml").write_text('[grid]\nmodules = "mien"\n')
     misspelt = pathsearch("evolve", *small[:-4], *where, "--plugin", mine, "--config", tmp_path / "of.toml")
     assert (
-        f"error: {tmp_path / 'of.toml'}: grid.modules: expected one of mixed, paper, ums-rep, unet, mine; got 'mien'"
+        f"error: {tmp_path / 'of.toml'}: grid.modules: expected one of mixed, paper, mine, ums-rep, unet; got 'mien'"
         in misspelt.err
     )
     assert "did you mean 'mine'?" in misspelt.err

@@ -22,6 +22,7 @@ from data_prep.errors import PathsearchError
 from data_prep.manifest import Task
 from pathsearch.encoders import features
 from pathsearch.encoders.features import encode
+from pathsearch.encoders.pooled import pooled
 from pathsearch.run.growing import growing
 from pathsearch.run.settings import EncoderSettings
 
@@ -34,6 +35,7 @@ class Stub:
 
     key, parts, feature_shape, dtype = "stub", (3,), (3, 4, 4), np.float16
     places = MappingProxyType({"features": (3, 4, 4)})
+    sees = staticmethod(pooled)
     settings = EncoderSettings("squeezenet1_1", "random", SIZE)
 
     def __init__(self, stop_after: int = -1) -> None:

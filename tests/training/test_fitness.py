@@ -76,7 +76,8 @@ def test_minibatches_draw_from_every_view(make_splits):
         (1, 1024),  # never more
         # Width 8, maps of 8 × 2 × 2: an image takes 4 · (4 · widest · 8 + 32 + 64 · 4) bytes of 2^27.
         (10_000, 104),  # 2^27 / (4 · 320,288) = 104.8
-        (100_000, 16),  # 2^27 / (4 · 3,200,288) = 10.5, but never fewer than 16
+        (100_000, 10),  # 2^27 / (4 · 3,200,288) = 10.5
+        (1_000_000, 4),  # 1.05, but never fewer than 4
     ],
 )
 def test_scoring_batch_by_hand(make_grid, widest, images):
@@ -88,7 +89,7 @@ def test_scoring_in_small_chunks_changes_nothing(make_grid, splits, monkeypatch)
     paths = evaluator.grid.space.all_paths()[:10]
     whole = evaluator.score(paths)
     monkeypatch.setattr(module, "PATHS_AT_ONCE", 3)
-    monkeypatch.setattr(module, "SCORING_BYTES", 0)  # 16 images at a time, of 90
+    monkeypatch.setattr(module, "SCORING_BYTES", 0)  # 4 images at a time, of 90
     sizes = []
     original = type(splits[1]).batches
 
@@ -99,4 +100,4 @@ def test_scoring_in_small_chunks_changes_nothing(make_grid, splits, monkeypatch)
     monkeypatch.setattr(type(splits[1]), "batches", batches)
     for one, other in zip(evaluator.score(paths), whole, strict=True):
         assert one == pytest.approx(other, abs=1e-6)
-    assert sizes == [16] * 4  # 10 paths, 3 at once
+    assert sizes == [4] * 10  # 10 paths, one at once: what they say would not fit either
