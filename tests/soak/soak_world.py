@@ -19,7 +19,8 @@ from pathsearch.run.settings_file import settings_text
 
 N = 48  # images of a prepared task
 SIZE = 48  # pixels
-ENCODER = ["--encoder", "squeezenet1_1", "--encoder-weights", "random", "--set", "encoder.map_size=2"]
+ENCODER = ["--encoder", "squeezenet1_1", "--set", "encoder.map_size=2"]
+RANDOM = ["--encoder-weights", "random"]
 SMALL = {
     "grid": {"n_modules": 3, "max_active": 2, "width": 4},
     "search": {"population": 4, "generations": 2, "steps": 1, "warmup": 1, "batch_size": 16},
@@ -29,13 +30,13 @@ SETTINGS = [f"--set={part}.{key}={value}" for part, own in SMALL.items() for key
 DATA, RUNS = ["--data-dir", "data"], ["--runs-dir", "runs"]
 EVOLVE = ["evolve", *ENCODER, *SETTINGS, "--device", "cpu"]
 COMPARED = [one for one in SETTINGS if "random_paths" not in one]  # which has no effect in a comparison
-COMPARE = ["compare", "--task", "blobs", "--seeds", "1", *ENCODER, *COMPARED, "--device", "cpu", *DATA, *RUNS]
+COMPARE = ["compare", "--task", "blobs", "--seeds", "1", *ENCODER, *RANDOM, *COMPARED, "--device", "cpu", *DATA, *RUNS]
 WEIGHTED = ("tensors", "archive")  # runs whose encoder came from a .safetensors and from a .pth file
 
 
-def evolve(task: str, name: str, *more: str, encoder_weights: str | None = None) -> list[str]:
+def evolve(task: str, name: str, *more: str, encoder_weights: str = "random") -> list[str]:
     """The arguments that make a small run."""
-    weights = ["--encoder-weights", encoder_weights] if encoder_weights else []
+    weights = ["--encoder-weights", encoder_weights]
     return [*EVOLVE, *weights, "--task", task, "--run-name", name, *DATA, *RUNS, *more]
 
 
