@@ -116,7 +116,7 @@ class TrainingSettings:
     augmentation: str = setting(
         "paper",
         "How further views differ: paper (little), or strong (turns, sizes and tones, for images of other devices).",
-        "what the paper does; strong views lift an unseen hospital",
+        "what the paper does; what strong views are worth was not measured yet",
         choices=("paper", "strong"),
     )
     noise: str = setting(
