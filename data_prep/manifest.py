@@ -14,7 +14,7 @@ from data_prep.errors import BadData, DataNotPrepared
 from data_prep.folder_swap import give_back
 from data_prep.image_digests import digests_of, whole_digest, write_list
 from data_prep.table_checks import check_classes, check_name, check_table, without_labels
-from data_prep.table_words import COLUMNS, MASK, SPLITS
+from data_prep.table_words import ASKS, COLUMNS, MASK, SPLITS
 from data_prep.task import MaskInfo, SplitInfo, Task, TaskInfo
 from data_prep.task_form import check_form, with_digest
 from data_prep.truth_columns import check_target, columns_of, default_target, hashed_files
@@ -118,10 +118,15 @@ def save_task(
 def load_task(data_dir: Path, name: str) -> Task:
     """Read the prepared task `name` from `data_dir` and verify it.
 
+    Args:
+        data_dir: where prepared tasks lie.
+        name: of the task; NAME:TARGET of one with truth of several kinds that is asked for this one.
+
     Raises:
         DataNotPrepared: there is no such finished task; the message prints the command that prepares it.
         BadData: `task.json` or `manifest.csv` was edited or damaged, or an image is missing.
     """
+    name, _, target = name.partition(ASKS)
     check_name(name)
     data_dir = Path(data_dir)
     give_back(data_dir / name)
@@ -135,7 +140,8 @@ def load_task(data_dir: Path, name: str) -> Task:
             f"task {name!r} is not prepared in {data_dir.absolute()} (prepared there: {there}); another folder is "
             f"named by --data-dir; {guess}or run: {command}{where}"
         )
-    return _read_task(data_dir / name, name)
+    task = _read_task(data_dir / name, name)
+    return task.asked(target) if target else task
 
 
 def prepared_tasks(data_dir: Path) -> list[str]:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, TypedDict, cast
 
 import numpy as np
 import pandas as pd
 
 from data_prep.image_digests import check_images
 from data_prep.stacks import Form, form_of, mask_stack, picture_stack
-from data_prep.table_words import BOX, MASK, SPLITS, TARGETS
-from data_prep.truth_columns import as_numbers, hashed_files
+from data_prep.table_words import ASKS, BOX, MASK, SPLITS, TARGETS, folder_of
+from data_prep.truth_columns import as_numbers, check_target, hashed_files
 
 if TYPE_CHECKING:
     from typing_extensions import NotRequired  # in `typing` from Python 3.11 on
@@ -64,7 +64,8 @@ class Task:
     """A named problem on images with its truth and its splits, as `load_task` found it on disk.
 
     Attributes:
-        name: the task's name, also the name of its folder.
+        name: the task's name, also the name of its folder; with `:TARGET` after it where another target is asked for
+            than `task.json` says.
         classes: class names; a class index is a position in this tuple. Empty where images have no label.
         task_dir: the folder with `manifest.csv`, `task.json`, `images.sha256`, `images/` and, if need be, `masks/`.
         table: one row an image, columns `COLUMNS` and those of further truth, all strings, rows in the order of
@@ -128,6 +129,23 @@ class Task:
         """What the task has truth for, of `TARGETS`, with `target` first; the images themselves always."""
         there = {"class": bool(self.classes), "mask": bool(self.mask_names), "box": BOX[0] in self.table, "image": True}
         return (self.target, *(kind for kind in TARGETS if there[kind] and kind != self.target))
+
+    def asked(self, target: str) -> Task:
+        """The same images and splits, asked for another target that there is truth for.
+
+        Raises:
+            BadData: there is none in some split; of a plug-in's target nothing is known here.
+        """
+        if target == self.target:
+            return self
+        check_target(target, self.table, self.classes, f"task {self.folder}")
+        name, info = f"{self.folder}{ASKS}{target}", cast("TaskInfo", {**self.info, "target": target})
+        return replace(self, name=name, info=info)
+
+    @property
+    def folder(self) -> str:
+        """The name of its folder, which tasks share that ask the same images for different targets."""
+        return folder_of(self.name)
 
     @property
     def mask_names(self) -> tuple[str, ...]:

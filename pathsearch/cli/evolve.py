@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 evolve_app = typer.Typer()  # its commands stand among the others, see `main`
 
-TaskName = Annotated[str, typer.Option(help="Name of a prepared task.")]
+TaskName = Annotated[
+    str,
+    typer.Option(help="Name of a prepared task; NAME:TARGET for another of its targets than it asks for by itself."),
+]
 GridOf = Annotated[str | None, typer.Option(help="Start on this finished run's grid; its experts stay fixed.")]
 RunName = Annotated[str | None, typer.Option(help="Directory of the run; TASK-SPLIT-sSEED by default.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")]
@@ -96,6 +99,7 @@ def train(
 def _carry_out(prepared: Task, settings: RunSettings, where: _Where, as_json: bool) -> None:
     """Make the run, and say what came of it."""
     # what is slow to import comes after what a typing error could spoil
+    from data_prep.table_words import as_file_name
     from pathsearch.encoders.encoder import choose_device
     from pathsearch.encoders.pixels import make_encoder
     from pathsearch.experts.evolve import evolve as evolve_task
@@ -112,7 +116,9 @@ def _carry_out(prepared: Task, settings: RunSettings, where: _Where, as_json: bo
     asks = target_of(prepared)
     asks.check_rule(settings.training.threshold)
     asks.measure(settings.search.fitness)
-    run = named_run(where.runs_dir, where.run_name or f"{prepared.name}-{prepared.split_name}-s{settings.seed}")
+    run = named_run(
+        where.runs_dir, where.run_name or f"{as_file_name(prepared.name)}-{prepared.split_name}-s{settings.seed}"
+    )
     device = choose_device(where.device)
     heritage = Heritage.of(where.runs_dir, settings.grown_from)
     trunk = make_encoder(settings.encoder, device)

@@ -173,7 +173,7 @@ def encode(
     style = Style.of(task, augmentation)
     own["augmentation"] = style.in_words
     key = hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()
-    folder = cache_dir / f"{task.name}-{key[:16]}"
+    folder = cache_dir / f"{task.folder}-{key[:16]}"
     folder.mkdir(parents=True, exist_ok=True)
     wanted = [files if view == 0 else [files[row] for row in task.rows("train")] for view in range(n_views)]
     with FileLock(folder / ".lock"):  # of two processes that want the same features one encodes, the other waits
@@ -197,7 +197,7 @@ def verify(task: Task, cache_dir: Path) -> None:
     Raises:
         BadData: an image is missing or changed; names the first.
     """
-    task.verify_images(cache_dir / f"{task.name}.verified.json")
+    task.verify_images(cache_dir / f"{task.folder}.verified.json")
 
 
 def _is_whole(file: Path) -> bool:

@@ -14,6 +14,7 @@ import torch
 from data_prep import __version__
 from data_prep.errors import PathsearchError
 from data_prep.manifest import Task, load_task
+from data_prep.table_words import as_file_name
 from data_prep.whole_files import file_sha256, folder_appears_whole, write_json, write_text
 from pathsearch.encoders.features import verify
 from pathsearch.encoders.pixels import make_encoder
@@ -166,7 +167,8 @@ def write(
 
 def _put(run: Run, task: Task, target: Target, folder: Path) -> TaskEntry:
     """Copy a run's expert and router into the bundle and describe them."""
-    expert, router = f"experts/{task.name}.safetensors", f"routers/{task.name}.safetensors"
+    name = as_file_name(task.name)
+    expert, router = f"experts/{name}.safetensors", f"routers/{name}.safetensors"
     for source, name in ((run.expert_file, expert), (run.router_file, router)):
         (folder / name).parent.mkdir(exist_ok=True)
         shutil.copyfile(source, folder / name)

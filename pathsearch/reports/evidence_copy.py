@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from data_prep.errors import PathsearchError
+from data_prep.table_words import folder_of
 from data_prep.whole_files import write_text
 from pathsearch.experts import joint
 from pathsearch.reports.evidence import read_one
@@ -91,7 +92,7 @@ def add(run_dir: Path, evidence_dir: Path, name: str, data_dir: Path | None = No
 
 def _prepared(data_dir: Path, report: Mapping[str, object]) -> dict[str, object] | None:
     """How a run's task was prepared; None if what lies there now is not the data of the run."""
-    file = data_dir / str(report.get("task")) / "task.json"
+    file = data_dir / folder_of(str(report.get("task"))) / "task.json"
     if not file.is_file():
         return None
     info = read_json(file)
