@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import torch
 
 from data_prep.manifest import Task
-from data_prep.whole_files import write_json
 from pathsearch.encoders.encoder import Encoder
 from pathsearch.encoders.features import encode
-from pathsearch.experts.expert import Expert, ExpertFacts
+from pathsearch.experts.finishing import Clock, finish
 from pathsearch.experts.heritage import Heritage
-from pathsearch.experts.reporting import Outcome, report
-from pathsearch.experts.router import Territory
+from pathsearch.experts.reporting import Ready
 from pathsearch.experts.trainings import Training, Trainings
 from pathsearch.grid.grid import Grid
 from pathsearch.grid.path import PROBE, Path
-from pathsearch.grid.plugins import plugins_of
 from pathsearch.grid.presets import PRESETS, path_of
 from pathsearch.run.log_table import write_table
 from pathsearch.run.place import Place
-from pathsearch.run.runs import Run, forget_trainings
+from pathsearch.run.runs import Run
 from pathsearch.run.sealed import owner_of
 from pathsearch.run.settings import RunSettings
 from pathsearch.run.threads import choose_threads, keeps_threads
-from pathsearch.search.choice import Choice
 from pathsearch.search.finalists import finalists
 from pathsearch.search.search import Ground, SearchState, search
 from pathsearch.training import baselines
@@ -54,8 +49,7 @@ def evolve(
     Returns:
         The report, as written to `report.json`.
     """
-    seconds: dict[str, float] = {}
-    clock, tell = _Clock(seconds), place.tell
+    clock, tell = Clock(), place.tell
     # 1. every image through the encoder, once; only training and validation labels from here on
     tell.stage("encode", 0)
     features = encode(
@@ -106,32 +100,9 @@ def evolve(
     rivals = {name: [(label, one.trained()) for label, one in several] for name, several in beside.items()}
     clock.lap("train")
 
-    # 5. fix the expert: path, weights, threshold, router statistics; nothing may change after this line
-    if not choice.path.is_probe:
-        grid.adopt(best.network, choice.path, task.name)
-    facts = _facts(bench, grid, choice, task, encoder)
-    Expert(facts, best.network.cpu(), bench.training.standardise).save(run.expert_file)
-    expert = Expert.load(run.expert_file)  # what is tested is what is on disk
-    write_table(run.training_file, best.history)
-    _write_path(run, grid, choice, task, heritage)
-    strata = torch.from_numpy(bench.target.strata(bench.training.truth))
-    Territory.fit(bench.training.pooled(), strata, bench.validation.pooled()).save(run.router_file)
-    clock.lap("fix")
-
-    # 6. the test images, read once, for the expert and its baselines
-    tell.stage("test", 0)
-    outcome = Outcome(task, encoder, settings, features, grid, state, choice, rivals, expert, heritage)
-    result = report(outcome, run.answers_file)
-    result["threads"] = threads
-    result["earlier_experts"] = heritage.verify(grid, bench.validation)
-    clock.lap("test")
-    result["seconds"] = {**seconds, "search_generations": sum(row["seconds"] for row in state.log)}
-    result["seconds"]["total"] = sum(seconds.values())
-    write_json(run.report_file, result)
-    # 7. digests of all files, which finish the run; what it would have gone on from is needed no longer
-    run.seal()
-    forget_trainings(run.checkpoint_dir)
-    return result
+    # 5. fix the expert, test it and its baselines once, and seal the run
+    ready = Ready(task, encoder, settings, features, bench, grid, state, choice, best, rivals, heritage)
+    return finish(ready, run, clock, threads)
 
 
 def _given(settings: RunSettings, grid: Grid, heritage: Heritage) -> Path | None:
@@ -150,17 +121,6 @@ def _baselines(bench: Bench, grid: Grid, trainings: Trainings) -> dict[str, list
         "random_path": [(str(path), trainings.whole(path, "random paths")) for path in drawn],
         "full_grid": [("full grid", trainings.whole(grid.space.full_path(), "full grid"))],
     }
-
-
-class _Clock:
-    """Wall time of each stage, in seconds."""
-
-    def __init__(self, seconds: dict[str, float]) -> None:
-        self.seconds, self.last = seconds, time.perf_counter()
-
-    def lap(self, stage: str) -> None:
-        now = time.perf_counter()
-        self.seconds[stage], self.last = now - self.last, now
 
 
 def _search(bench: Bench, ground: Ground, scorer: Evaluator, run: Run, kept: Kept, trainings: Trainings) -> SearchState:
@@ -182,44 +142,3 @@ def _search(bench: Bench, ground: Ground, scorer: Evaluator, run: Run, kept: Kep
         write_table(run.log_file, state.log)
         tell.advance(len(state.log), "resumed")
     return search(scorer, ground, bench.search, bench.seed, state, on_generation)
-
-
-def _facts(bench: Bench, grid: Grid, choice: Choice, task: Task, encoder: Encoder) -> ExpertFacts:
-    path = choice.path
-    specifications = [[grid.specifications[n][i] for i in layer] for n, layer in enumerate(path.layers)]
-    return ExpertFacts(
-        task=task.name,
-        classes=list(bench.target.names),
-        path=str(path),
-        specifications=specifications,
-        shapes=[list(shape) for shape in (grid.shapes[:1] if path.is_probe else grid.shapes)],
-        wiring=None if path.is_probe else grid.blueprint.wiring,
-        encoder=encoder.identity,
-        threshold=bench.target.fix(bench.last.threshold, choice.best.said, bench.validation.truth),
-        split=task.split_name,
-        seed=bench.seed,
-        plugins=plugins_of(
-            (one for layer in specifications for one in layer), bench.target.kind, encoder.settings.name
-        ),
-        target=bench.target.kind,
-    )
-
-
-def _write_path(run: Run, grid: Grid, choice: Choice, task: Task, heritage: Heritage) -> None:
-    layers, blueprint = choice.path.over(len(grid.layers)), grid.blueprint
-    write_json(
-        run.path_file,
-        {
-            "task": task.name,
-            "classes": list(task.classes),
-            "path": str(choice.path),
-            "layers": layers,
-            "modules": grid.specifications,
-            **({"reads": [(layer.name, layer.reads) for layer in blueprint.layers]} if blueprint.wiring else {}),
-            "module_parameters": grid.module_parameters(),
-            "frozen": heritage.occupied(grid),
-            "paths": {**heritage.paths(grid), task.name: layers},
-            "parameters": choice.sizes[choice.chosen],
-            "full_grid_parameters": grid.count_parameters(grid.space.full_path(), task.name),
-        },
-    )

@@ -28,24 +28,33 @@ from pathsearch.run.settings import RunSettings
 from pathsearch.search.choice import Choice
 from pathsearch.search.search import SearchState
 from pathsearch.targets.target import DEFAULT, Said, Target
+from pathsearch.training.bench import Bench
 from pathsearch.training.fitness import answering_batch, joined, said_to
 from pathsearch.training.last_training import Trained
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """Everything that was fixed before the test images were read."""
+class Ready:
+    """A run whose trainings are done."""
 
     task: Task
     encoder: Encoder
     settings: RunSettings
     features: Features
-    grid: Grid
+    bench: Bench
+    grid: Grid  # at its initial weights, but for earlier experts
     state: SearchState
-    choice: Choice  # the finalists, by size, and which of them became the expert
+    choice: Choice  # the finalists, by size, and which of them becomes the expert
+    best: Trained  # that one, refitted if the settings ask for it
     rivals: dict[str, list[tuple[str, Trained]]]  # baselines by name
-    expert: Expert
     heritage: Heritage  # earlier experts on the grid
+
+
+@dataclass(frozen=True)
+class Outcome(Ready):
+    """Everything that was fixed before the test images were read."""
+
+    expert: Expert
 
 
 class _Answers(NamedTuple):

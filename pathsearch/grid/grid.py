@@ -144,15 +144,41 @@ class PathNetwork(nn.Module):
         """The active modules of a layer, in the order of the path."""
         return cast(nn.ModuleList, self.layers[layer])
 
-    def forward(self, x: Tensor, masks: Sequence[Tensor] | None = None) -> Tensor:
-        """What the head says, (B, …), to B images as `Blueprint.cut` takes them."""
+    def modules_called(self, name: str) -> Sequence[nn.Module]:
+        """The active modules of the layer of that name; none where there is no such layer."""
+        names = [layer.name for layer in self.blueprint.layers] if self.blueprint else []
+        return list(self.modules_of(names.index(name))) if name in names else []
+
+    def forward(
+        self, x: Tensor, masks: Sequence[Tensor] | None = None, shared: dict[str, Tensor | None] | None = None
+    ) -> Tensor:
+        """What the head says, (B, …), to B images as `Blueprint.cut` takes them; `shared` as in `walk`."""
         if self.blueprint is None:
             return self.head(x)
 
         def sums(number: int, read: Tensor) -> Tensor:
             return torch.stack([module(read) for module in self.modules_of(number)]).sum(0)
 
-        return self.head(walk(self.blueprint, x, sums, masks))
+        return self.head(walk(self.blueprint, x, sums, masks, shared=shared))
+
+
+def common_layers(networks: Sequence[PathNetwork]) -> list[str]:
+    """Names of the layers whose modules all of several networks have in common, and read from what they have in common.
+
+    They put out the same for the same images; there are none where there is only one network.
+    """
+    first, *others = networks
+    if not others or any(one.blueprint is None for one in networks):
+        return []
+    found: list[str] = []
+    for number, layer in enumerate(cast(Blueprint, first.blueprint).layers):
+        ids = [id(module) for module in first.modules_of(number)]
+        source = [name for name in layer.reads if name not in found]
+        if set(source) <= set(cast(Blueprint, first.blueprint).places) and all(
+            ids == [id(module) for module in one.modules_called(layer.name)] for one in others
+        ):
+            found.append(layer.name)
+    return found
 
 
 def probe(specification: str, out_shape: Shape, features: Shape, generator: torch.Generator) -> PathNetwork:

@@ -20,7 +20,12 @@ Rows = Sequence[Sequence[Tensor | None]]  # for each layer and thing it reads, w
 
 
 def walk(
-    blueprint: Blueprint, x: Tensor, sums: Sums, masks: Sequence[Tensor] | None = None, rows: Rows | None = None
+    blueprint: Blueprint,
+    x: Tensor,
+    sums: Sums,
+    masks: Sequence[Tensor] | None = None,
+    rows: Rows | None = None,
+    shared: dict[str, Tensor | None] | None = None,
 ) -> Tensor:
     """What the head reads.
 
@@ -30,10 +35,15 @@ def walk(
         sums: of the outputs of a layer's active modules, not yet normalised.
         masks: from `dropout_masks`, (B, *shape) or (R, B, *shape) for each layer.
         rows: how those of several things that a layer reads meet; without them, row by row, and one row meets all.
+        shared: outputs of layers that another network has in common with this one, for the same images, by name; None
+            of one that nobody has computed yet, which is then put there.
     """
     batch = x.shape[0]
     known = blueprint.cut(x)
     for number, layer in enumerate(blueprint.layers):
+        if shared and (there := shared.get(layer.name)) is not None:
+            known[layer.name] = there
+            continue
         # 1. what the layer reads, as one tensor, and the sum over its modules
         read = [known[name] for name in layer.reads]
         state = normalise(sums(number, joined(read, blueprint.sides[number], batch, rows[number] if rows else None)))
@@ -41,6 +51,8 @@ def walk(
         if masks is not None:
             state = (state.unflatten(0, (-1, batch)) * masks[number]).flatten(0, 1)
         known[layer.name] = state
+        if shared and layer.name in shared:
+            shared[layer.name] = state
         # 3. let go what nothing reads any more
         for name in blueprint.spent[number]:
             del known[name]

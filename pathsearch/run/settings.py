@@ -13,6 +13,7 @@ from pathsearch.run.declared import Declared, declared, setting
 from pathsearch.run.idle_settings import refuse_idle, refuse_idle_in_training
 from pathsearch.run.search_settings import SearchSettings
 from pathsearch.run.setting_checks import check_settings, fits
+from pathsearch.run.together_settings import TogetherSettings
 from pathsearch.run.training_settings import TrainingSettings
 
 SEEDS = 2**63 - 1  # the greatest that other programs know as a whole number
@@ -143,13 +144,17 @@ class RunSettings:
     grid: GridSettings = field(default_factory=GridSettings)
     search: SearchSettings = field(default_factory=SearchSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
+    together: TogetherSettings = field(default_factory=TogetherSettings)
     grown_from: str | None = None  # the run whose grid this one starts on
     data: str = ""  # digest of the prepared task: a resumed or joined run must stand on the same images and split
     encoder_key: str = ""  # digest of the encoder with its weights: a file may be replaced under its name
     path: str = ""  # trained without a search: a preset's name, or a path as it is printed; empty: one is searched
+    partners: tuple[str, ...] = ()  # the runs that were trained together, this one among them, in their order
+    begun_from: str | None = None  # the run whose shared layers they began from and trained on
 
     def __post_init__(self) -> None:
         check_settings(self)
+        object.__setattr__(self, "partners", tuple(self.partners))  # a list in JSON
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for `config.json`."""
@@ -166,6 +171,7 @@ SECTIONS: dict[str, Any] = {
     "grid": GridSettings,
     "search": SearchSettings,
     "training": TrainingSettings,
+    "together": TogetherSettings,
 }
 DECLARED: dict[str, Declared] = {  # every setting by its key, as search.population; the seed's is seed
     one.key: one for section, part in {"": RunSettings, **SECTIONS}.items() for one in declared(part, section)
@@ -173,7 +179,7 @@ DECLARED: dict[str, Declared] = {  # every setting by its key, as search.populat
 WITH_OPTIONS = {  # whose settings have options of their own, by command; a comparison is told the others by --set
     "evolve": ("encoder", "grid", "search", "training"),
     "compare": ("encoder", "training"),
-    "train": ("encoder", "grid", "training"),
+    "train": ("encoder", "grid", "training", "together"),
 }
 
 

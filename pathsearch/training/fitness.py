@@ -229,13 +229,22 @@ def paths_at_once(bench: Bench, most: int, n: int) -> int:
 
 def minibatches(split: Split, size: int, steps: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
     """`steps` minibatches in random order, every image once before any comes again; a random view of each."""
+    for x, truths in shared_minibatches([split], size, steps, generator):
+        yield x, truths[0]
+
+
+def shared_minibatches(
+    splits: Sequence[Split], size: int, steps: int, generator: torch.Generator
+) -> Iterator[tuple[Tensor, list[Tensor]]]:
+    """The same of splits that are the same images with truth of several kinds: their features once, and each truth."""
+    split = splits[0]
     order = torch.empty(0, dtype=torch.int64)
     for _ in range(steps):
         while len(order) < min(size, len(split)):
             order = torch.cat([order, torch.randperm(len(split), generator=generator)])
         positions, order = order[:size], order[size:]
         views = torch.randint(len(split.views), positions.shape, generator=generator)
-        yield split.batch(positions, views, generator), split.truth_of(positions, views)
+        yield split.batch(positions, views, generator), [one.truth_of(positions, views) for one in splits]
 
 
 def scoring_batch(grid: Grid, plan: Plan, outputs: int = 1) -> int:

@@ -1,9 +1,10 @@
-"""The last training of one path: alone, with early stopping, its weights averaged. Baselines get the same."""
+"""The last training of a path, alone or with others: early stopping, weights averaged. Baselines get the same."""
 
 from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ from pathsearch.run.streams import derive
 from pathsearch.run.tensor_file import below
 from pathsearch.targets.target import Fitness, Said
 from pathsearch.training.bench import Bench
-from pathsearch.training.course import Course, diverged
+from pathsearch.training.course import Course, Pupil, diverged
 from pathsearch.training.fitness import said_to
 
 TRAIN, REFIT = "train", "refit"  # the phases of a last training
@@ -35,63 +36,75 @@ class Trained:
 
 
 def train(bench: Bench, network: PathNetwork, shapes: list[Shape]) -> Trained:
-    """Train a path's network and return it at its best on validation.
+    """Train a path's network and return it at its best on validation; arguments as of `Pupil`, see `train_together`."""
+    return train_together([Pupil(bench, network, shapes)])[0]
+
+
+def train_together(pupils: Sequence[Pupil]) -> list[Trained]:
+    """Train networks that have layers in common, or one alone, and return them at their best on validation.
 
     Args:
-        bench: its validation images decide when to stop, by what its target stops by. Its seed is that of data order
-            and dropout. One view is drawn each time a training image comes up.
-        network: trained in place; parameters that are fixed stay so.
-        shapes: of the outputs of its layers, for the dropout masks; empty for a probe.
+        pupils: validation images decide when to stop, by what each target stops by. One view is drawn each time a
+            training image comes up.
 
     Returns:
-        The averaged weights of the best epoch. Scored and kept is the running average, not the last step.
+        The averaged weights of the best epoch, which is one and the same for all. Scored and kept is the running
+        average, not the last step.
 
     Raises:
         NonFiniteFitness: a loss or the likelihood became NaN or infinite.
     """
-    settings, validation, target = bench.last, bench.validation, bench.target
-    course = Course(bench, network, shapes, settings.epochs)
-    history: list[dict[str, Any]] = []
+    settings, bench = pupils[0].bench.last, pupils[0].bench
+    course = Course(pupils, settings.epochs)
+    histories: list[list[dict[str, Any]]] = [[] for _ in pupils]
     best: _Best | None = None
     if stood := bench.halfway.load(TRAIN):
         facts, tensors = stood
         course.load(facts, tensors)
-        history, best = facts["history"], _Best.of(facts["best"], tensors)
+        histories, best = facts["histories"], _Best.of(facts["best"], tensors)
     while course.number < settings.epochs:
         # 1. stop when validation has not improved for a while
         if best is not None and course.number - best.epoch >= settings.patience:
             break
         # 2. one more; score the averaged weights, keep the best
-        epoch = course.epoch()
-        said = said_to(target, course.averaged, validation)
-        stopping = target.stopping(said, validation.truth)
+        epoch, targets = course.epoch(), [one.bench.target for one in pupils]
+        truths = [one.bench.validation.truth for one in pupils]
+        said = [
+            said_to(one.bench.target, net, one.bench.validation)
+            for one, net in zip(pupils, course.averaged, strict=True)
+        ]
+        each = [target.stopping(own, truth) for target, own, truth in zip(targets, said, truths, strict=True)]
+        stopping = course.weights.stopping(each)
         if not math.isfinite(stopping):
             raise diverged(epoch.number, "validation likelihood", stopping, settings)
         course.heard(stopping)
-        fitness = target.fitness(target.measures[0], said, validation.truth)
+        fitnesses = [t.fitness(t.measures[0], own, truth) for t, own, truth in zip(targets, said, truths, strict=True)]
         if best is None or stopping > best.stopping:
-            best = _Best(stopping, epoch.number, copy.deepcopy(course.averaged.state_dict()), said, fitness)
-        history.append(
-            {
-                "epoch": epoch.number,
-                "learning_rate": epoch.rate,
-                "train_loss": epoch.loss,
-                "train_accuracy": epoch.accuracy,
-                "val_loss": -fitness.log_likelihood,
-                "val_loss_calibrated": -stopping,
-                "val_accuracy": fitness.score,
-            }
-        )
-        bench.tell.note(f"epoch {epoch.number} of {settings.epochs}  {NAMES[target.measures[0]]} {fitness.score:.4f}")
+            best = _Best(stopping, epoch.number, copy.deepcopy(course.average.module.state_dict()), said, fitnesses)
+        for history, lesson, fitness, own in zip(histories, epoch.lessons, fitnesses, each, strict=True):
+            history.append(
+                {
+                    "epoch": epoch.number,
+                    "learning_rate": epoch.rate,
+                    "train_loss": lesson.loss,
+                    "train_accuracy": lesson.accuracy,
+                    "val_loss": -fitness.log_likelihood,
+                    "val_loss_calibrated": -own,
+                    "val_accuracy": fitness.score,
+                }
+            )
+        so_far = "  ".join(f"{NAMES[t.measures[0]]} {one.score:.4f}" for t, one in zip(targets, fitnesses, strict=True))
+        bench.tell.note(f"epoch {epoch.number} of {settings.epochs}  {so_far}")
         # 3. keep where it stands, now and then
         if bench.halfway.due():
             facts, tensors = course.state()
-            facts |= {"history": history, "best": best.facts()}
+            facts |= {"histories": histories, "best": best.facts()}
             bench.halfway.save(TRAIN, facts, tensors | best.tensors())
     assert best is not None
-    network.load_state_dict(best.weights)
-    network.eval()
-    return Trained(network, history, best.epoch, best.said, best.fitness.score, best.fitness.log_likelihood)
+    course.whole.load_state_dict(best.weights)
+    course.whole.eval()
+    parts = zip(course.networks, histories, best.said, best.fitnesses, strict=True)
+    return [Trained(net, history, best.epoch, own, *fitness) for net, history, own, fitness in parts]
 
 
 class _Best(NamedTuple):
@@ -100,42 +113,52 @@ class _Best(NamedTuple):
     stopping: float
     epoch: int
     weights: dict[str, Tensor]
-    said: Said
-    fitness: Fitness
+    said: list[Said]  # by each network
+    fitnesses: list[Fitness]
 
-    def facts(self) -> list[float]:
+    def facts(self) -> list[Any]:
         """Its plain values."""
-        return [self.stopping, self.epoch, *self.fitness]
+        return [self.stopping, self.epoch, [list(one) for one in self.fitnesses]]
 
     def tensors(self) -> dict[str, Tensor]:
         """Its tensors by name."""
         weights = {f"best.{name}": tensor for name, tensor in self.weights.items()}
-        return weights | {f"said.{name}": tensor for name, tensor in self.said.items()}
+        each = enumerate(self.said)
+        return weights | {f"said.{number}.{name}": tensor for number, own in each for name, tensor in own.items()}
 
     @classmethod
     def of(cls, facts: list[Any], tensors: dict[str, Tensor]) -> _Best:
         """From what `facts` and `tensors` gave."""
-        stopping, epoch, *fitness = facts
-        return cls(stopping, epoch, below("best.", tensors), below("said.", tensors), Fitness(*fitness))
+        stopping, epoch, each = facts
+        said = [below(f"said.{number}.", tensors) for number in range(len(each))]
+        return cls(stopping, epoch, below("best.", tensors), said, [Fitness(*one) for one in each])
 
 
 def refit(bench: Bench, trained: Trained, fresh: PathNetwork, shapes: list[Shape]) -> Trained:
-    """Train `fresh` on training and validation images together, as long as `trained` was best.
+    """Train `fresh` on training and validation images together, see `refit_together`."""
+    return refit_together([trained], [Pupil(bench, fresh, shapes)])[0]
+
+
+def refit_together(trained: Sequence[Trained], fresh: Sequence[Pupil]) -> list[Trained]:
+    """Train fresh networks on training and validation images together, as long as those trained were best.
 
     Nothing is chosen here: path, number of epochs and threshold come from `trained`, whose validation figures
-    are kept; the refitted network has no images left to be validated on.
+    are kept; the refitted networks have no images left to be validated on.
     """
-    both = bench.on(bench.training.joined(bench.validation), bench.validation).at(derive(bench.seed, "refit"))
-    rates = [row["learning_rate"] for row in trained.history]
-    course = Course(both, fresh, shapes, trained.best_epoch, rates)
+    pupils = []
+    for one in fresh:
+        both = one.bench.on(one.bench.training.joined(one.bench.validation), one.bench.validation)
+        pupils.append(one._replace(bench=both.at(derive(one.bench.seed, "refit"))))
+    bench, epochs = pupils[0].bench, trained[0].best_epoch
+    course = Course(pupils, epochs, [row["learning_rate"] for row in trained[0].history])
     if stood := bench.halfway.load(REFIT):
         course.load(*stood)
-    while course.number < trained.best_epoch:
+    while course.number < epochs:
         course.epoch()
         course.heard(None)
-        bench.tell.note(f"epoch {course.number} of {trained.best_epoch}")
+        bench.tell.note(f"epoch {course.number} of {epochs}")
         if bench.halfway.due():
             bench.halfway.save(REFIT, *course.state())
-    fresh.load_state_dict(course.averaged.state_dict())
-    fresh.eval()
-    return replace(trained, network=fresh)
+    course.whole.load_state_dict(course.average.module.state_dict())
+    course.whole.eval()
+    return [replace(one, network=network) for one, network in zip(trained, course.networks, strict=True)]

@@ -24,8 +24,9 @@ def test_refit_is_a_training_on_all_images_for_the_best_epochs(make_grid, splits
     alone = train_path(bench(splits, last=replace(settings, refit=False), seed=3), grid, PATH)
     alone = replace(alone, best_epoch=3)  # as if validation had been best in the third epoch
     shown: list[int] = []
-    original = module.minibatches
-    monkeypatch.setattr(module, "minibatches", lambda split, *more: shown.append(len(split)) or original(split, *more))
+    original = module.shared_minibatches
+    watched = lambda splits, *more: shown.append(len(splits[0])) or original(splits, *more)  # noqa: E731
+    monkeypatch.setattr(module, "shared_minibatches", watched)
     again = refit(bench(splits, last=settings, seed=3), alone, grid.network(PATH, "planted"), grid.shapes[1:])
     assert shown == [240 + 90] * 3
     expected = by_hand(

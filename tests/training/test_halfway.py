@@ -14,7 +14,7 @@ from trained import PATH, SETTINGS
 
 from pathsearch.training import halfway
 from pathsearch.training.baselines import train_path
-from pathsearch.training.course import Course
+from pathsearch.training.course import Course, Pupil
 from pathsearch.training.halfway import HalfwayFile
 from pathsearch.training.last_training import Trained
 
@@ -80,7 +80,8 @@ def test_a_refit_goes_on_too(make_grid, splits, tmp_path, monkeypatch):
 
 
 def test_of_another_training_it_says_nothing(make_grid, splits, tmp_path):
-    course = Course(bench(splits, last=SETTINGS), make_grid().network(PATH, "planted"), make_grid().shapes[1:], 2)
+    grid = make_grid()
+    course = Course([Pupil(bench(splits, last=SETTINGS), grid.network(PATH, "planted"), grid.shapes[1:])], 2)
     at(tmp_path).save("train", *course.state())
     assert at(tmp_path).load("train") is not None
     assert at(tmp_path).load("refit") is None

@@ -160,13 +160,13 @@ def test_training_leaves_the_global_generators_alone(make_grid, splits):
 
 def test_every_image_comes_up_once_an_epoch(make_grid, splits, monkeypatch):
     asked: list[tuple[int, int, int]] = []
-    original = module.minibatches
+    original = module.shared_minibatches
 
-    def watched(split: Any, size: int, steps: int, generator: torch.Generator) -> Any:
-        asked.append((len(split), size, steps))
-        return original(split, size, steps, generator)
+    def watched(splits: Any, size: int, steps: int, generator: torch.Generator) -> Any:
+        asked.append((len(splits[0]), size, steps))
+        return original(splits, size, steps, generator)
 
-    monkeypatch.setattr(module, "minibatches", watched)
+    monkeypatch.setattr(module, "shared_minibatches", watched)
     go(make_grid, splits, replace(SETTINGS, epochs=3, batch_size=100))
     assert asked == [(240, 100, 3)] * 3  # 240 images in batches of 100
 
