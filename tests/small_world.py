@@ -294,7 +294,13 @@ def _server() -> Any:
     """Forks processes from one that has the slow imports behind it."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
-        ["pathsearch.experts.evolve", "pathsearch.experts.joint", "pathsearch.reports.figures", "small_world"]
+        [
+            "pathsearch.experts.evolve",
+            "pathsearch.experts.finishing",
+            "pathsearch.experts.joint",
+            "pathsearch.reports.figures",
+            "small_world",
+        ]
     )
     return context
 

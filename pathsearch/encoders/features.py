@@ -238,6 +238,8 @@ def _parts(rows: range, number: int) -> list[range]:
 
 def _standardiser(folder: Path, maps: np.ndarray, task: Task, taps: Sequence[int]) -> Standardiser:
     """The fitted standardiser of `maps`, view 0 of the features in `folder`; kept beside them once it is fitted."""
+    if maps.dtype == np.uint8:  # of pixels, for which nothing is fitted
+        return Standardiser.fit(maps, task.rows("train"))
     file, view = folder / "standardise.safetensors", (folder / "view0.sha256").read_text().strip()
     if _is_whole(file):
         tensors, about = load_tensors(file, "standardiser")

@@ -15,6 +15,7 @@ from data_prep.errors import PathsearchError
 from pathsearch.encoders.noise import Noise
 from pathsearch.encoders.pooled import Sight, pooled
 
+PIXEL = (127.5, 63.75)  # mean and spread that stand for all images: the full range is -2 to 2
 SEEN = 1 << 23  # features that the router looks at together
 
 
@@ -33,18 +34,17 @@ class Standardiser:
     def fit(cls, maps: np.ndarray, rows: np.ndarray, taps: Sequence[int] = ()) -> Standardiser:
         """Fit on `maps[rows]`, in chunks; a spread under a twentieth of its tap's mean spread counts as that.
 
-        Pixels, which are uint8, have a mean and a spread for each channel, not for each position.
+        Nothing is fitted for pixels, which are uint8: layers that several tasks share must mean the same to each.
         """
-        pixels = maps.dtype == np.uint8
+        if maps.dtype == np.uint8:
+            return cls(*(torch.full((maps.shape[1], 1, 1), value) for value in PIXEL))
         total = np.zeros(maps.shape[1:])
         squares = np.zeros(maps.shape[1:])
-        for chunk in np.array_split(rows, math.ceil(len(rows) / (64 if pixels else 1024))):
+        for chunk in np.array_split(rows, math.ceil(len(rows) / 1024)):
             block = maps[chunk].astype(np.float64)
             total += block.sum(0)
             squares += (block**2).sum(0)
         mean, square = total / len(rows), squares / len(rows)
-        if pixels:
-            mean, square = mean.mean((1, 2), keepdims=True), square.mean((1, 2), keepdims=True)
         std = np.sqrt(np.maximum(square - mean**2, 0))
         parts = np.split(std, np.cumsum(taps)[:-1]) if len(taps) > 1 else [std]  # maps of different scale
         std = np.concatenate([np.maximum(part, max(0.05 * part.mean(), 1e-6)) for part in parts])

@@ -13,7 +13,7 @@ from torch import nn
 from data_prep.errors import PathsearchError
 from data_prep.whole_files import file_sha256
 from pathsearch.encoders.encoder import Encoder
-from pathsearch.encoders.split import Split
+from pathsearch.encoders.split import PIXEL, Split
 from pathsearch.experts.expert import Expert
 from pathsearch.grid.blueprint import Blueprint
 from pathsearch.grid.grid import Grid, PathNetwork, device_of
@@ -49,7 +49,7 @@ class Heritage:
 
     @classmethod
     def of(cls, runs_dir: FilePath, name: str | None) -> Heritage:
-        """The expert of run `name` and of every run that one was grown from.
+        """The expert of run `name`, those that were trained together with it, and all that these were grown from.
 
         Raises:
             PathsearchError: a run is missing, or not finished.
@@ -57,14 +57,18 @@ class Heritage:
         line: list[Ancestor] = []
         while name is not None:
             run = find_run(runs_dir, name)
-            if not run.finished:
-                raise PathsearchError(f"--grid {name}: that run has no report yet; finish it with --resume first")
-            run.verify()
-            if run.folder in [ancestor.run.folder for ancestor in line]:
-                raise PathsearchError(
-                    f"--grid {name}: was grown from itself, as its config.json says; restore the file"
-                )
-            line.append(Ancestor(run, Expert.load(run.expert_file), file_sha256(run.expert_file)))
+            together = (find_run(run.folder.parent, one) for one in _partners(run) if one != run.name)
+            for one in (run, *together):
+                if not one.finished:
+                    raise PathsearchError(
+                        f"--grid {name}: run {one.name} has no report yet; finish it with --resume first"
+                    )
+                one.verify()
+                if one.folder in [ancestor.run.folder for ancestor in line]:
+                    raise PathsearchError(
+                        f"--grid {name}: was grown from itself, as its config.json says; restore the file"
+                    )
+                line.append(Ancestor(one, Expert.load(one.expert_file), file_sha256(one.expert_file)))
             name = run.settings().grown_from
         return cls(line[::-1])
 
@@ -79,6 +83,11 @@ class Heritage:
                 )
             if facts.task == task:
                 raise PathsearchError(f"--grid {ancestor.run.name}: the grid already carries task {task!r}")
+            if not encoder.has_trunk and (ancestor.expert.standardise.mean != PIXEL[0]).any():
+                raise PathsearchError(
+                    f"--grid {ancestor.run.name}: is of an earlier version, whose pixels had another mean for each "
+                    "task; train it again"
+                )
             if ancestor.run.settings().grid != grid_settings:
                 raise PathsearchError(
                     f"--grid {ancestor.run.name}: was made with {ancestor.run.settings().grid}, now {grid_settings}; "
@@ -143,6 +152,11 @@ class Heritage:
         return rows
 
 
+def _partners(run: Run) -> list[str]:
+    """Names of the runs that were trained together with one that is finished, itself among them."""
+    return list(run.settings().partners.values()) if run.finished else []
+
+
 def settle(grid: Grid, experts: Sequence[Expert]) -> None:
     """Put experts' weights into their places on a grid and fix them there.
 
@@ -162,9 +176,13 @@ def settle(grid: Grid, experts: Sequence[Expert]) -> None:
 
 def layers_on(grid: Grid, expert: Expert) -> Layers:
     """Active modules of an expert in each layer of `grid`, whose layers are known by their names; none in some."""
-    own, path = _blueprint(expert), Path.parse(expert.facts.path)
+    return layers_between(_blueprint(expert), Path.parse(expert.facts.path), grid.blueprint)
+
+
+def layers_between(own: Blueprint | None, path: Path, other: Blueprint) -> Layers:
+    """Active modules of a path on its `own` blueprint, in each layer of another one; none in some."""
     active = dict(zip([layer.name for layer in own.layers], path.layers, strict=True)) if own else {}
-    return tuple(active.get(layer.name, ()) for layer in grid.blueprint.layers)
+    return tuple(active.get(layer.name, ()) for layer in other.layers)
 
 
 def _shared(grid: Grid, expert: Expert) -> Iterator[tuple[nn.Module, nn.Module]]:

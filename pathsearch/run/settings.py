@@ -149,12 +149,11 @@ class RunSettings:
     data: str = ""  # digest of the prepared task: a resumed or joined run must stand on the same images and split
     encoder_key: str = ""  # digest of the encoder with its weights: a file may be replaced under its name
     path: str = ""  # trained without a search: a preset's name, or a path as it is printed; empty: one is searched
-    partners: tuple[str, ...] = ()  # the runs that were trained together, this one among them, in their order
+    partners: dict[str, str] = field(default_factory=dict)  # runs that were trained together, by task; this one, too
     begun_from: str | None = None  # the run whose shared layers they began from and trained on
 
     def __post_init__(self) -> None:
         check_settings(self)
-        object.__setattr__(self, "partners", tuple(self.partners))  # a list in JSON
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for `config.json`."""

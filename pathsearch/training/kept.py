@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from data_prep.errors import PathsearchError
 from pathsearch.grid.grid import PathNetwork
 from pathsearch.run.runs import GENERATION, TRAININGS
 from pathsearch.run.sealed import load_sealed, save_sealed
+from pathsearch.run.tensor_file import below
 from pathsearch.training.halfway import HalfwayFile
 from pathsearch.training.last_training import Trained
 
@@ -50,30 +51,51 @@ class Kept:
     def training(
         self, number: int, what: str, untrained: Callable[[], PathNetwork], make: Callable[[], Trained]
     ) -> Trained:
-        """A training that was finished before, read back bit for bit, or else made now and kept.
+        """One training, see `trainings`."""
+        return self.trainings(number, what, lambda: [untrained()], lambda: [make()])[0]
+
+    def trainings(
+        self,
+        number: int,
+        what: str,
+        untrained: Callable[[], Sequence[PathNetwork]],
+        make: Callable[[], Sequence[Trained]],
+    ) -> list[Trained]:
+        """Networks whose training was finished before, read back bit for bit, or else made now and kept.
 
         Args:
             number: of the training among those of the run.
             what: is trained; the file must say the same.
-            untrained: a network for the kept weights.
-            make: trains.
+            untrained: networks for the kept weights.
+            make: trains them, together if they are several.
         """
         file = self._file(f"{number:02d}")
         if not file.exists():
-            trained = make()
-            facts = {one.name: getattr(trained, one.name) for one in fields(trained)}
-            weights = facts.pop("network").state_dict()
-            tensors = facts.pop("said") | {f"network.{name}": tensor for name, tensor in weights.items()}
-            save_sealed(file, self.owner, {"what": what, **facts}, tensors)
+            made = list(make())
+            tensors = {name: tensor for place, one in enumerate(made) for name, tensor in _tensors(place, one).items()}
+            save_sealed(file, self.owner, {"what": what, "each": list(map(_facts, made))}, tensors)
             self.halfway(number, what).file.unlink(missing_ok=True)
-            return trained
+            return made
         facts, tensors = load_sealed(file, self.owner, f"delete that file, or {AGAIN}")
-        if (found := facts.pop("what")) != what:
+        if facts["what"] != what:
             raise PathsearchError(
-                f"checkpoint {file}: expected the training of {what}, got {found}; delete that file, or {AGAIN}"
+                f"checkpoint {file}: expected the training of {what}, got {facts['what']}; delete that file, or {AGAIN}"
             )
-        said = {name: tensors.pop(name) for name in list(tensors) if not name.startswith("network.")}
-        network = untrained()
-        network.load_state_dict({name.removeprefix("network."): tensor for name, tensor in tensors.items()})
-        network.eval()
-        return Trained(network=network, said=said, **facts)
+        kept = []
+        for place, (network, own) in enumerate(zip(untrained(), facts["each"], strict=True)):
+            network.load_state_dict(below(f"{place}.network.", tensors))
+            network.eval()
+            kept.append(Trained(network=network, said=below(f"{place}.said.", tensors), **own))
+        return kept
+
+
+def _facts(trained: Trained) -> dict[str, Any]:
+    """Plain values of a training."""
+    plain = [one.name for one in fields(trained) if one.name not in ("network", "said")]
+    return {name: getattr(trained, name) for name in plain}
+
+
+def _tensors(place: int, trained: Trained) -> dict[str, Tensor]:
+    """Its tensors; those that networks have in common are in the file once for each."""
+    weights = {f"{place}.network.{name}": tensor for name, tensor in trained.network.state_dict().items()}
+    return weights | {f"{place}.said.{name}": tensor for name, tensor in trained.said.items()}

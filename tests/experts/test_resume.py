@@ -80,7 +80,7 @@ CHAINS = {
             ("pathsearch.training.baselines:train", 3),  # in the last trainings
             ("pathsearch.training.baselines:train", 2),  # in later ones, for the first are kept
             ("pathsearch.training.kept:save_sealed", 1),  # one is finished, not yet kept
-            ("pathsearch.experts.evolve:write_json", 2),  # the report is ready, not yet written
+            ("pathsearch.experts.finishing:write_json", 2),  # the report is ready, not yet written
             ("pathsearch.run.runs:Run.seal", 1),  # it is written, its digest is not
         ],
     ),

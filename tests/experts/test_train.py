@@ -67,7 +67,7 @@ def test_a_given_path_is_trained(tmp_path):
 def test_one_seed_gives_one_run_killed_or_not(tmp_path):
     whole = facts(trained())
     for number, where in enumerate(
-        ["pathsearch.training.optimisers:Rates.epoch", "pathsearch.experts.evolve:write_table"], 1
+        ["pathsearch.training.optimisers:Rates.epoch", "pathsearch.experts.finishing:write_table"], 1
     ):
         folder = tmp_path / str(number)
         assert train(folder, kill=(where, 1)).code == -9
