@@ -1,11 +1,12 @@
-"""`pathsearch evolve` and `pathsearch train`: from a prepared task to an expert, its path searched or given."""
+"""`pathsearch evolve`: from a prepared task to an expert. And how every run from the command line begins and ends."""
 
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,10 +15,14 @@ from pathsearch.cli.prepare import DataDir, Json
 from pathsearch.cli.terminal import Terminal
 
 if TYPE_CHECKING:
+    import torch
+
     from data_prep.manifest import Task  # imports pandas
+    from pathsearch.encoders.encoder import Encoder
+    from pathsearch.run.runs import Run
     from pathsearch.run.settings import RunSettings
 
-evolve_app = typer.Typer()  # its commands stand among the others, see `main`
+evolve_app = typer.Typer()  # its command stands among the others, see `main`
 
 TaskName = Annotated[
     str,
@@ -32,7 +37,7 @@ Device = Annotated[str, typer.Option(help="cpu, cuda, or auto: cuda where there 
 
 
 @dataclass(frozen=True)
-class _Where:
+class Where:
     """What a command says beside its settings."""
 
     data_dir: Path
@@ -62,69 +67,23 @@ def evolve(
 
     prepared = load_task(data_dir, task)
     settings = asked(context, prepared)
-    _carry_out(prepared, settings, _Where(data_dir, runs_dir, run_name, resume, overwrite, device), as_json)
+    where, terminal = Where(data_dir, runs_dir, run_name, resume, overwrite, device), Terminal(as_json)
+    terminal.emit(carry_out(prepared, settings, where, terminal))
 
 
-@evolve_app.command(cls=GivenOnce)
-@takes_settings
-def train(
-    context: typer.Context,
-    task: TaskName,
-    path: Annotated[
-        str | None, typer.Option(help="A path of the blueprint, as it is printed; the preset's own by default.")
-    ] = None,
-    grid: GridOf = None,
-    run_name: RunName = None,
-    resume: Resume = False,
-    overwrite: Overwrite = False,
-    data_dir: DataDir = Path("data"),
-    runs_dir: RunsDir = Path("runs"),
-    device: Device = "auto",
-    as_json: Json = False,
-) -> None:
-    """Train a published network without a search, test it once, and fix it as an expert: ums-rep or unet.
-
-    Its blueprint is a preset, which brings settings of its own. On the grid of an earlier run it keeps what that has
-    learned in the layers down, and learns its own way up.
-    """
-    from data_prep.manifest import load_task
-    from pathsearch.grid.presets import PRESETS, preset
-
-    prepared = load_task(data_dir, task)
-    name = context.params["blueprint"]
-    settings = asked(context, prepared, path or name, PRESETS.get(name) if path else preset(name))
-    _carry_out(prepared, settings, _Where(data_dir, runs_dir, run_name, resume, overwrite, device), as_json)
-
-
-def _carry_out(prepared: Task, settings: RunSettings, where: _Where, as_json: bool) -> None:
-    """Make the run, and say what came of it."""
+def carry_out(prepared: Task, settings: RunSettings, where: Where, terminal: Terminal) -> dict[str, Any]:
+    """Make the run, say what came of it, and return its report."""
     # what is slow to import comes after what a typing error could spoil
-    from data_prep.table_words import as_file_name
     from pathsearch.encoders.encoder import choose_device
-    from pathsearch.encoders.pixels import make_encoder
     from pathsearch.experts.evolve import evolve as evolve_task
     from pathsearch.experts.heritage import Heritage
-    from pathsearch.grid.vocabulary import blueprint_of, check_vocabulary, refuse_idle_sizes
-    from pathsearch.reports import figures
-    from pathsearch.reports.report_page import write_page
     from pathsearch.run.place import Place
-    from pathsearch.run.runs import named_run, unsealed
-    from pathsearch.targets import target_of
 
-    terminal = Terminal(as_json)
-    check_vocabulary(settings.grid.modules)
-    asks = target_of(prepared)
-    asks.check_rule(settings.training.threshold)
-    asks.measure(settings.search.fitness)
-    run = named_run(
-        where.runs_dir, where.run_name or f"{as_file_name(prepared.name)}-{prepared.split_name}-s{settings.seed}"
-    )
+    check(prepared, settings)
+    run = run_of(prepared, settings, where)
     device = choose_device(where.device)
     heritage = Heritage.of(where.runs_dir, settings.grown_from)
-    trunk = make_encoder(settings.encoder, device)
-    trunk.refuse_idle_map_size()
-    refuse_idle_sizes(trunk.places, settings.grid)
-    asks.head(blueprint_of(trunk.places, settings.grid, trunk.taps).ending(asks.kind).head_shape)  # before encoding
+    trunk = encoder_of([(prepared, settings)], device)
     heritage.check(prepared.name, trunk, settings.grid)
     earlier = [ancestor.run for ancestor in heritage.ancestors]
     settings = replace(settings, encoder_key=trunk.key)
@@ -137,8 +96,56 @@ def _carry_out(prepared: Task, settings: RunSettings, where: _Where, as_json: bo
             with terminal.progress():
                 place = Place(where.data_dir / "features", device, terminal)
                 report = evolve_task(prepared, trunk, settings, run, heritage, place)
-        drawn = figures.plot_run(run.folder)
-        page = write_page(run.folder, where.data_dir)
+        show(run, report, earlier, where, terminal)
+    say_next([run], where, terminal)
+    return report
+
+
+def check(prepared: Task, settings: RunSettings) -> None:
+    """Refuse settings that the task has no use for."""
+    from pathsearch.grid.vocabulary import check_vocabulary
+    from pathsearch.targets import target_of
+
+    check_vocabulary(settings.grid.modules)
+    asks = target_of(prepared)
+    asks.check_rule(settings.training.threshold)
+    asks.measure(settings.search.fitness)
+
+
+def run_of(prepared: Task, settings: RunSettings, where: Where) -> Run:
+    """The run as the user names it, or as it is called by default."""
+    from data_prep.table_words import as_file_name
+    from pathsearch.run.runs import named_run
+
+    usual = f"{as_file_name(prepared.name)}-{prepared.split_name}-s{settings.seed}"
+    return named_run(where.runs_dir, where.run_name or usual)
+
+
+def encoder_of(each: Sequence[tuple[Task, RunSettings]], device: torch.device) -> Encoder:
+    """The encoder of tasks whose settings of it are the same; refused before encoding where a head cannot stand."""
+    from pathsearch.encoders.pixels import make_encoder
+    from pathsearch.grid.vocabulary import blueprint_of, refuse_idle_sizes
+    from pathsearch.targets import target_of
+
+    _, settings = each[0]
+    trunk = make_encoder(settings.encoder, device)
+    trunk.refuse_idle_map_size()
+    refuse_idle_sizes(trunk.places, settings.grid)
+    blueprint = blueprint_of(trunk.places, settings.grid, trunk.taps)
+    for prepared, _ in each:
+        asks = target_of(prepared)
+        asks.head(blueprint.ending(asks.kind).head_shape)
+    return trunk
+
+
+def show(run: Run, report: dict[str, Any], earlier: Sequence[Run], where: Where, terminal: Terminal) -> None:
+    """Draw a finished run's figures and page, and say what came of it."""
+    from pathsearch.reports import figures
+    from pathsearch.reports.report_page import write_page
+    from pathsearch.run.runs import unsealed
+
+    drawn = figures.plot_run(run.folder)
+    page = write_page(run.folder, where.data_dir)
     for line in unsealed(earlier):
         terminal.say(line)
     terminal.run_table(report)
@@ -148,9 +155,13 @@ def _carry_out(prepared: Task, settings: RunSettings, where: _Where, as_json: bo
     terminal.say(f"expert  {run.expert_file}\nreport  {run.report_file}")
     terminal.figures(drawn)
     terminal.say(f"page    {page}")
-    terminal.say(f"next: pathsearch joint-eval{elsewhere(where.data_dir, where.runs_dir)}")
-    terminal.say(f"      pathsearch bundle {run.name} --out DIR{elsewhere(where.data_dir, where.runs_dir)}")
-    terminal.emit(report)
+
+
+def say_next(runs: Sequence[Run], where: Where, terminal: Terminal) -> None:
+    """The commands that use what was made."""
+    places, names = elsewhere(where.data_dir, where.runs_dir), " ".join(run.name for run in runs)
+    terminal.say(f"next: pathsearch joint-eval{places}")
+    terminal.say(f"      pathsearch bundle {names} --out DIR{places}")
 
 
 def elsewhere(data_dir: Path, runs_dir: Path) -> str:

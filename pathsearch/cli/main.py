@@ -18,6 +18,7 @@ from pathsearch.cli.prepare import DataDir, Json, Plugins, Seed, prepare_app, ru
 from pathsearch.cli.results import results_app
 from pathsearch.cli.settings import settings_app
 from pathsearch.cli.terminal import Terminal, errors
+from pathsearch.cli.train import train_app
 from pathsearch.cli.use import use_app
 
 # Torch takes seconds to import: each command imports what it needs, so that --help answers at once.
@@ -34,6 +35,7 @@ app = typer.Typer(
 )
 app.add_typer(prepare_app, name="prepare")
 app.add_typer(evolve_app)
+app.add_typer(train_app)
 app.add_typer(use_app)
 app.add_typer(compare_app)
 app.add_typer(results_app)

@@ -36,6 +36,8 @@ from pathsearch.training.course import Pupil
 from pathsearch.training.kept import Kept
 from pathsearch.training.last_training import Trained, refit_together, train_together
 
+TOGETHER, REFIT = 98, 99  # numbers of trainings in a run's checkpoint; the probe's begin at 1
+
 
 class BegunFrom(TypedDict):
     """An earlier expert whose modules a training together began from; its own file stays as it is."""
@@ -152,19 +154,19 @@ def _placed(member: Member, encoder: Encoder, beginning: Heritage, place: Place,
     return _Place(member, features, bench, grid, path_of(settings.path, grid.blueprint, there))
 
 
-def _pupils(places: Sequence[_Place], kept: Kept, what: str) -> list[Pupil]:
+def _pupils(places: Sequence[_Place], kept: Kept, number: int, what: str) -> list[Pupil]:
     """Each task's network at its initial weights; a module of two of them is one and the same object in both."""
     seen: dict[tuple[str, int], nn.Module] = {}
     pupils = []
     for one in places:
         network = one.grid.network(one.path, one.bench.task)
-        for number, layer in enumerate(one.grid.blueprint.layers):
-            modules = network.modules_of(number)
-            for position, index in enumerate(one.path.layers[number]):
+        for level, layer in enumerate(one.grid.blueprint.layers):
+            modules = network.modules_of(level)
+            for position, index in enumerate(one.path.layers[level]):
                 modules[position] = seen.setdefault((layer.name, index), modules[position])
         # tasks on the same images see them in the same order
         seed = derive(one.bench.seed, "together", folder_of(one.bench.task))
-        bench = replace(one.bench.at(seed), halfway=kept.halfway(1, what))
+        bench = replace(one.bench.at(seed), halfway=kept.halfway(number, what))
         pupils.append(Pupil(bench, network, one.grid.shapes[1:]))
     return pupils
 
@@ -173,18 +175,18 @@ def _trained(places: Sequence[_Place], kept: Kept) -> tuple[list[Trained], list[
     """All networks at their best on validation, and refitted, if the settings ask for that."""
     what = " + ".join(f"{one.bench.task}, {one.path}" for one in places)
 
-    def pupils(name: str) -> list[Pupil]:
-        return _pupils(places, kept, f"{name}, {what}")
+    def pupils(number: int) -> list[Pupil]:
+        return _pupils(places, kept, number, what)
 
     def untrained() -> list[PathNetwork]:
-        return [one.network for one in pupils("together")]
+        return [one.network for one in pupils(TOGETHER)]
 
     tell, last = places[0].bench.tell, places[0].bench.last
-    trained = kept.trainings(1, f"together, {what}", untrained, lambda: train_together(pupils("together")))
+    trained = kept.trainings(TOGETHER, what, untrained, lambda: train_together(pupils(TOGETHER)))
     tell.advance(1, "together")
     if not last.refit:
         return trained, trained
-    fixed = kept.trainings(2, f"refit, {what}", untrained, lambda: refit_together(trained, pupils("refit")))
+    fixed = kept.trainings(REFIT, what, untrained, lambda: refit_together(trained, pupils(REFIT)))
     tell.advance(2, "refit")
     return trained, fixed
 
@@ -192,7 +194,7 @@ def _trained(places: Sequence[_Place], kept: Kept) -> tuple[list[Trained], list[
 def _probe(one: _Place, encoder: Encoder) -> Trained:
     """The linear probe of a task, trained as if it were alone."""
     settings, task, run = one.member.settings, one.member.task, one.member.run
-    kept = Kept(run.checkpoint_dir / "probe", owner_of(settings.to_dict(), task.fingerprint, encoder.key, []))
+    kept = Kept(run.checkpoint_dir, owner_of(settings.to_dict(), task.fingerprint, encoder.key, []))
     with Trainings(one.bench, [], kept, 1) as trainings:
         probe = trainings.candidate(PROBE, "linear probe", judged=False)
         trainings.carry_out()

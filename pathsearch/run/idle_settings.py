@@ -92,6 +92,25 @@ RULES = [
         "it is the seed of random encoder weights only",
         "give encoder.weights=random",
     ),
+    Rule(
+        "together.strategy",
+        lambda s: bool(s.path),
+        "a search is for one task",
+        "give it to pathsearch train with several --task",
+        "independent",
+    ),
+    Rule(
+        "together.turns",
+        lambda s: s.together.strategy == "alternating",
+        "tasks have turns under strategy=alternating only",
+        "give --strategy alternating",
+    ),
+    Rule(
+        "together.loss_weights",
+        lambda s: s.together.strategy != "independent",
+        "one after another each task has its own loss",
+        "give --strategy joint",
+    ),
 ]
 
 

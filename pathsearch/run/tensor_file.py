@@ -25,7 +25,13 @@ def save_tensors(file: Path, tensors: Mapping[str, Tensor], metadata: dict[str, 
     Raises:
         CannotWrite: the system refused, such as on a full disk.
     """
-    flat = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    flat: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for name, tensor in tensors.items():
+        one = tensor.detach().cpu().contiguous()
+        # the format has no two names for one tensor, such as of a module that two networks have in common
+        flat[name] = one.clone() if one.data_ptr() in seen else one
+        seen.add(one.data_ptr())
     # not save_file, which puts another file in the place of the temporary one: readable by the owner alone, unlocked
     content = save(flat, metadata)
     with appears_whole(file) as part:

@@ -16,6 +16,7 @@ from pathsearch.grid.modules import Shape
 from pathsearch.run.settings import TrainingSettings
 from pathsearch.run.streams import torch_stream
 from pathsearch.run.tensor_file import below
+from pathsearch.run.together_settings import TogetherSettings
 from pathsearch.targets.target import NonFiniteFitness
 from pathsearch.training.bench import Bench
 from pathsearch.training.fitness import shared_minibatches
@@ -61,7 +62,8 @@ class Course:
         self.networks = [one.network for one in pupils]
         self.whole = self.networks[0] if len(pupils) == 1 else nn.ModuleList(self.networks)
         bench = pupils[0].bench
-        self.settings, together = bench.last, bench.settings.together
+        self.settings = bench.last
+        together = bench.settings.together if len(pupils) > 1 else TogetherSettings()
         steps = [math.ceil(len(one.bench.training) / self.settings.batch_size) for one in pupils]
         self.turns, self.weights = (
             Turns(together, steps, bench.seed),

@@ -20,7 +20,6 @@ from pathsearch.encoders.encoder import Encoder
 from pathsearch.encoders.features import encode
 from pathsearch.encoders.pixels import Pixels, make_encoder
 from pathsearch.encoders.pooled import pooled, sketch
-from pathsearch.encoders.split import Standardiser
 from pathsearch.encoders.views import Style, load_images
 from pathsearch.experts.expert import Expert
 from pathsearch.run.settings import EncoderSettings

@@ -1,0 +1,158 @@
+"""Several tasks or targets trained together: runs like any other, whose shared layers are the same to the bit."""
+
+from __future__ import annotations
+
+import functools
+import json
+
+import pytest
+import torch
+from dense_world import QUICK, dense_data, train
+from small_world import Finished, pathsearch, scratch
+
+from pathsearch.experts.expert import Expert
+from pathsearch.grid.grid import common_layers
+from pathsearch.run.runs import Run
+
+DOWN = ["down1", "down2", "down3", "down4"]
+RUNS = ("discs-random-s0", "discs-class-random-s0", "sizes-random-s0")
+
+
+def together(runs_dir, *arguments, tasks=("discs", "discs:class", "sizes"), **more) -> Finished:
+    """`pathsearch train` of several tasks with quick settings."""
+    given = [word for one in QUICK if "n_modules" not in one for word in ("--set", one)]
+    given += ["--set", "grid.n_modules=4", "--blueprint", "ums-rep"]
+    named = [word for one in tasks for word in ("--task", one)]
+    places = ("--data-dir", dense_data(), "--runs-dir", runs_dir, "--device", "cpu")
+    return pathsearch("train", *named, *given, *places, *arguments, **more)
+
+
+@functools.cache
+def finished(strategy: str, *more: str):
+    folder = scratch() / "together" / "-".join((strategy, *more))
+    done = together(folder, "--strategy", strategy, *more)
+    assert done.code == 0, done
+    return folder
+
+
+def networks(folder):
+    return {name: Expert.load(Run(folder / name).expert_file).network.network for name in RUNS}
+
+
+def layers_of(network):
+    return {
+        layer.name: [one.state_dict() for one in network.modules_of(number)]
+        for number, layer in enumerate(network.blueprint.layers)
+    }
+
+
+@pytest.mark.parametrize("strategy", ["independent", "alternating", "joint"])
+def test_shared_layers_are_one_to_the_bit_and_the_rest_is_each_tasks_own(strategy):
+    masks, kinds, sizes = map(layers_of, networks(finished(strategy)).values())
+    for name in DOWN:
+        for one, other, third in zip(masks[name], kinds[name], sizes[name], strict=True):
+            for key, tensor in one.items():
+                assert torch.equal(tensor, other[key])
+                assert torch.equal(tensor, third[key])
+    ours, theirs = kinds["pooled"][0], sizes["pooled"][0]
+    assert not any(torch.equal(tensor, theirs[key]) for key, tensor in ours.items() if tensor.any())
+
+
+@pytest.mark.parametrize("strategy", ["alternating", "joint"])
+def test_the_report_says_with_whom_and_what_is_shared(strategy):
+    for name in RUNS:
+        run = Run(finished(strategy) / name)
+        run.verify()
+        about = run.report()["together"]
+        assert about["strategy"] == strategy
+        assert tuple(about["runs"].values()) == RUNS
+        assert about["shared_layers"] == DOWN
+        assert 0 < about["shared_parameters"] < about["parameters"]
+        assert run.report()["earlier_experts"] == []
+        assert not list(run.checkpoint_dir.glob("**/*.safetensors"))
+
+
+def test_strategies_come_to_different_networks():
+    joint, alternating = (networks(finished(one))[RUNS[0]] for one in ("joint", "alternating"))
+    assert not torch.equal(joint.head.state_dict()["weight"], alternating.head.state_dict()["weight"])
+    assert common_layers([joint, alternating]) == []
+
+
+def test_a_later_task_stands_on_the_layers_of_all(tmp_path):
+    import shutil
+
+    runs = tmp_path / "runs"
+    shutil.copytree(finished("joint"), runs)
+    more = ("--set", "grid.n_modules=4", "--grid", RUNS[0])
+    done = train(runs, *more, task="discs:image", blueprint="ums-rep")
+    # QUICK says another number of modules; the last one counts
+    assert done.code == 2
+    done = together(runs, "--grid", RUNS[0], tasks=("discs:image",))
+    assert done.code == 0, done
+    report = Run(runs / "discs-image-random-s0").report()
+    assert sorted(one["run"] for one in report["earlier_experts"]) == sorted(RUNS)
+    assert all(one["logits_identical"] for one in report["earlier_experts"])
+
+
+def test_joint_begins_from_a_grid_and_leaves_its_expert_alone(tmp_path):
+    first = together(tmp_path, tasks=("discs:image",))
+    assert first.code == 0, first
+    file = Run(tmp_path / "discs-image-random-s0").expert_file
+    before = file.read_bytes()
+    done = together(tmp_path, "--strategy", "joint", "--grid", "discs-image-random-s0", tasks=("discs", "discs:class"))
+    assert done.code == 0, done
+    assert file.read_bytes() == before
+    report = Run(tmp_path / "discs-random-s0").report()
+    assert report["together"]["begun_from"] == [{"task": "discs:image", "run": "discs-image-random-s0", "layers": DOWN}]
+    old = layers_of(Expert.load(file).network.network)["down1"]
+    new = layers_of(Expert.load(Run(tmp_path / "discs-random-s0").expert_file).network.network)["down1"]
+    assert not torch.equal(
+        old[0]["0.weight"] if "0.weight" in old[0] else next(iter(old[0].values())),
+        new[0]["0.weight"] if "0.weight" in new[0] else next(iter(new[0].values())),
+    )
+
+
+@pytest.mark.parametrize("weights", ["learned", "1:0.5:2"])
+def test_losses_are_weighed(weights):
+    folder = finished("joint", "--set", f"together.loss_weights={weights}")
+    assert Run(folder / RUNS[0]).report()["together"]["loss_weights"] == weights
+    plain = networks(finished("joint"))[RUNS[0]].head.state_dict()["weight"]
+    assert not torch.equal(networks(folder)[RUNS[0]].head.state_dict()["weight"], plain)
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        ("pathsearch.training.optimisers:Rates.epoch", 2),
+        ("pathsearch.experts.together:_probe", 2),
+        ("pathsearch.experts.finishing:write_json", 3),  # the second's path
+        ("pathsearch.experts.finishing:forget_trainings", 2),
+    ],
+)
+def test_one_seed_gives_the_same_runs_killed_or_not(tmp_path, where):
+    assert together(tmp_path, "--strategy", "joint", kill=where).code == -9
+    done = together(tmp_path, "--strategy", "joint", "--resume")
+    assert done.code == 0, done
+    for name in RUNS:
+        ours, theirs = (
+            json.loads((folder / name / "report.json").read_text()) for folder in (tmp_path, finished("joint"))
+        )
+        assert ours["test"] == theirs["test"]
+        assert (tmp_path / name / "expert.safetensors").read_bytes() == (
+            finished("joint") / name / "expert.safetensors"
+        ).read_bytes()
+
+
+def test_what_cannot_be_trained_together_is_one_line(tmp_path):
+    for arguments, tasks, told in (
+        (("--strategy", "joint"), ("discs",), "--strategy joint: expected several tasks, got one"),
+        (("--strategy", "joint"), ("discs", "discs"), "--task discs: is named twice"),
+        (("--strategy", "joint", "--set", "together.loss_weights=1:2:3"), ("discs", "sizes"), "expected 2 numbers"),
+        (("--set", "together.turns=1:2"), ("discs", "sizes"), "together.turns: 1:2 has no effect"),
+        (("--strategy", "joint", "--path", "0|0"), ("discs", "sizes"), "--path 0|0: expected one --task, got 2"),
+        (("--strategy", "joint", "--set", "together.loss_weights=a"), ("discs", "sizes"), "loss_weights: expected"),
+    ):
+        done = together(tmp_path, *arguments, tasks=tasks)
+        assert (done.code, "Traceback" in done.err) == (2, False), done
+        assert told in done.err
+    assert not list(tmp_path.iterdir())
