@@ -30,6 +30,7 @@ DOORS = {
         "cli.settings",
         "cli.use",
         "cli.evolve",
+        "cli.train",
     },
     "rich": {"cli.terminal"},
     "matplotlib": {

@@ -194,10 +194,14 @@ class Terminal:
         self._after_table(report)
 
     def _after_table(self, report: RunReport) -> None:
+        from pathsearch.experts.reuse import together_in_words
+
         for line in report["verdict"]:
             self.say(line)
         for owner, counts in (report.get("reuse") or {}).items():
             self.say(f"reused of {owner}: {counts['modules']} modules, {counts['parameters']:,} parameters")
+        for line in together_in_words(report):
+            self.say(line)
 
     def joint_table(self, found: Mapping[str, Any]) -> None:
         """A joint evaluation's report: routed beside oracle-routed, task by task and overall."""

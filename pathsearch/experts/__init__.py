@@ -1,8 +1,8 @@
 """The story of a run; the fixed expert, the router, and the model that answers images.
 
 - `answer`: What a model says to one image, whatever its task asks for.
-- `answer_files`: Answers that are pictures as files of their own: masks and images, each at the size of the image
-  that was asked.
+- `answer_files`: Answers that are pictures as files of their own: masks and images, each at the size of the image that
+  was asked.
 - `answer_rows`: Answers as rows of CSV or JSON lines, each written as soon as it is known.
 - `answers`: The test images that a person is shown: which they are, and what was asked and answered, in a file of the
   run.
@@ -13,6 +13,7 @@
 - `explain`: Why an answer: which places of an image speak for its class (Grad-CAM), through the encoder and the
   expert's path.
 - `export`: The whole model as one ONNX graph: encoder, router, experts and thresholds, for any runtime without torch.
+- `finishing`: How every run ends: the expert is fixed, the test images are read once, and the run is sealed.
 - `heritage`: Earlier experts on a grid: put them in their places, fix them there, and prove that nothing moved.
 - `joint`: The joint evaluation: all tasks' test images mixed, routed without their labels, answered by the experts.
 - `joint_rates`: The rates of a joint evaluation: each task by its own measures, all tasks of classes together, the
@@ -32,8 +33,9 @@
 - `router`: The router: encoder features to a task, or unknown. Closed form, so adding a task needs no other task's
   images.
 - `run_report`: The report of a run and its path.json: which fields they have, and what stands in them.
-- `run_verdict`: What a run's report says of its network beside each baseline: one of three answers, by the paired
-  test.
+- `run_verdict`: What a run's report says of its network beside each baseline: one of three answers, by the paired test.
+- `together`: Several tasks or targets trained together on layers that they share; each becomes a run and an expert of
+  its own.
 - `trainings`: The last trainings of a run. None needs another's outcome, so they run side by side; each leaves its
   file.
 """

@@ -40,9 +40,32 @@ class Parameters(TypedDict):
     shared: NotRequired[int]
 
 
+class BegunFrom(TypedDict):
+    """An earlier expert whose modules a training together began from; its own file stays as it is."""
+
+    task: str
+    run: str
+    layers: list[str]  # in which they were trained on
+
+
+class Together(TypedDict):
+    """How a run was trained together with others."""
+
+    strategy: str
+    turns: str
+    loss_weights: str
+    runs: dict[str, str]  # by task, this one among them
+    shared_layers: list[str]
+    shared_parameters: int
+    parameters: int  # of all the networks, shared ones once
+    begun_from: list[BegunFrom]
+
+
 class ReusingRun(TypedDict):
     """What is read of a run's report here."""
 
+    task: str
+    together: NotRequired[Together]
     parameters: Parameters
     reuse: NotRequired[dict[str, Reused]]
     earlier_experts: list[EarlierExpert]
@@ -148,3 +171,23 @@ def matrix(found: Mapping[str, Mapping[str, Any]], digests: Mapping[str, str]) -
         "parameters": [row[:width] for row in parameters],
         "modules": [row[:width] for row in modules],
     }
+
+
+def together_in_words(report: ReusingRun) -> list[str]:
+    """With whom a run was trained, what they share, and what that has changed; nothing of one trained alone."""
+    if (about := report.get("together")) is None:
+        return []
+    others = ", ".join(f"{task} ({run})" for task, run in about["runs"].items() if task != report["task"])
+    weights = {"equal": "losses summed", "learned": "loss weights learned"}.get(about["loss_weights"])
+    how = "in turn" if about["strategy"] == "alternating" else "jointly"
+    shared, whole = about["shared_parameters"], about["parameters"]
+    lines = [
+        f"Trained {how} with {others}, {weights or 'loss weights ' + about['loss_weights']}: "
+        f"{', '.join(about['shared_layers']) or 'no layers'} are one in all, {shared:,} of {whole:,} parameters."
+    ]
+    for one in about["begun_from"]:
+        lines.append(
+            f"Begun from {one['task']} ({one['run']}), whose {', '.join(one['layers'])} were trained on: its own files "
+            "are as they were, but it is not on this grid."
+        )
+    return lines

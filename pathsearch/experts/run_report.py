@@ -161,7 +161,6 @@ class ChosenOn(TypedDict):
 class RunReport(ReusingRun):
     """The whole report of a run with one target, a class."""
 
-    task: str
     target: NotRequired[str]  # of runs that ask for something else
     split: str
     split_in_words: str

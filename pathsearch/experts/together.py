@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, NamedTuple
 
 from torch import nn
 
@@ -18,6 +18,7 @@ from pathsearch.encoders.features import Features, encode
 from pathsearch.experts.finishing import Clock, finish
 from pathsearch.experts.heritage import Heritage, layers_between
 from pathsearch.experts.reporting import Ready
+from pathsearch.experts.reuse import Together
 from pathsearch.experts.trainings import Trainings
 from pathsearch.grid.grid import Grid, PathNetwork, common_layers, count
 from pathsearch.grid.path import PROBE, Layers, Path
@@ -35,29 +36,9 @@ from pathsearch.training.cost import training_work
 from pathsearch.training.course import Pupil
 from pathsearch.training.kept import Kept
 from pathsearch.training.last_training import Trained, refit_together, train_together
+from pathsearch.training.strategies import check_numbers
 
 TOGETHER, REFIT = 98, 99  # numbers of trainings in a run's checkpoint; the probe's begin at 1
-
-
-class BegunFrom(TypedDict):
-    """An earlier expert whose modules a training together began from; its own file stays as it is."""
-
-    task: str
-    run: str
-    layers: list[str]  # in which they were trained on
-
-
-class Together(TypedDict):
-    """How a run was trained together with others."""
-
-    strategy: str
-    turns: str
-    loss_weights: str
-    runs: dict[str, str]  # by task, this one among them
-    shared_layers: list[str]
-    shared_parameters: int
-    parameters: int  # of all the networks, shared ones once
-    begun_from: list[BegunFrom]
 
 
 class Member(NamedTuple):
@@ -136,6 +117,7 @@ def check_together(members: Sequence[tuple[Task, RunSettings]]) -> None:
         raise PathsearchError(
             f"--task: expected tasks of one image size, got {sizes}; give --image-size, to which all are brought"
         )
+    check_numbers(members[0][1].together, len(members))
 
 
 def _placed(member: Member, encoder: Encoder, beginning: Heritage, place: Place, earlier: Sequence[_Place]) -> _Place:

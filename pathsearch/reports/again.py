@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
+from data_prep.table_words import as_file_name
 from pathsearch.encoders.pixels import PIXELS
 from pathsearch.grid.presets import PRESETS
 from pathsearch.run.settings import DECLARED, SECTIONS, WITH_OPTIONS
@@ -26,15 +27,18 @@ def weights_name(weights: str) -> str:
 
 def evolve_command(config: Mapping[str, Any], run_name: str) -> str:
     """`pathsearch evolve …` or `train …` for the settings of a `config.json`, unusual ones only; files by name."""
+    partners: Mapping[str, str] = config.get("partners") or {}
     if config.get("path"):
-        words = ["pathsearch", "train", "--task", config["task"], *_given(config)]
+        tasks = [word for task in partners or [config["task"]] for word in ("--task", task)]
+        words = ["pathsearch", "train", *tasks, *_given(config)]
     else:
         words = ["pathsearch", "evolve", "--task", config["task"], *_settings(config, "evolve")]
-    if config.get("grown_from"):
-        words += ["--grid", config["grown_from"]]
+    if start := config.get("grown_from") or config.get("begun_from"):
+        words += ["--grid", start]
     words += ["--seed", str(config["seed"])]
-    if run_name != f"{config['task']}-{config['split']}-s{config['seed']}":
-        words += ["--run-name", run_name]
+    end = as_file_name(config["task"])
+    if run_name != f"{end}-{config['split']}-s{config['seed']}":
+        words += ["--run-name", run_name.removesuffix(f"-{end}") if partners else run_name]
     return shlex.join(words)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pathsearch.experts.reuse import together_in_words
 from pathsearch.experts.run_report import RunReport, called
 from pathsearch.grid.presets import PRESETS
 from pathsearch.reports import page_tables as tables
@@ -95,4 +96,4 @@ def _reused(report: RunReport) -> list[str]:
     return [
         f"Reused of {owner}: {row['modules']} modules, {row['parameters']:,} parameters, left as they were."
         for owner, row in (report.get("reuse") or {}).items()
-    ]
+    ] + together_in_words(report)

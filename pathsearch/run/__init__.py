@@ -26,5 +26,7 @@
 - `tensor_file`: Named tensors in one safetensors file: written whole or not at all, read with one line for whatever is
   wrong.
 - `threads`: How many threads a step of training gets: all cores for large operations, one for small ones.
+- `together_settings`: Settings of tasks that are trained together: which of them share a step, and how their losses are
+  weighed.
 - `training_settings`: Settings of the last training of a path, and the rule by which its answers are decided.
 """

@@ -39,7 +39,7 @@ class TogetherSettings:
 
     strategy: str = setting(
         "independent",
-        "One after another, shared layers fixed; alternating: by turns; joint: all in each step.",
+        "independent: one after another, shared layers fixed; alternating: by turns; joint: all in each step.",
         "alone forgets nothing: what one task has learned, the next cannot change",
         choices=("independent", "alternating", "joint"),
         option="--strategy",
