@@ -7,9 +7,11 @@ falls as a population converges. The outputs and gradients are those of a loop o
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from math import prod
 
 import torch
 import torch.nn.functional as F
@@ -97,6 +99,42 @@ def plan(paths: Sequence[Path], blueprint: Blueprint | None = None) -> Plan:
         )
         widest = max(widest, len(pairs) + len(sums))
     return Plan(tuple(layers), torch.tensor(row_of[end]), widest, links)
+
+
+def activations(whole: Plan, blueprint: Blueprint) -> int:
+    """Numbers that one pass puts out for one image, in all layers: what a training must keep."""
+    pairs = zip(whole.layers, blueprint.layers, strict=True)
+    return sum(
+        (sum(count for _, count in work.calls) + len(work.starts)) * prod(layer.out_shape) for work, layer in pairs
+    )
+
+
+def parts(paths: Sequence[Path], whole: Plan, blueprint: Blueprint, most: int) -> list[tuple[int, Plan]]:
+    """The pass over `paths` in as few parts as keep within `most` activations for one image, or are single paths.
+
+    Paths that begin alike are in one part, so that little is computed twice; copies of a path are, too.
+
+    Args:
+        paths: P of one grid.
+        whole: the plan of all in one pass.
+        blueprint: of their grid.
+        most: activations.
+
+    Returns:
+        For each part, its number of paths and its plan.
+    """
+    if activations(whole, blueprint) <= most:
+        return [(len(paths), whole)]
+    times = Counter(paths)
+    found, rest = [], [sorted(times, key=lambda path: path.layers)]
+    while rest:
+        part = rest.pop()
+        own = plan([path for path in part for _ in range(times[path])], blueprint)
+        if len(part) == 1 or activations(own, blueprint) <= most:
+            found.append((len(own.sums), own))
+        else:
+            rest += [part[len(part) // 2 :], part[: len(part) // 2]]
+    return found
 
 
 def forward(grid: Grid, task: str, plan: Plan, x: Tensor, masks: Sequence[Tensor] | None = None) -> Tensor:

@@ -23,6 +23,8 @@ from pathsearch.training.bench import Bench
 from pathsearch.training.cost import PASSES, Cost, Meter
 from pathsearch.training.optimisers import RunningAverage, adamw
 
+TRAINING_BYTES = 2 << 30  # activations of a training step at most; where they are more, paths step in parts
+KEPT = 6  # numbers that a step keeps for each that a module puts out: its insides, the sum's, and gradients
 SCORING_BYTES = 128 << 20  # activations of a scoring pass at most: what keeps memory flat on a laptop
 ANSWERED, ANSWERING_BYTES = 512, 1 << 30  # images that one network is asked at once, and its activations at most
 KEPT_BYTES = 128 << 20  # of what paths say that is kept at most, where it must be
@@ -88,7 +90,12 @@ class SharedWeights:
     def train(self, paths: Sequence[Path], generation: int) -> Progress:
         """Train the grid for one generation's minibatches along all `paths` in one pass."""
         steps = self.settings.warmup if generation < 0 else self.settings.steps
-        plan = population.plan(paths, self.grid.blueprint).to(device_of(self.grid))
+        plan = population.plan(paths, self.grid.blueprint)
+        most = most_activations(self.settings.batch_size)
+        parts = [
+            (n / len(paths), own.to(device_of(self.grid)))
+            for n, own in population.parts(paths, plan, self.grid.blueprint, most)
+        ]
         streams = torch_stream(self.bench.seed, "masks", generation)
         self.grid.train()
         sums = torch.zeros(2, dtype=torch.float64, device=device_of(self.grid))  # no step waits for the device
@@ -100,18 +107,19 @@ class SharedWeights:
             x, truth = x.to(device_of(self.grid)), truth.to(device_of(self.grid))
             masks = dropout_masks(self.grid.shapes[1:], len(x), self.settings.dropout, streams)
             masks = masks and [mask.to(x.device) for mask in masks]
-            # 2. all paths forward, mean loss back
-            outputs = population.forward(self.grid, self.bench.task, plan, x, masks)  # (P, B, …)
-            loss = self.loss(outputs, truth).mean()
+            # 2. all paths forward, mean loss back; in one part, unless their activations are too many
             self.optimiser.zero_grad(set_to_none=True)
-            loss.backward()
+            target = self.bench.target
+            for share, part in parts:
+                outputs = population.forward(self.grid, self.bench.task, part, x, masks)  # (P, B, …)
+                loss = self.loss(outputs, truth).mean() * share
+                loss.backward()
+                quality = target.of_known(target.each_quality(outputs.detach(), truth), truth)
+                sums += torch.stack([loss.detach(), quality.mean() * share])
             # 3. one step for all
             self.optimiser.step()
             if self.average is not None:
                 self.average.update_parameters(self.grid)
-            target = self.bench.target
-            quality = target.of_known(target.each_quality(outputs.detach(), truth), truth)
-            sums += torch.stack([loss.detach(), quality.mean()])
             images += len(truth)
         self.spent += Cost(images, images * len(paths), PASSES * images * self.meter.together(plan))
         loss_sum, correct = sums.tolist()
@@ -219,6 +227,11 @@ def fitnesses(bench: Bench, readings: Sequence[Reading], paths: Sequence[Path]) 
                 f"path {path}: fitness became {bench.measure}={score}, log-likelihood={likelihood}; lower the rate"
             )
     return found
+
+
+def most_activations(batch: int) -> int:
+    """Numbers that a training step may put out for each of so many images."""
+    return TRAINING_BYTES // (4 * KEPT * batch)
 
 
 def paths_at_once(bench: Bench, most: int, n: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from math import prod
 from statistics import fmean
 
 import numpy as np
@@ -24,6 +25,7 @@ from pathsearch.training.fitness import (
     SharedWeights,
     fitnesses,
     minibatches,
+    most_activations,
     paths_at_once,
     search_loss,
 )
@@ -71,10 +73,15 @@ class FreshWeights:
         """Let all of them be known."""
         new = [path for path in dict.fromkeys(paths) if path not in self.known]
         n = sum(len(one.bench.validation) for one in self.parts or [self])
-        at_once = paths_at_once(self.bench, COPIES_AT_ONCE, n)
+        at_once = paths_at_once(self.bench, min(COPIES_AT_ONCE, self._most()), n)
         for start in range(0, len(new), at_once):
             some = new[start : start + at_once]
             self.known |= dict(zip(some, self._evaluate(some), strict=True))
+
+    def _most(self) -> int:
+        """Paths whose activations a step can hold, however many modules each has."""
+        widest = [prod(layer.out_shape) * (self.grid.space.max_active + 1) for layer in self.grid.blueprint.layers]
+        return max(1, most_activations(self.settings.batch_size) // sum(widest))
 
     def _evaluate(self, paths: list[Path]) -> list[tuple[Fitness, Progress]]:
         """Train each path, once or once a part, and score it."""

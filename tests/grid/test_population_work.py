@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections import Counter
 from collections.abc import Sequence
@@ -9,12 +10,13 @@ from collections.abc import Sequence
 import pytest
 import torch
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from populations import BATCH, converged, features, grid_of, populations
 
 from pathsearch.grid import population
 from pathsearch.grid.grid import Grid
 from pathsearch.grid.path import Path
-from pathsearch.grid.population import forward, plan, together
+from pathsearch.grid.population import activations, forward, parts, plan, together
 
 # --- less work ----------------------------------------------------------------------------------------------
 
@@ -132,3 +134,38 @@ def test_a_plan_can_be_moved():
     assert elsewhere.sums.device.type == "meta"
     tensors = [t for layer in elsewhere.layers for t in (layer.inputs, layer.terms, layer.starts)]
     assert all(tensor is None or tensor.device.type == "meta" for tensor in tensors)
+
+
+# --- in parts -------------------------------------------------------------------------------------------------
+
+
+@given(populations(), st.floats(0, 1))
+@settings(max_examples=60, deadline=None)
+def test_parts_hold_every_path_once_and_keep_within_the_bound(drawn, share):
+    grid, paths = drawn
+    whole = plan(paths, grid.blueprint)
+    most = int(share * activations(whole, grid.blueprint))
+    found = parts(paths, whole, grid.blueprint, most)
+    assert sum(n for n, _ in found) == len(paths)
+    single = max(activations(plan([path], grid.blueprint), grid.blueprint) for path in paths)
+    assert all(activations(own, grid.blueprint) <= max(most, single) for _, own in found)
+    outputs = [torch.cat([forward(grid, "planted", own, features()) for own in some]) for some in
+               ([whole], [own for _, own in found])]  # fmt: skip
+    rows = [sorted(map(tuple, one.flatten(1).round(decimals=9).tolist())) for one in outputs]
+    assert torch.allclose(*map(torch.tensor, rows))
+
+
+def test_all_are_one_part_where_they_fit():
+    grid = grid_of("mixed")
+    paths = converged(grid, 9, 0)
+    whole = plan(paths, grid.blueprint)
+    assert parts(paths, whole, grid.blueprint, activations(whole, grid.blueprint)) == [(9, whole)]
+
+
+def test_activations_by_hand():
+    grid = grid_of("mixed")
+    path = Path.parse("0+1|2|3")
+    shapes = [math.prod(shape) for shape in grid.shapes[1:]]
+    found = activations(plan([path], grid.blueprint), grid.blueprint)
+    assert found == (2 + 1) * shapes[0] + 2 * shapes[1] + 2 * shapes[2]
+    assert activations(plan([path, path], grid.blueprint), grid.blueprint) == found

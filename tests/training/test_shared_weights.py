@@ -53,6 +53,20 @@ def test_scoring_changes_nothing_and_scores_copies_once(make_grid, splits, monke
     assert equal(before, evaluator.state())
 
 
+def test_paths_that_step_in_parts_learn_the_same(make_grid, splits, monkeypatch):
+    whole, cut = shared(make_grid, splits), shared(make_grid, splits)
+    told = whole.train([*PATHS, PATHS[0]], 1)
+    monkeypatch.setattr(module, "TRAINING_BYTES", 1)  # each path in a part of its own
+    passes = []
+    original = module.population.forward
+    monkeypatch.setattr(module.population, "forward", lambda *more: passes.append(1) or original(*more))
+    assert cut.train([*PATHS, PATHS[0]], 1) == pytest.approx(told)
+    assert len(passes) == SETTINGS.steps * len(set(PATHS))
+    for name, tensor in whole.grid.state_dict().items():
+        torch.testing.assert_close(cut.grid.state_dict()[name], tensor, rtol=1e-3, atol=1e-5, msg=name)
+    assert whole.cost == cut.cost
+
+
 def test_training_learns_the_planted_task(make_grid, splits):
     evaluator = shared(make_grid, splits, replace(SETTINGS, steps=60))
     before = max(one.log_likelihood for one in evaluator.score(PATHS))
