@@ -174,6 +174,23 @@ def settle(grid: Grid, experts: Sequence[Expert]) -> None:
     grid.to(device_of(grid))
 
 
+def inherit(grid: Grid, path: Path, experts: Sequence[Expert]) -> None:
+    """Let modules of a path that are free begin as the youngest of the grid's experts left its own in their layer.
+
+    Where it has modules of other kinds there, or none, they begin as they are.
+    """
+    for number, layer in enumerate(grid.blueprint.layers):
+        own = [one for one in reversed(experts) if layers_on(grid, one)[number]]
+        if not own or path.is_probe:
+            continue
+        active = layers_on(grid, own[0])[number]
+        modules = _network(own[0]).modules_called(layer.name)
+        for index, other, module in zip(path.layers[number], active, modules, strict=False):
+            there = grid.module(number, index)
+            if layer.modules[index] == layer.modules[other] and all(one.requires_grad for one in there.parameters()):
+                there.load_state_dict(module.state_dict())
+
+
 def layers_on(grid: Grid, expert: Expert) -> Layers:
     """Active modules of an expert in each layer of `grid`, whose layers are known by their names; none in some."""
     return layers_between(_blueprint(expert), Path.parse(expert.facts.path), grid.blueprint)

@@ -16,7 +16,7 @@ from data_prep.table_words import folder_of
 from pathsearch.encoders.encoder import Encoder
 from pathsearch.encoders.features import Features, encode
 from pathsearch.experts.finishing import Clock, finish
-from pathsearch.experts.heritage import Heritage, layers_between
+from pathsearch.experts.heritage import Heritage, inherit, layers_between
 from pathsearch.experts.reporting import Ready
 from pathsearch.experts.reuse import Together
 from pathsearch.experts.trainings import Trainings
@@ -133,7 +133,10 @@ def _placed(member: Member, encoder: Encoder, beginning: Heritage, place: Place,
     grid.requires_grad_(True)
     there: list[Layers] = list(beginning.paths(grid).values())
     there += [layers_between(one.grid.blueprint, one.path, grid.blueprint) for one in earlier]
-    return _Place(member, features, bench, grid, path_of(settings.path, grid.blueprint, there))
+    path = path_of(settings.path, grid.blueprint, there)
+    if training.begin == "earlier":
+        inherit(grid, path, [ancestor.expert for ancestor in beginning.ancestors])
+    return _Place(member, features, bench, grid, path)
 
 
 def _pupils(places: Sequence[_Place], kept: Kept, number: int, what: str) -> list[Pupil]:

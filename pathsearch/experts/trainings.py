@@ -9,7 +9,7 @@ from pathlib import Path as FilePath
 from typing import NamedTuple
 
 from pathsearch.experts.expert import Expert
-from pathsearch.experts.heritage import settle
+from pathsearch.experts.heritage import inherit, settle
 from pathsearch.grid.grid import PathNetwork, count
 from pathsearch.grid.path import Path
 from pathsearch.grid.plugins import load_plugins, named_plugins
@@ -60,7 +60,10 @@ class Training:
     def _train(self) -> Trained:
         bench = replace(self.bench, halfway=self.kept.halfway(self.number, self.what))
         grid = bench.grid()
-        settle(grid, [Expert.load(file) for file in self.earlier])
+        experts = [Expert.load(file) for file in self.earlier]
+        settle(grid, experts)
+        if bench.last.begin == "earlier":
+            inherit(grid, self.path, experts)
         if self.refits is not None:
             return baselines.refit_path(bench, grid, self.path, self.refits.trained())
         return baselines.train_path(bench, grid, self.path)

@@ -93,6 +93,13 @@ RULES = [
         "give encoder.weights=random",
     ),
     Rule(
+        "training.begin",
+        lambda s: bool(s.grown_from or s.begun_from),
+        "there is no earlier grid",
+        "give --grid RUN",
+        "new",
+    ),
+    Rule(
         "together.strategy",
         lambda s: bool(s.path),
         "a search is for one task",

@@ -126,6 +126,12 @@ class TrainingSettings:
         form=parse_noise,
         like=NOISES,
     )
+    begin: str = setting(
+        "new",
+        "On an earlier grid, a task's own layers begin new, or as its youngest expert left its own (earlier).",
+        "what another target has learned there may not help",
+        choices=("new", "earlier"),
+    )
     balance: bool = setting(
         False, "Every class weighs the same in the last training's loss.", "rates per class are reported either way"
     )

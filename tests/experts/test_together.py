@@ -156,3 +156,25 @@ def test_what_cannot_be_trained_together_is_one_line(tmp_path):
         assert (done.code, "Traceback" in done.err) == (2, False), done
         assert told in done.err
     assert not list(tmp_path.iterdir())
+
+
+def test_own_layers_begin_as_an_earlier_expert_left_them(tmp_path):
+    assert together(tmp_path, tasks=("discs:image",)).code == 0
+    begun = ("--grid", "discs-image-random-s0", "--set", "training.begin=earlier", "--set", "training.learning_rate=0")
+    done = together(tmp_path, *begun, tasks=("discs",))
+    assert done.code == 0, done
+    alone = together(tmp_path, *begun, "--strategy", "joint", "--run-name", "j", tasks=("discs", "discs:class"))
+    assert alone.code == 0, alone
+    images = layers_of(Expert.load(Run(tmp_path / "discs-image-random-s0").expert_file).network.network)
+    for name in ("discs-random-s0", "j-discs"):
+        masks = layers_of(Expert.load(Run(tmp_path / name).expert_file).network.network)
+        assert images.keys() == masks.keys()
+        for layer, modules in images.items():
+            for key, tensor in modules[0].items():
+                assert torch.equal(tensor, masks[layer][0][key]), (layer, key)
+
+
+def test_there_must_be_an_earlier_grid_to_begin_from(tmp_path):
+    done = together(tmp_path, "--set", "training.begin=earlier", tasks=("discs",))
+    assert done.code == 2
+    assert "training.begin: earlier has no effect, since there is no earlier grid; give --grid RUN" in done.err
