@@ -13,7 +13,8 @@ from new weights, then begun from the layers of a denoising run on X-rays (`--gr
 2. What does it cost beside separate networks: seconds of training and parameters, as ratios?
 
 Ways: `separate` trains each task alone, from new weights. `independent` trains the first task, then the others on its
-layers, which are fixed. `alternating` and `joint` train all at once; with --grid all but `separate` stand on its layers.
+layers, which are fixed. `alternating` and `joint` train all at once. With --grid all but `separate` stand on that run's
+layers.
 
 Rule, fixed before the first run. Each image's quality (Dice; 1 or 0 for a class) is averaged over the seeds; a way is
 better than another if the 95 % interval of the mean difference over the test images (bootstrap over images, or over
