@@ -61,7 +61,7 @@ def predict(
     files: Annotated[list[str], typer.Argument(help="Images, folders of images, or - for names on standard input.")],
     task: Annotated[
         str | None,
-        typer.Option(help="The task of all images, if you know it: its expert answers each, unknown or not."),
+        typer.Option(help="The task of all images, if you know it: its experts answer each, unknown or not."),
     ] = None,
     kind: Annotated[str, typer.Option("--format", help="csv, or jsonl: with every class's probability.")] = "csv",
     out: Annotated[
@@ -144,14 +144,14 @@ def predict(
                         troubles.append(f"answer not written: {' '.join(str(error).split())}")
                         undone += 1
                 if heat is not None and answer.task is not None:
-                    column, file, trouble = explained(predictor, answer, heat)
-                    written |= {column: file} if file else {}
-                    troubles += [trouble] if trouble else []
-                    undrawn += trouble is not None
+                    drawn, missing = explained(predictor, answer, heat)
+                    written |= drawn
+                    troubles += missing
+                    undrawn += bool(missing)
             rows.write(answer, written, "; ".join(troubles) or None)
             terminal.count(done, total, f"{done / (time.perf_counter() - started):.0f} images/s")
     n, seconds = said.total(), time.perf_counter() - started
-    counts = ", ".join(f"{said[name]} {name}" for name in (*predictor.model.experts, "unknown", "failed"))
+    counts = ", ".join(f"{said[name]} {name}" for name in (*predictor.model.router.tasks, "unknown", "failed"))
     counts += f", {undrawn} without a heat map" if undrawn else ""
     counts += f", {undone} whose answer was not written" if undone else ""
     errors.print(f"{n} images: {counts}; {n / seconds:.0f} a second", markup=False)

@@ -15,15 +15,16 @@ class Answer:
 
     Attributes:
         source: the image's file, or its number among the images given.
-        task: the task that it was routed to, or that was given; None if it is unknown and none was.
-        label: the class; None without a task, or if the task asks for something else.
+        task: the task that it was routed to, or that was given; None if it is unknown and none was. Where several of
+            its targets have experts, all of them answer.
+        label: the class; None without a task, or if no expert of the task says one.
         probability: the expert's, of that class; None where there is none. Where a threshold decides, it may be
             below a half.
         distance: to the nearest task's images over that task's threshold: above 1, the image is unknown.
         unknown: it looks like no task's images.
         probabilities: of every class of the task; empty if there is none.
         mask: (H, W) uint8, H and W those of the image as it was given, upright: the grey level of each pixel's label,
-            as in the task's own masks; None if its task asks for no mask.
+            as in the task's own masks; None if no expert of the task draws one.
         areas: of each label of that mask but background, its pixels and their share of the image.
         box: x_min, y_min, x_max, y_max in pixels of the image as it was given.
         size: width and height of the image as it was given, upright; None without a task.

@@ -14,7 +14,7 @@ import torch
 from data_prep import __version__
 from data_prep.errors import PathsearchError
 from data_prep.manifest import Task, load_task
-from data_prep.table_words import as_file_name
+from data_prep.table_words import as_file_name, by_folder
 from data_prep.whole_files import file_sha256, folder_appears_whole, write_json, write_text
 from pathsearch.encoders.features import verify
 from pathsearch.encoders.pixels import make_encoder
@@ -166,12 +166,17 @@ def write(
 
 
 def _put(run: Run, task: Task, target: Target, folder: Path) -> TaskEntry:
-    """Copy a run's expert and router into the bundle and describe them."""
-    name = as_file_name(task.name)
-    expert, router = f"experts/{name}.safetensors", f"routers/{name}.safetensors"
+    """Copy a run's expert and router into the bundle and describe them; runs of one folder share the first's router."""
+    expert, router = f"experts/{as_file_name(task.name)}.safetensors", f"routers/{task.folder}.safetensors"
+    if (folder / expert).exists():
+        raise PathsearchError(
+            f"run {run.name}: expected a task whose file has a name of its own, got {task.name} and another whose "
+            f"expert is {expert}; leave one out"
+        )
     for source, name in ((run.expert_file, expert), (run.router_file, router)):
-        (folder / name).parent.mkdir(exist_ok=True)
-        shutil.copyfile(source, folder / name)
+        if not (folder / name).exists():
+            (folder / name).parent.mkdir(exist_ok=True)
+            shutil.copyfile(source, folder / name)
     report = report_of(run)
     entry: TaskEntry = {
         "classes": list(target.names),
@@ -249,7 +254,7 @@ def load(folder: Path, device: torch.device) -> Predictor:
                 f"bundle {folder}: expected an expert of {expected[0]} {expected[1]} on encoder {expected[2][:12]}…, "
                 f"got {own[0]} {own[1]} on {own[2][:12]}…; {AGAIN}"
             )
-    territories = {task: Territory.load(file) for task, (_, _, file) in entries.items()}
+    territories = {task: Territory.load(entries[names[0]][2]) for task, names in by_folder(entries).items()}
     for task, territory in territories.items():
         check_sight(territory, encoder, f"bundle {folder}: task {task}")
     return Predictor(Model(encoder, experts, Router(territories), levels), preparation)

@@ -40,7 +40,7 @@ class Predictor:
         Args:
             images: one or several paths, Pillow images, or uint8 arrays (H, W) or (H, W, 3), or an array of a
                 batch of them.
-            task: of all images, if it is known: then its expert answers also those that the router calls unknown.
+            task: of all images, if it is known: then its experts answer also those that the router calls unknown.
 
         Returns:
             One answer an image, in order.
