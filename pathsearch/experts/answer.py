@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from data_prep.table_words import BOX
+from pathsearch.experts.answer_columns import area_columns
 from pathsearch.targets.decoded import Area, Box, Size
 
 
@@ -29,6 +31,7 @@ class Answer:
         box: x_min, y_min, x_max, y_max in pixels of the image as it was given.
         size: width and height of the image as it was given, upright; None without a task.
         image: (H, W) uint8 of a grey image, (H, W, 3) of one in colour, at the size of the image as it was given.
+        derived: what the bundle's rules make of it, by their names; None where they cannot say.
     """
 
     source: str | int
@@ -43,3 +46,19 @@ class Answer:
     box: Box | None = None
     size: Size | None = None
     image: np.ndarray | None = field(default=None, compare=False, repr=False)
+    derived: dict[str, bool | None] = field(default_factory=dict)
+
+    def numbers(self) -> dict[str, float]:
+        """Its numbers as they stand in a row, by column: shares with six digits, pixels of a box with two decimals."""
+        found = {"distance": _rounded(self.distance)}
+        if self.probability is not None:
+            found["probability"] = _rounded(self.probability)
+        for name, area in self.areas.items():
+            found |= dict(zip(area_columns(name), (area.pixels, _rounded(area.share)), strict=True))
+        if self.box is not None:
+            found |= {name: round(value, 2) for name, value in zip(BOX, self.box, strict=True)}
+        return found
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.6g}")

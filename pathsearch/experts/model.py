@@ -19,6 +19,7 @@ from pathsearch.encoders.pixels import make_encoder
 from pathsearch.experts.answer import Answer
 from pathsearch.experts.expert import Expert
 from pathsearch.experts.router import FALSE_REJECTION, UNKNOWN, Router, Territory, check_rate
+from pathsearch.experts.rules import Rule, derived
 from pathsearch.run.runs import Run
 from pathsearch.run.same_encoder import described
 from pathsearch.targets import target_of
@@ -38,12 +39,14 @@ class Model:
     Attributes:
         levels: the grey level of each name of a mask, by the expert that answers with one; without them a mask says
             indices.
+        rules: what is derived of the answers to one image.
     """
 
     encoder: Encoder
     experts: dict[str, Expert]
     router: Router
     levels: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    rules: tuple[Rule, ...] = ()
 
     def __post_init__(self) -> None:
         for task, names in by_folder(self.experts).items():
@@ -83,7 +86,7 @@ class Model:
         images: Tensor,
         sources: Sequence[str | int],
         sizes: Sequence[Size] | None = None,
-        given: str | None = None,
+        given: str | Sequence[str] | None = None,
     ) -> Iterator[Answer]:
         """Route each image to its task's experts; what is large of an answer is made when it is asked for.
 
@@ -91,18 +94,33 @@ class Model:
             images: (B, 3, S, S) uint8.
             sources: B names, which the answers carry.
             sizes: B widths and heights that answers in pixels are for; by default that of `images`.
-            given: the task of all images, if it is known: its experts answer each, and the router only says how far
-                an image is from that task's own.
+            given: the task of all images, or several, if that is known: the experts of each answer, and the router only
+                says how far an image is from that task's own.
 
         Yields:
-            B answers, in order.
+            B answers, in order; where several tasks are given, one of each for every image.
 
         Raises:
             PathsearchError: the encoder's features are not finite, or one of a plug-in fails.
         """
         maps = encoded(self.encoder, images)
         sizes = sizes or [(images.shape[-1], images.shape[-2])] * len(images)
-        sent, distances = self._sent(self.encoder.seen(maps), given)
+        seen = self.encoder.seen(maps)
+        sent = [self._as(task, seen) for task in self.asked(given)] or [self.router.route(seen)]
+        each = [self._answered(maps, sources, sizes, *one) for one in sent]
+        for answers in zip(*each, strict=True):
+            said = derived(self.rules, answers)
+            yield from (replace(one, derived=said) for one in answers)
+
+    def _answered(
+        self,
+        maps: Tensor,
+        sources: Sequence[str | int],
+        sizes: Sequence[Size],
+        sent: np.ndarray,
+        distances: np.ndarray,
+    ) -> Iterator[Answer]:
+        """The answers of the tasks that images were sent to, or of none."""
         each: dict[str, Iterator[Decoded]] = {}
         for number, task in enumerate(self.router.tasks):
             here = (sent == number).nonzero()[0]
@@ -124,21 +142,21 @@ class Model:
         names = by_folder(self.experts).get(task, [])
         return next((name for name in names if self.experts[name].target.gives == form), None)
 
-    def check_task(self, name: str) -> None:
-        """Refuse a name that is none of the tasks'."""
-        if name not in self.router.tasks:
-            near = difflib.get_close_matches(name, self.router.tasks, n=1)
-            hint = f"did you mean {near[0]}?" if near else "leave it out to let the router decide"
-            raise PathsearchError(f"task: expected one of {', '.join(self.router.tasks)}, got {name!r}; {hint}")
+    def asked(self, given: str | Sequence[str] | None) -> list[str]:
+        """Names of the tasks that are given, each once; one that is none of the model's is refused."""
+        names, tasks = [given] if isinstance(given, str) else [*dict.fromkeys(given or ())], self.router.tasks
+        for name in names:
+            if name not in tasks:
+                near = difflib.get_close_matches(name, tasks, n=1)
+                hint = f"did you mean {near[0]}?" if near else "leave it out to let the router decide"
+                raise PathsearchError(f"task: expected one of {', '.join(tasks)}, got {name!r}; {hint}")
+        return names
 
-    def _sent(self, seen: Tensor, given: str | None) -> tuple[np.ndarray, np.ndarray]:
-        """(B,) numbers of tasks, and distances over their thresholds."""
-        if given is None:
-            return self.router.route(seen)
-        self.check_task(given)
-        own = self.router.territories[given]
+    def _as(self, task: str, seen: Tensor) -> tuple[np.ndarray, np.ndarray]:
+        """(B,) the number of this task, and distances over its threshold."""
+        own = self.router.territories[task]
         distances = (own.distance(seen) / own.threshold).numpy()
-        return np.full(len(seen), list(self.router.tasks).index(given)), distances
+        return np.full(len(seen), list(self.router.tasks).index(task)), distances
 
     def _decoded(self, task: str, maps: Tensor, sizes: Sequence[Size]) -> Iterator[Decoded]:
         """The answers of all experts of a task, as one."""

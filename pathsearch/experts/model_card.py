@@ -48,6 +48,7 @@ def card(model: Model, runs: Sequence[Run], tasks: Sequence[Task], preparation: 
         f"A pathsearch bundle: {_trunk(model)}, a router, and {_experts(model)} (a path of modules, evolved or given). "
         'An image is routed to the task whose images it looks most like and answered by its expert, or "unknown".',
         "## What it answers\n\n" + _answers(model, reports, tasks),
+        *(["## Answers by rule\n\n" + _rules(model, onnx)] if model.rules else []),
         "## Data\n\n" + "\n\n".join(_data(*each) for each in _each_folder(tasks, reports)),
         "## Encoder and preprocessing\n\n" + _encoder(model, preparation),
         "## Numbers\n\n" + _numbers(reports, newest(runs, model)),
@@ -89,6 +90,16 @@ def _answers(model: Model, reports: Sequence[RunReport], tasks: Sequence[Task]) 
         size = f"{model.experts[task].n_parameters():,}{', a linear probe' if Path.parse(facts.path).is_probe else ''}"
         rows.append(f"| {task} | {classes} | {rule} | {size} |")
     return "\n".join(rows)
+
+
+def _rules(model: Model, onnx: bool) -> str:
+    lines = [f"* {inline_code(rule.text)}" for rule in model.rules]
+    told = (
+        "Made of the answers above, and neither learned nor measured: true, false, or empty where an expert that a "
+        "rule needs did not answer. An image is answered by the experts of one task, unless several are given: "
+        f"`predict --task A --task B`.{' `model.onnx` has no rules.' if onnx else ''}"
+    )
+    return "\n".join(lines) + f"\n\n{told}"
 
 
 def _data(task: Task, report: RunReport) -> str:
