@@ -70,8 +70,10 @@ def _experts(model: Model) -> str:
 
 def _each_folder(tasks: Sequence[Task], reports: Sequence[RunReport]) -> list[tuple[Task, RunReport]]:
     """The tasks that see other images than those before them, with their reports."""
-    first = {task.folder: (task, report) for task, report in reversed(list(zip(tasks, reports, strict=True)))}
-    return [first[folder] for folder in dict.fromkeys(task.folder for task in tasks)]
+    first: dict[str, tuple[Task, RunReport]] = {}
+    for task, report in zip(tasks, reports, strict=True):
+        first.setdefault(task.folder, (task, report))
+    return list(first.values())
 
 
 def _answers(model: Model, reports: Sequence[RunReport], tasks: Sequence[Task]) -> str:
