@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 SPLITS = ("train", "val", "test")
 COLUMNS = ("file", "label", "split", "group")
 MASK = "mask"  # a further column, where a task has masks
@@ -23,6 +25,14 @@ SPLIT_WORDS = {  # what others call them
 def folder_of(task: str) -> str:
     """The name of a task's folder, of its own name, which may say a target."""
     return task.partition(ASKS)[0]
+
+
+def by_folder(tasks: Iterable[str]) -> dict[str, list[str]]:
+    """Names of tasks by their folder, both in the order in which they come: those of one folder see the same images."""
+    found: dict[str, list[str]] = {}
+    for task in tasks:
+        found.setdefault(folder_of(task), []).append(task)
+    return found
 
 
 def as_file_name(task: str) -> str:

@@ -27,6 +27,12 @@ def bundle(
         bool, typer.Option("--with-encoder", help="Put the encoder's weights inside; those of a file always are.")
     ] = False,
     onnx: Annotated[bool, typer.Option("--onnx", help="Write model.onnx too, for other runtimes.")] = False,
+    rule: Annotated[
+        list[str] | None,
+        typer.Option(
+            help='A further answer by rule, such as "usable = quality is good and lung_share > 0.2"; repeatable.'
+        ),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the bundle at --out.")] = False,
     plugin: Plugins = None,
     data_dir: DataDir = Path("data"),
@@ -39,13 +45,16 @@ def bundle(
 
     terminal = Terminal(as_json)
     run_plugins(plugin)
+    extras = bundles.Extras(with_encoder, onnx, tuple(rule or ()))
     chosen = [find_run(runs_dir, name) for name in runs]
     for line in unsealed(chosen):
         terminal.say(line)
     with terminal.progress():
-        index = bundles.write(chosen, data_dir, out, terminal, bundles.Extras(with_encoder, onnx), overwrite=overwrite)
+        index = bundles.write(chosen, data_dir, out, terminal, extras, overwrite=overwrite)
     for task, entry in index["tasks"].items():
         terminal.say(f"task {task}: {', '.join(entry['classes'])} (run {entry['run']})")
+    for text in index.get("rules", []):
+        terminal.say(f"rule {text}")
     about, weights = index["encoder"], index["encoder_weights"]
     inside = "inside" if weights == bundles.TRUNK else f"{weights}, not inside: made or downloaded where it is loaded"
     trunk = f"encoder {about['name']}, {about['weights']}; weights {inside}"
@@ -60,8 +69,8 @@ def predict(
     bundle: Annotated[Path, typer.Argument(help="A folder that `pathsearch bundle` made.")],
     files: Annotated[list[str], typer.Argument(help="Images, folders of images, or - for names on standard input.")],
     task: Annotated[
-        str | None,
-        typer.Option(help="The task of all images, if you know it: its expert answers each, unknown or not."),
+        list[str] | None,
+        typer.Option(help="The task of all images, if known: its experts answer each, unknown or not; repeatable."),
     ] = None,
     kind: Annotated[str, typer.Option("--format", help="csv, or jsonl: with every class's probability.")] = "csv",
     out: Annotated[
@@ -96,12 +105,15 @@ def predict(
 
     A mask has the size of its image and the grey levels of the task's own masks; its row has pixels and share of each
     label. Boxes are in pixels of the image as it was given. An unknown image gets none of these, unless --task says
-    what it is: images of another hospital may all be unknown.
+    what it is: images of another hospital may all be unknown. Of several --task each has a row for every image.
+
+    A rule of the bundle has a column: true, false, or empty where an expert that it needs did not answer.
     """
     from pathsearch.encoders.encoder import choose_device
     from pathsearch.experts.answer import Answer
+    from pathsearch.experts.answer_columns import more_columns
     from pathsearch.experts.answer_files import NamedFiles, write_pictures
-    from pathsearch.experts.answer_rows import Rows, check_format, more_columns
+    from pathsearch.experts.answer_rows import Rows, check_format
     from pathsearch.experts.bundle import load
     from pathsearch.experts.pictures import image_files
     from pathsearch.reports.heat_files import HeatFiles, explained
@@ -112,8 +124,7 @@ def predict(
         raise PathsearchError("--explain: expected one place for heat maps, got two; drop --explain-beside")
     heat = HeatFiles(explain) if explain or explain_beside else None
     predictor = load(bundle, choose_device(device))
-    if task is not None:
-        predictor.model.check_task(task)
+    times = max(1, len(predictor.model.asked(task)))  # rows an image
     targets = [expert.target for expert in predictor.model.experts.values()]
     draws = any(one.gives in ("mask", "image") for one in targets)
     pictures = NamedFiles(_folder(out)) if out and draws else None
@@ -122,14 +133,15 @@ def predict(
     total = 0
     if "-" not in files:  # a list on standard input may have no end
         known = list(named)
-        named, total = iter(known), len(known)
+        named, total = iter(known), len(known) * times
     said: Counter[str] = Counter()
     undrawn = undone = 0
     terminal, started = Terminal(as_json=True), time.perf_counter()
     with terminal.progress(), _opened(table) as stream:
         terminal.stage("predict", total)
         warm = heat is not None and any(one.gives == "class" for one in targets)
-        rows = Rows(stream, kind, warm, more_columns(targets, explained=heat is not None))
+        more = (*more_columns(targets, explained=heat is not None), *(one.name for one in predictor.model.rules))
+        rows = Rows(stream, kind, warm, more)
         for done, answer in enumerate(predictor.stream(named, batch_size, task), 1):
             written: dict[str, Path] = {}
             troubles = []
@@ -144,14 +156,14 @@ def predict(
                         troubles.append(f"answer not written: {' '.join(str(error).split())}")
                         undone += 1
                 if heat is not None and answer.task is not None:
-                    column, file, trouble = explained(predictor, answer, heat)
-                    written |= {column: file} if file else {}
-                    troubles += [trouble] if trouble else []
-                    undrawn += trouble is not None
+                    drawn, missing = explained(predictor, answer, heat)
+                    written |= drawn
+                    troubles += missing
+                    undrawn += bool(missing)
             rows.write(answer, written, "; ".join(troubles) or None)
             terminal.count(done, total, f"{done / (time.perf_counter() - started):.0f} images/s")
-    n, seconds = said.total(), time.perf_counter() - started
-    counts = ", ".join(f"{said[name]} {name}" for name in (*predictor.model.experts, "unknown", "failed"))
+    n, seconds = (said.total() - said["failed"]) // times + said["failed"], time.perf_counter() - started
+    counts = ", ".join(f"{said[name]} {name}" for name in (*predictor.model.router.tasks, "unknown", "failed"))
     counts += f", {undrawn} without a heat map" if undrawn else ""
     counts += f", {undone} whose answer was not written" if undone else ""
     errors.print(f"{n} images: {counts}; {n / seconds:.0f} a second", markup=False)

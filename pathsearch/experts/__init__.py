@@ -1,6 +1,7 @@
 """The story of a run; the fixed expert, the router, and the model that answers images.
 
 - `answer`: What a model says to one image, whatever its task asks for.
+- `answer_columns`: The columns of rows of answers, by what the experts of a model answer with.
 - `answer_files`: Answers that are pictures as files of their own: masks and images, each at the size of the image that
   was asked.
 - `answer_rows`: Answers as rows of CSV or JSON lines, each written as soon as it is known.
@@ -32,6 +33,7 @@
 - `reuse`: Who uses whose modules on one grid: parameters of a task's own, and those reused from earlier tasks.
 - `router`: The router: encoder features to a task, or unknown. Closed form, so adding a task needs no other task's
   images.
+- `rules`: Answers by rule: small expressions over what several experts say to one image, parsed and never run as code.
 - `run_report`: The report of a run and its path.json: which fields they have, and what stands in them.
 - `run_verdict`: What a run's report says of its network beside each baseline: one of three answers, by the paired test.
 - `together`: Several tasks or targets trained together on layers that they share; each becomes a run and an expert of

@@ -14,17 +14,20 @@ class NamedFiles:
 
     def __init__(self, folder: Path | None) -> None:
         self.folder = folder
-        self.taken: set[str] = set()
+        self.taken: dict[str, tuple[Path, set[str]]] = {}  # whose a name is, and the ends that it has
 
     def file(self, source: Path, end: str) -> Path:
-        """A name of its own, `IMAGE.heat.png` for `.heat.png`; images of one name in several folders are numbered."""
+        """A name of its own, `IMAGE.heat.png` for `.heat.png`; images of one name in several folders are numbered.
+
+        Files about one image that end otherwise have one name before that.
+        """
         if self.folder is None:
             return source.with_name(source.name + end)
         name, number = source.name, 1
-        while name.lower() in self.taken:
+        while (taken := self.taken.setdefault(name.lower(), (source, set())))[0] != source or end in taken[1]:
             name = f"{source.name}~{number}"
             number += 1
-        self.taken.add(name.lower())
+        taken[1].add(end)
         return self.folder / (name + end)
 
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple, TypedDict, cast
 
@@ -14,7 +15,7 @@ import torch
 from data_prep import __version__
 from data_prep.errors import PathsearchError
 from data_prep.manifest import Task, load_task
-from data_prep.table_words import as_file_name
+from data_prep.table_words import as_file_name, by_folder
 from data_prep.whole_files import file_sha256, folder_appears_whole, write_json, write_text
 from pathsearch.encoders.features import verify
 from pathsearch.encoders.pixels import make_encoder
@@ -25,6 +26,7 @@ from pathsearch.experts.model_card import card
 from pathsearch.experts.pictures import Preparation
 from pathsearch.experts.predict import Predictor
 from pathsearch.experts.router import Router, Territory
+from pathsearch.experts.rules import read_rules
 from pathsearch.experts.run_report import Threshold, report_of
 from pathsearch.grid.plugins import check_plugins
 from pathsearch.run.runs import Run
@@ -79,6 +81,7 @@ class Index(TypedDict):
     preparation: Prepared
     tasks: dict[str, TaskEntry]
     plugins: NotRequired[list[str]]
+    rules: NotRequired[list[str]]  # where there are any
     files: dict[str, str]  # SHA-256
     sha256: NotRequired[str]  # of all other fields
 
@@ -88,6 +91,7 @@ class Extras(NamedTuple):
 
     encoder: bool = False  # its weights; those that came from a file always are, for nobody else could get them
     onnx: bool = False  # `model.onnx`
+    rules: tuple[str, ...] = ()  # further answers, see `rules`
 
 
 NONE = Extras()
@@ -121,6 +125,7 @@ def write(
         raise PathsearchError(f"--out {out.name}: expected a new folder, got one that is taken; {advice}")
     tell.stage("bundle", 0)
     model = Model.of(runs, torch.device("cpu"))
+    model = replace(model, rules=read_rules(extras.rules, model.experts))
     for run, expert in zip(runs, model.experts.values(), strict=True):
         if not expert.target.answers():
             raise PathsearchError(
@@ -161,17 +166,24 @@ def write(
             "plugins": sorted({one for expert in model.experts.values() for one in expert.facts.plugins}),
             "files": {file.relative_to(folder).as_posix(): file_sha256(file) for file in files},
         }
+        if model.rules:
+            index["rules"] = [rule.text for rule in model.rules]
         write_json(folder / INDEX, {**index, OWN: _own_digest(index)})
     return index
 
 
 def _put(run: Run, task: Task, target: Target, folder: Path) -> TaskEntry:
-    """Copy a run's expert and router into the bundle and describe them."""
-    name = as_file_name(task.name)
-    expert, router = f"experts/{name}.safetensors", f"routers/{name}.safetensors"
+    """Copy a run's expert and router into the bundle and describe them; runs of one folder share the first's router."""
+    expert, router = f"experts/{as_file_name(task.name)}.safetensors", f"routers/{task.folder}.safetensors"
+    if (folder / expert).exists():
+        raise PathsearchError(
+            f"run {run.name}: expected a task whose file has a name of its own, got {task.name} and another whose "
+            f"expert is {expert}; leave one out"
+        )
     for source, name in ((run.expert_file, expert), (run.router_file, router)):
-        (folder / name).parent.mkdir(exist_ok=True)
-        shutil.copyfile(source, folder / name)
+        if not (folder / name).exists():
+            (folder / name).parent.mkdir(exist_ok=True)
+            shutil.copyfile(source, folder / name)
     report = report_of(run)
     entry: TaskEntry = {
         "classes": list(target.names),
@@ -225,6 +237,7 @@ def load(folder: Path, device: torch.device) -> Predictor:
             task: (entry["classes"], _inside(folder, entry["expert"]), _inside(folder, entry["router"]))
             for task, entry in index["tasks"].items()
         }
+        rules = list(map(str, index.get("rules", [])))
         levels = {task: _levels(entry) for task, entry in index["tasks"].items() if "levels" in entry}
         listed = {folder / name for name in index["files"]}
         needed = {file for _, *own in entries.values() for file in own} | ({folder / TRUNK} & {Path(weights)})
@@ -249,10 +262,13 @@ def load(folder: Path, device: torch.device) -> Predictor:
                 f"bundle {folder}: expected an expert of {expected[0]} {expected[1]} on encoder {expected[2][:12]}…, "
                 f"got {own[0]} {own[1]} on {own[2][:12]}…; {AGAIN}"
             )
-    territories = {task: Territory.load(file) for task, (_, _, file) in entries.items()}
+    territories = {task: Territory.load(entries[names[0]][2]) for task, names in by_folder(entries).items()}
     for task, territory in territories.items():
         check_sight(territory, encoder, f"bundle {folder}: task {task}")
-    return Predictor(Model(encoder, experts, Router(territories), levels), preparation)
+    try:
+        return Predictor(Model(encoder, experts, Router(territories), levels, read_rules(rules, experts)), preparation)
+    except PathsearchError as error:
+        raise PathsearchError(f"bundle {folder}: {error}") from None
 
 
 def _levels(entry: TaskEntry) -> list[int]:

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from data_prep.errors import PathsearchError
 from data_prep.manifest import Task, load_task
+from data_prep.table_words import as_file_name, by_folder
 from data_prep.temporary import remove_litter
 from data_prep.whole_files import file_sha256, write_json
 from pathsearch.encoders.features import encode
@@ -43,7 +44,7 @@ def joint_evaluate(
     """Answer the mixed test images of several finished runs and report routed beside oracle-routed results.
 
     Args:
-        runs: one finished run a task, all on one encoder.
+        runs: one finished run a task, all on one encoder; those of one folder are answered together.
         data_dir: where the prepared tasks lie.
         place: cache, device of the encoder, if anything must still be encoded, and progress.
         seed: of the order of the mixture (which changes no answer) and of the bootstrap.
@@ -88,13 +89,14 @@ def joint_evaluate(
     report["thresholds"] = thresholds(model)
     report["sha256"] = digests
     report[DUE] = SUMS
-    views, groups = {n: test.pooled() for n, test in tests.items()}, {n: test.groups for n, test in tests.items()}
+    seen = {folder: tests[names[0]] for folder, names in by_folder(tests).items()}
+    views, groups = {n: test.pooled() for n, test in seen.items()}, {n: test.groups for n, test in seen.items()}
     report["calibration"] = calibration(model.router.territories, views, groups)
     return report
 
 
 def thresholds(model: Model) -> dict[str, float]:
-    """Each task's distance beyond which an image is unknown: what one router differs in from another of these runs."""
+    """Each task's distance beyond which an image is unknown, by folder: what tells routers of these runs apart."""
     return {task: territory.threshold for task, territory in model.router.territories.items()}
 
 
@@ -127,7 +129,7 @@ def save(report: dict[str, Any], runs_dir: Path) -> Path:
     for earlier in runs_dir.glob("joint-*"):
         remove_litter(earlier)
     stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S")
-    name = f"joint-{'+'.join(report['tasks'])}-{stamp}"
+    name = f"joint-{'+'.join(map(as_file_name, report['tasks']))}-{stamp}"
     folder, number = runs_dir / name, 1
     while folder.exists():
         number += 1

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from data_prep.table_words import by_folder
 from pathsearch.encoders.split import Split
 from pathsearch.experts.expert import Expert
 from pathsearch.experts.mixture import Answers
@@ -26,15 +27,16 @@ def rates(tests: dict[str, Split], experts: dict[str, Expert], answers: Answers,
 
     Returns:
         `tasks`, `routing` and `intervals`; where there are tasks of classes also `overall`, over their images, and
-        `confusion`, over their classes. A class image that was sent to a task of another target has no class, which
-        counts, and stands in the last column of the confusion, as if it were unknown; `routing` tells them apart.
+        `confusion`, over their classes. A class image that was sent to a folder without classes has no class, which
+        counts, and stands in the last column of the confusion, as if it were unknown; `routing` tells them apart. It
+        is over folders: tasks of one share their images.
     """
-    names, of_classes = list(tests), list(answers.oracle)
+    of_classes = list(answers.oracle)
     tasks = {
-        n: _class_task(number, n, tests[n], experts[n], answers, seed)
+        n: _class_task(n, test, experts[n], answers, seed)
         if n in answers.oracle
-        else _other_task(number, n, tests[n], experts[n], answers)
-        for number, n in enumerate(names)
+        else _other_task(n, test, experts[n], answers)
+        for n, test in tests.items()
     }
     others = [row.pop("intervals") for row in tasks.values() if "intervals" in row]
     whole: dict[str, Any] = {}
@@ -47,39 +49,39 @@ def rates(tests: dict[str, Split], experts: dict[str, Expert], answers: Answers,
         **{key: whole[key] for key in ("overall",) if whole},
         "tasks": tasks,
         "intervals": {**intervals, "in_words": WORDS[intervals["method"]]},
-        "routing": _routing(names, answers, _groups(tests)),
+        "routing": _routing(answers, _groups({folder: tests[own[0]] for folder, own in by_folder(tests).items()})),
         **{key: whole[key] for key in ("confusion",) if whole},
     }
 
 
-def _class_task(number: int, n: str, test: Split, expert: Expert, answers: Answers, seed: int) -> dict[str, Any]:
+def _class_task(n: str, test: Split, expert: Expert, answers: Answers, seed: int) -> dict[str, Any]:
     labels, classes = test.truth.numpy(), expert.facts.classes
     # an image sent elsewhere is as unanswered by this task as an unknown one
-    at_home = answers.routed[n] == number
+    at_home = answers.at_home(n)
     said = np.where(at_home, answers.predictions[n] - answers.first[n], UNKNOWN)
     said_oracle = expert.classify(answers.oracle[n])
     routed = evaluate(labels, np.where(at_home[:, None], answers.oracle[n], 0), classes, said, seed, test.groups)
     oracle = evaluate(labels, answers.oracle[n], classes, said_oracle, seed, test.groups)
     lost = (said != labels) & (said_oracle == labels)
     return {
-        "routed": {**routed, "unknown": int((answers.routed[n] == UNKNOWN).sum())},
+        "routed": {**routed, "unknown": int((answers.sent(n) == UNKNOWN).sum())},
         "oracle": oracle,
-        "lost_by_routing": _lost(lost, answers.routed[n]),
+        "lost_by_routing": _lost(lost, answers.sent(n)),
     }
 
 
-def _other_task(number: int, n: str, test: Split, expert: Expert, answers: Answers) -> dict[str, Any]:
+def _other_task(n: str, test: Split, expert: Expert, answers: Answers) -> dict[str, Any]:
     """A task of another target: an image that did not get to its expert is worth nothing, as to who asked."""
     target, said, fixed = expert.target, answers.said[n], expert.facts.threshold
-    at_home = answers.routed[n] == number
+    at_home = answers.at_home(n)
     routed = target.assess_answered(said, test.truth, fixed, test.groups, at_home)
     oracle = target.assess(said, test.truth, fixed, test.groups)
     return {
         "target": target.kind,
         "measure": target.measures[0],
-        "routed": {**target.placed(routed), "unknown": int((answers.routed[n] == UNKNOWN).sum())},
+        "routed": {**target.placed(routed), "unknown": int((answers.sent(n) == UNKNOWN).sum())},
         "oracle": target.placed(oracle),
-        "lost_by_routing": _lost(~at_home, answers.routed[n]),
+        "lost_by_routing": _lost(~at_home, answers.sent(n)),
         "intervals": oracle["intervals"],
     }
 
@@ -114,12 +116,13 @@ def _groups(tests: dict[str, Split]) -> np.ndarray:
     return np.concatenate([np.where(own == "", "", np.char.add(f"{n}/", own)) for n, own in named.items()])
 
 
-def _routing(names: list[str], answers: Answers, groups: np.ndarray) -> dict[str, Any]:
-    """How the images were sent.
+def _routing(answers: Answers, groups: np.ndarray) -> dict[str, Any]:
+    """How the images were sent, by folder.
 
     `accuracy` is over the images that were sent to some task; `accuracy_unknown_wrong` counts an unknown as
     wrong; `unknown` is how many images were answered so.
     """
+    names = list(answers.routed)
     truth = np.concatenate([np.full(len(answers.routed[n]), k) for k, n in enumerate(names)])
     sent = np.concatenate([answers.routed[n] for n in names])
     known = sent != UNKNOWN

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -12,16 +12,18 @@ from torch import Tensor
 
 from data_prep.errors import PathsearchError
 from data_prep.manifest import Task
+from data_prep.table_words import by_folder
 from pathsearch.encoders.encoder import Encoder
 from pathsearch.encoders.own import encoded
 from pathsearch.encoders.pixels import make_encoder
 from pathsearch.experts.answer import Answer
 from pathsearch.experts.expert import Expert
 from pathsearch.experts.router import FALSE_REJECTION, UNKNOWN, Router, Territory, check_rate
+from pathsearch.experts.rules import Rule, derived
 from pathsearch.run.runs import Run
 from pathsearch.run.same_encoder import described
 from pathsearch.targets import target_of
-from pathsearch.targets.decoded import Decoded, Size
+from pathsearch.targets.decoded import Decoded, Size, together
 from pathsearch.training.fitness import answering_batch
 
 __all__ = ["Answer", "Model", "check_sight", "check_unchanged"]
@@ -29,35 +31,54 @@ __all__ = ["Answer", "Model", "check_sight", "check_unchanged"]
 
 @dataclass(frozen=True)
 class Model:
-    """An encoder, a router over tasks and the expert of each task, by name.
+    """An encoder, a router over tasks, and experts by name.
+
+    Experts whose tasks are one folder, such as lungs and lungs:class, are one task to the router, by the folder's name,
+    and answer together, each in another form.
 
     Attributes:
-        levels: the grey level of each name of a mask, of the tasks that ask for one; without them a mask says indices.
+        levels: the grey level of each name of a mask, by the expert that answers with one; without them a mask says
+            indices.
+        rules: what is derived of the answers to one image.
     """
 
     encoder: Encoder
     experts: dict[str, Expert]
     router: Router
     levels: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    rules: tuple[Rule, ...] = ()
+
+    def __post_init__(self) -> None:
+        for task, names in by_folder(self.experts).items():
+            targets = {name: self.experts[name].target for name in names} if len(names) > 1 else {}
+            forms = {name: one.gives for name, one in targets.items() if one.answers()}
+            if len({*forms.values()}) < len(forms):
+                told = " and ".join(f"{name} with {form}" for name, form in forms.items())
+                raise PathsearchError(
+                    f"task {task}: expected experts that answer in different forms, got {told}; leave one out"
+                )
 
     @classmethod
     def of(cls, runs: Sequence[Run], device: torch.device, false_rejection: float = FALSE_REJECTION) -> Model:
         """The model of finished runs, whose router takes for unknown a share `false_rejection` of each task's images.
 
         Raises:
-            PathsearchError: runs of one task twice, of different encoders, or unfinished; a share outside ]0, 1[; a
-                router file that was made of other numbers than the encoder gives now.
+            PathsearchError: runs of one task twice, of one folder on other images, of different encoders, or
+                unfinished; a share outside ]0, 1[; a router file that was made of other numbers than the encoder gives
+                now.
         """
         check_rate(false_rejection)
         experts = _load_experts(runs)
-        territories = {task: _territory(run, false_rejection) for task, run in zip(experts, runs, strict=True)}
+        named = dict(zip(experts, runs, strict=True))
+        first = {task: _on_same_images(task, [named[one] for one in names]) for task, names in by_folder(named).items()}
+        territories = {task: _territory(run, false_rejection) for task, run in first.items()}
         encoder = make_encoder(runs[0].settings().encoder, device)
-        for run, territory in zip(runs, territories.values(), strict=True):
-            check_sight(territory, encoder, f"run {run.name}")
+        for task, territory in territories.items():
+            check_sight(territory, encoder, f"run {first[task].name}")
         return cls(encoder, experts, Router(territories))
 
     def answer(self, images: Tensor, sources: Sequence[str | int], sizes: Sequence[Size] | None = None) -> list[Answer]:
-        """Route each image to its task's expert; see `stream`."""
+        """Route each image to its task's experts; see `stream`."""
         return list(self.stream(images, sources, sizes))
 
     def stream(
@@ -65,26 +86,41 @@ class Model:
         images: Tensor,
         sources: Sequence[str | int],
         sizes: Sequence[Size] | None = None,
-        given: str | None = None,
+        given: str | Sequence[str] | None = None,
     ) -> Iterator[Answer]:
-        """Route each image to its task's expert; what is large of an answer is made when it is asked for.
+        """Route each image to its task's experts; what is large of an answer is made when it is asked for.
 
         Args:
             images: (B, 3, S, S) uint8.
             sources: B names, which the answers carry.
             sizes: B widths and heights that answers in pixels are for; by default that of `images`.
-            given: the task of all images, if it is known: its expert answers each, and the router only says how far
-                an image is from that task's own.
+            given: the task of all images, or several, if that is known: the experts of each answer, and the router only
+                says how far an image is from that task's own.
 
         Yields:
-            B answers, in order.
+            B answers, in order; where several tasks are given, one of each for every image.
 
         Raises:
             PathsearchError: the encoder's features are not finite, or one of a plug-in fails.
         """
         maps = encoded(self.encoder, images)
         sizes = sizes or [(images.shape[-1], images.shape[-2])] * len(images)
-        sent, distances = self._sent(self.encoder.seen(maps), given)
+        seen = self.encoder.seen(maps)
+        sent = [self._as(task, seen) for task in self.asked(given)] or [self.router.route(seen)]
+        each = [self._answered(maps, sources, sizes, *one) for one in sent]
+        for answers in zip(*each, strict=True):
+            said = derived(self.rules, answers)
+            yield from (replace(one, derived=said) for one in answers)
+
+    def _answered(
+        self,
+        maps: Tensor,
+        sources: Sequence[str | int],
+        sizes: Sequence[Size],
+        sent: np.ndarray,
+        distances: np.ndarray,
+    ) -> Iterator[Answer]:
+        """The answers of the tasks that images were sent to, or of none."""
         each: dict[str, Iterator[Decoded]] = {}
         for number, task in enumerate(self.router.tasks):
             here = (sent == number).nonzero()[0]
@@ -96,38 +132,43 @@ class Model:
                 continue
             task = self.router.tasks[number]
             one = next(each[task])
-            mask = None if one.mask is None else self._in_levels(task, one.mask)
             yield Answer(
                 source, task, one.label, one.probability, distance, distance > 1, one.probabilities,
-                mask, one.areas, one.box, size, one.image,
+                one.mask, one.areas, one.box, size, one.image,
             )  # fmt: skip
 
-    def check_task(self, name: str) -> None:
-        """Refuse a name that is none of the tasks'."""
-        if name not in self.experts:
-            near = difflib.get_close_matches(name, self.experts, n=1)
-            hint = f"did you mean {near[0]}?" if near else "leave it out to let the router decide"
-            raise PathsearchError(f"task: expected one of {', '.join(self.experts)}, got {name!r}; {hint}")
+    def giving(self, task: str, form: str) -> str | None:
+        """The name of a task's expert that answers in this form; None if none does."""
+        names = by_folder(self.experts).get(task, [])
+        return next((name for name in names if self.experts[name].target.gives == form), None)
 
-    def _sent(self, seen: Tensor, given: str | None) -> tuple[np.ndarray, np.ndarray]:
-        """(B,) numbers of tasks, and distances over their thresholds."""
-        if given is None:
-            return self.router.route(seen)
-        self.check_task(given)
-        own = self.router.territories[given]
+    def asked(self, given: str | Sequence[str] | None) -> list[str]:
+        """Names of the tasks that are given, each once; one that is none of the model's is refused."""
+        names, tasks = [given] if isinstance(given, str) else [*dict.fromkeys(given or ())], self.router.tasks
+        for name in names:
+            if name not in tasks:
+                near = difflib.get_close_matches(name, tasks, n=1)
+                hint = f"did you mean {near[0]}?" if near else "leave it out to let the router decide"
+                raise PathsearchError(f"task: expected one of {', '.join(tasks)}, got {name!r}; {hint}")
+        return names
+
+    def _as(self, task: str, seen: Tensor) -> tuple[np.ndarray, np.ndarray]:
+        """(B,) the number of this task, and distances over its threshold."""
+        own = self.router.territories[task]
         distances = (own.distance(seen) / own.threshold).numpy()
-        return np.full(len(seen), list(self.router.tasks).index(given)), distances
+        return np.full(len(seen), list(self.router.tasks).index(task)), distances
 
     def _decoded(self, task: str, maps: Tensor, sizes: Sequence[Size]) -> Iterator[Decoded]:
-        """The answers of a task's expert."""
-        expert = self.experts[task]
-        outputs = torch.cat([expert.outputs(part) for part in maps.split(answering_batch(expert.path_network))])
-        return expert.target.decoded(outputs, expert.facts.threshold, sizes)
+        """The answers of all experts of a task, as one."""
+        return map(together, zip(*(self._said(one, maps, sizes) for one in by_folder(self.experts)[task]), strict=True))
 
-    def _in_levels(self, task: str, mask: np.ndarray) -> np.ndarray:
-        """Indices of labels as the grey levels that the task's masks have for them."""
-        levels = self.levels.get(task)
-        return mask if levels is None else np.array(levels, np.uint8)[mask]
+    def _said(self, name: str, maps: Tensor, sizes: Sequence[Size]) -> Iterator[Decoded]:
+        """The answers of one expert, masks in the grey levels that its task has for their labels."""
+        expert, levels = self.experts[name], self.levels.get(name)
+        outputs = torch.cat([expert.outputs(part) for part in maps.split(answering_batch(expert.path_network))])
+        for one in expert.target.decoded(outputs, expert.facts.threshold, sizes):
+            in_levels = levels is not None and one.mask is not None
+            yield replace(one, mask=np.array(levels, np.uint8)[one.mask]) if in_levels else one
 
 
 def check_unchanged(run: Run, expert: Expert, task: Task, encoder: Encoder) -> None:
@@ -153,6 +194,18 @@ def check_sight(territory: Territory, encoder: Encoder, owner: str) -> None:
             f"{owner}: expected a router file made of {now} numbers an image, which {encoder.settings.name} gives, got "
             f"one of {made}: of an earlier version, or of other code; evolve or train its task again"
         )
+
+
+def _on_same_images(task: str, runs: Sequence[Run]) -> Run:
+    """The first of a folder's runs, whose router file serves all of them."""
+    first, *others = runs
+    for run in others:
+        if run.settings().data != first.settings().data:
+            raise PathsearchError(
+                f"run {run.name}: expected the images and splits of {first.name}, which is of task {task} too, got "
+                "others: it was prepared again between them; make the older run again, or leave one out"
+            )
+    return first
 
 
 def _territory(run: Run, false_rejection: float) -> Territory:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from data_prep.manifest import Task
+from data_prep.table_words import by_folder
 from pathsearch.experts.expert import Expert
 from pathsearch.experts.joint import newest
 from pathsearch.experts.joint_report import JointReport
@@ -44,10 +45,11 @@ def card(model: Model, runs: Sequence[Run], tasks: Sequence[Task], preparation: 
     reports = [report_of(run) for run in runs]
     parts = [
         f"# Model card: {', '.join(model.router.tasks)}",
-        f"A pathsearch bundle: {_trunk(model)}, a router, and one expert a task (a path of modules, evolved or given). "
+        f"A pathsearch bundle: {_trunk(model)}, a router, and {_experts(model)} (a path of modules, evolved or given). "
         'An image is routed to the task whose images it looks most like and answered by its expert, or "unknown".',
         "## What it answers\n\n" + _answers(model, reports, tasks),
-        "## Data\n\n" + "\n\n".join(_data(*each) for each in zip(tasks, reports, strict=True)),
+        *(["## Answers by rule\n\n" + _rules(model, onnx)] if model.rules else []),
+        "## Data\n\n" + "\n\n".join(_data(*each) for each in _each_folder(tasks, reports)),
         "## Encoder and preprocessing\n\n" + _encoder(model, preparation),
         "## Numbers\n\n" + _numbers(reports, newest(runs, model)),
         "## Limits\n\n" + _limits(model, reports, tasks),
@@ -58,6 +60,20 @@ def card(model: Model, runs: Sequence[Run], tasks: Sequence[Task], preparation: 
 
 def _trunk(model: Model) -> str:
     return "one frozen encoder" if model.encoder.has_trunk else "no encoder (the networks read pixels)"
+
+
+def _experts(model: Model) -> str:
+    """How many there are, and which of them answer together."""
+    together = [" and ".join(names) for names in by_folder(model.experts).values() if len(names) > 1]
+    return "one expert a task" + "".join(f", of which {names} answer together" for names in together)
+
+
+def _each_folder(tasks: Sequence[Task], reports: Sequence[RunReport]) -> list[tuple[Task, RunReport]]:
+    """The tasks that see other images than those before them, with their reports."""
+    first: dict[str, tuple[Task, RunReport]] = {}
+    for task, report in zip(tasks, reports, strict=True):
+        first.setdefault(task.folder, (task, report))
+    return list(first.values())
 
 
 def _answers(model: Model, reports: Sequence[RunReport], tasks: Sequence[Task]) -> str:
@@ -78,11 +94,21 @@ def _answers(model: Model, reports: Sequence[RunReport], tasks: Sequence[Task]) 
     return "\n".join(rows)
 
 
+def _rules(model: Model, onnx: bool) -> str:
+    lines = [f"* {inline_code(rule.text)}" for rule in model.rules]
+    told = (
+        "Made of the answers above, and neither learned nor measured: true, false, or empty where an expert that a "
+        "rule needs did not answer. An image is answered by the experts of one task, unless several are given: "
+        f"`predict --task A --task B`.{' `model.onnx` has no rules.' if onnx else ''}"
+    )
+    return "\n".join(lines) + f"\n\n{told}"
+
+
 def _data(task: Task, report: RunReport) -> str:
     counts = {split: sum(row.values()) for split, row in task.info["counts"].items()}
     images = ", ".join(f"{split} {n:,}" for split, n in counts.items())
     lines = [
-        f"**{task.name}.** {escaped(task.info['source'])}. Licence: {escaped(task.info['licence'])}.",
+        f"**{task.folder}.** {escaped(task.info['source'])}. Licence: {escaped(task.info['licence'])}.",
         f"Split: {escaped(report['split_in_words'])}. Images: {images}.",
         f"Preparation: {inline_code(json.dumps(task.info['options'], ensure_ascii=False))}.",
         *(f"Note: {escaped(note)}." for note in task.info["notes"]),
@@ -209,18 +235,17 @@ def _limits(model: Model, reports: Sequence[RunReport], tasks: Sequence[Task]) -
             f"Networks see every image at {side} × {side} pixels. Masks and images are drawn at the size of the image "
             "that was given, and are no finer for that."
         )
-    for report, task in zip(reports, tasks, strict=True):
+    for report in reports:
         recalls = report["test"].get("recall_per_class") or {}
-        worst = min(
-            ((value, name) for name, value in recalls.items() if value is not None),
-            default=None,
-        )
-        if worst is not None:
-            lines.append(f"{task.name}: of {escaped(worst[1])}, the class found least, {1 - worst[0]:.1%} are missed.")
+        found = [(value, name) for name, value in recalls.items() if value is not None]
+        if worst := min(found, default=None):
+            told = f"of {escaped(worst[1])}, the class found least, {1 - worst[0]:.1%} are missed"
+            lines.append(f"{report['task']}: {told}.")
+    for task, _ in _each_folder(tasks, reports):
         apart = task.info["split"].get("groups_apart", True) and bool((task.table["group"] != "").any())
         if not apart:
             lines.append(
-                f"{task.name}: the split does not keep groups (patients) apart, as far as it is known: its numbers "
+                f"{task.folder}: the split does not keep groups (patients) apart, as far as it is known: its numbers "
                 "flatter, for images of one group may stand in training and test."
             )
     return "\n".join(f"* {line}" for line in lines)
@@ -234,33 +259,29 @@ def _use(model: Model, onnx: bool) -> str:
     if not onnx:
         return text
     size = model.encoder.settings.image_size
-    names = {task: model.experts[task].facts.classes for task in model.router.tasks}
+    classed = {task: model.giving(task, "class") for task in model.router.tasks}
+    names = {task: model.experts[name].facts.classes if name else [] for task, name in classed.items()}
     return (
         f"{text}\n\n"
         "Without pathsearch and torch, with ONNX Runtime; prepare other images as said above first:\n\n"
         "```python\nimport numpy as np\nimport onnxruntime\nfrom PIL import Image\n\n"
-        f"TASKS = {json.dumps(names, ensure_ascii=False)}\n"
+        f"CLASSES = {json.dumps(names, ensure_ascii=False)}  # of each task, in the order of `task`\n"
         'session = onnxruntime.InferenceSession("model.onnx")\n'
         'image = Image.open("image.png").convert("RGB")\n'
         f"image = image.resize(({size}, {size}), Image.Resampling.BILINEAR)\n"
         "batch = np.asarray(image, np.float32).transpose(2, 0, 1)[None]  # (1, 3, S, S), 0 to 255\n"
-        'task, label, distance, *said = session.run(None, {"images": batch})  # of every task, in their order\n'
-        "if task[0] < 0:\n"
-        '    print("unknown", distance[0])\n'
-        f"{_of_another_target(model)}"
+        "names = [one.name for one in session.get_outputs()]\n"
+        'said = dict(zip(names, session.run(None, {"images": batch})))  # of every task, in rows as the batch\n'
+        'task, label, distance = (said[name][0] for name in ("task", "class", "distance"))\n'
+        "if task < 0:\n"
+        '    print("unknown", distance)\n'
         "else:\n"
-        "    name = list(TASKS)[task[0]]\n"
-        "    print(name, TASKS[name][label[0]], said[task[0]][0], distance[0])\n```"
-    )
-
-
-def _of_another_target(model: Model) -> str:
-    """The lines of the program above that a model needs for a task which asks for no class."""
-    if all(expert.target.gives == "class" for expert in model.experts.values()):
-        return ""
-    return (
-        "elif label[0] < 0:  # no class, but a mask's probabilities (K, h, w), a box in shares, or an image\n"
-        "    print(list(TASKS)[task[0]], said[task[0]][0].shape, distance[0])\n"
+        "    name = list(CLASSES)[task]\n"
+        '    print(name, CLASSES[name][label] if label >= 0 else "no class", distance)\n'
+        "    # probabilities of classes, those of a mask's pixels (K, h, w), a box in shares, or an image\n"
+        '    for form in ("probabilities", "mask", "box", "image"):\n'
+        '        if f"{form}_{name}" in said:\n'
+        '            print(form, said[f"{form}_{name}"][0])\n```'
     )
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -34,16 +35,17 @@ class Predictor:
     model: Model
     preparation: Preparation
 
-    def predict(self, images: Any, task: str | None = None) -> list[Answer]:
+    def predict(self, images: Any, task: str | Sequence[str] | None = None) -> list[Answer]:
         """Answer images: the decisions of `pathsearch predict` and of the joint evaluation.
 
         Args:
             images: one or several paths, Pillow images, or uint8 arrays (H, W) or (H, W, 3), or an array of a
                 batch of them.
-            task: of all images, if it is known: then its expert answers also those that the router calls unknown.
+            task: of all images, if it is known: then its experts answer also those that the router calls unknown. Of
+                images that belong to several tasks, such as two questions about them, all of these.
 
         Returns:
-            One answer an image, in order.
+            One answer an image, in order; of several tasks that are given, one of each for every image.
 
         Raises:
             PathsearchError: something is no image, or does not decode; there is no such task.
@@ -56,7 +58,7 @@ class Predictor:
         return answers
 
     def stream(
-        self, pictures: Iterable[Picture], size: int | None = None, task: str | None = None
+        self, pictures: Iterable[Picture], size: int | None = None, task: str | Sequence[str] | None = None
     ) -> Iterator[Answer | Failure]:
         """Answer any number of images, in order, as they come.
 
@@ -65,16 +67,15 @@ class Predictor:
             size: images in a batch; by default what suits the encoder.
             task: of all images, see `predict`.
         """
-        if task is not None:
-            self.model.check_task(task)
+        tasks = self.model.asked(task)
         size = size or batch_size(self.model.encoder.settings.image_size)
         batch: list[tuple[str | int, Shown | Failure]] = []
         for decoded in ahead(self._load, enumerate(pictures), AHEAD * size):
             batch.append(decoded)
             if len(batch) == size:
-                yield from self._answered(batch, task)
+                yield from self._answered(batch, tasks)
                 batch = []
-        yield from self._answered(batch, task)
+        yield from self._answered(batch, tasks)
 
     def pixels(self, picture: Picture) -> Tensor:
         """(3, S, S) uint8 of one picture, as the encoder takes it."""
@@ -83,15 +84,17 @@ class Predictor:
     def _sized(self, picture: Picture) -> Shown:
         return self.preparation.sized(picture, self.model.encoder.settings.image_size)
 
-    def _answered(self, batch: list[tuple[str | int, Shown | Failure]], task: str | None) -> Iterator[Answer | Failure]:
+    def _answered(
+        self, batch: list[tuple[str | int, Shown | Failure]], tasks: Sequence[str]
+    ) -> Iterator[Answer | Failure]:
         whole = [(source, one) for source, one in batch if isinstance(one, Shown)]
         answers: Iterator[Answer] = iter(())
         if whole:
             images = stacked([one.pixels for _, one in whole])
             sources, sizes = [source for source, _ in whole], [one.size for _, one in whole]
-            answers = self.model.stream(images, sources, sizes, task)
+            answers = self.model.stream(images, sources, sizes, tasks)
         for _, one in batch:
-            yield one if isinstance(one, Failure) else next(answers)
+            yield from [one] if isinstance(one, Failure) else islice(answers, max(1, len(tasks)))
 
     def _load(self, numbered: tuple[int, Picture]) -> tuple[str | int, Shown | Failure]:
         number, picture = numbered

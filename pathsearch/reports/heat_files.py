@@ -30,7 +30,9 @@ def explain(predictor: Predictor, answer: Answer, file: Path) -> None:
     assert answer.task is not None, "an unknown image has no class to be explained"
     assert answer.label is not None
     source = Path(str(answer.source))
-    heat = heat_map(predictor.model, predictor.pixels(source), answer.task, answer.label)
+    expert = predictor.model.giving(answer.task, "class")
+    assert expert is not None
+    heat = heat_map(predictor.model, predictor.pixels(source), expert, answer.label)
     title = (
         f"{_readable(source)} · {answer.task}: {answer.label}, probability {answer.probability:.3f}, "
         f"distance {answer.distance:.2f}"
@@ -49,8 +51,10 @@ def overlay(predictor: Predictor, answer: Answer, file: Path) -> None:
     labels: dict[str, np.ndarray] = {}
     if answer.mask is not None:
         small = resized(answer.mask, size)
-        names = predictor.model.experts[answer.task].target.names
-        levels = predictor.model.levels.get(answer.task, range(len(names)))
+        expert = predictor.model.giving(answer.task, "mask")
+        assert expert is not None
+        names = predictor.model.experts[expert].target.names
+        levels = predictor.model.levels.get(expert, range(len(names)))
         labels = {name: small == level for name, level in list(zip(names, levels, strict=True))[1:]}
     box = None
     if answer.box is not None and answer.size is not None:
@@ -59,20 +63,26 @@ def overlay(predictor: Predictor, answer: Answer, file: Path) -> None:
     figure_overlay.draw(image, title, file, labels=labels, box=box, answered=answer.image)
 
 
-def explained(predictor: Predictor, answer: Answer, files: HeatFiles) -> tuple[str, Path | None, str | None]:
-    """Draw what explains an answer.
+def explained(predictor: Predictor, answer: Answer, files: HeatFiles) -> tuple[dict[str, Path], list[str]]:
+    """Draw what explains an answer: the heat map of its class, and over the image whatever else it says.
 
     Returns:
-        The column that its file stands in; the file, or None and in one line why that failed: the answer stands
-        without it.
+        The files by column, `heat_map` and `overlay`; and in a line each why one is missing: the answer stands without.
     """
-    column, end, draw = ("heat_map", HEAT, explain) if answer.label is not None else ("overlay", OVERLAY, overlay)
-    file = files.file(Path(str(answer.source)), end)
-    try:
-        draw(predictor, answer, file)
-    except (ValueError, OSError) as error:  # ours, and what odd names and places make the system raise
-        return column, None, f"{column.replace('_', ' ')}: {' '.join(str(error).split())}"
-    return column, file, None
+    drawings = []
+    if answer.label is not None:
+        drawings.append(("heat_map", HEAT, explain))
+    if not (answer.mask is None and answer.box is None and answer.image is None):
+        drawings.append(("overlay", OVERLAY, overlay))
+    written, troubles = {}, []
+    for column, end, draw in drawings:
+        file = files.file(Path(str(answer.source)), end)
+        try:
+            draw(predictor, answer, file)
+            written[column] = file
+        except (ValueError, OSError) as error:  # ours, and what odd names and places make the system raise
+            troubles.append(f"{column.replace('_', ' ')}: {' '.join(str(error).split())}")
+    return written, troubles
 
 
 def _readable(file: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from data_prep.table_words import by_folder
 from pathsearch.experts.joint_report import JointReport
 from pathsearch.measures.confusions import table_of
 from pathsearch.reports import page_tables as tables
@@ -27,13 +28,14 @@ def joint_page(source: Source[JointReport]) -> dict[str, Any]:
         "verdict": _verdict(report),
         "tasks": [
             {
-                "name": name,
-                "split": report["splits"][name],
+                "name": " and ".join(names),
+                "split": report["splits"][names[0]],
                 "about": about,
-                "counts": tables.counted(about, f"Images of each class of {name}.") if about else None,
-                "examples": source.examples(name),
+                "counts": tables.counted(about, f"Images of each class of {folder}.") if about else None,
+                "examples": source.examples(names[0]),
             }
-            for name, about in ((name, source.about(name)) for name in report["tasks"])
+            for folder, names in by_folder(report["tasks"]).items()
+            for about in [source.about(names[0])]
         ],
         "result_figures": source.figures("joint_accuracy"),
         "routing": tables.confusion(

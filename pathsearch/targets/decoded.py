@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -39,3 +40,13 @@ class Decoded:
     areas: dict[str, Area] = field(default_factory=dict)
     box: Box | None = None
     image: np.ndarray | None = None
+
+
+def together(parts: Sequence[Decoded]) -> Decoded:
+    """Answers to one image, each of another form, as one."""
+    said: dict[str, Any] = {}
+    for one in parts:
+        for name, value in vars(one).items():
+            if not (value is None or (isinstance(value, dict) and not value)):
+                said[name] = value
+    return Decoded(**said)

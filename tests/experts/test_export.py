@@ -181,7 +181,8 @@ def test_the_lines_on_the_card_work(tmp_path, monkeypatch, capsys):
 
 def test_names_are_in_the_metadata():
     about = onnxruntime.InferenceSession(bundle_dir() / "model.onnx").get_modelmeta().custom_metadata_map["pathsearch"]
-    assert json.loads(about) == {"image_size": SIZE, "tasks": {name: list(task(name).classes) for name in TASKS}}
+    tasks = {name: list(task(name).classes) for name in TASKS}
+    assert json.loads(about) == {"image_size": SIZE, "tasks": tasks, "routed": list(TASKS)}
 
 
 def test_without_the_packages_one_line_says_so(tmp_path, monkeypatch):

@@ -18,7 +18,7 @@ from small_world import pathsearch, scratch
 import pathsearch as package
 from data_prep.manifest import save_task
 from pathsearch.experts import bundle
-from pathsearch.experts.answer_rows import more_columns
+from pathsearch.experts.answer_columns import more_columns
 from pathsearch.experts.predict import Predictor
 from pathsearch.run.runs import Run
 from pathsearch.run.teller import Silent
