@@ -64,7 +64,6 @@ def prepare_images(
     source: str,
     licence: str,
     mode: str | None = None,
-    resampling: Image.Resampling = Image.Resampling.LANCZOS,
     truth: TruthOptions = NOTHING_ASKED,
     words: str | None = None,
     options: Mapping[str, Any] | None = None,
@@ -89,7 +88,6 @@ def prepare_images(
         source: of the raw data, in words.
         licence: of the raw data.
         mode: "L" or "RGB" to force it; None keeps grey grey and colour colour.
-        resampling: how images are resized.
         truth: what is asked of masks, boxes and numbers.
         words: how the split was made, in place of the split's own words.
         options: further facts on the preparation for `task.json`.
@@ -124,7 +122,7 @@ def prepare_images(
         truths.read()
 
         def make(number: int) -> Image.Image:
-            image, size = read_sized(images[number].picture, mode, image_size, resampling)
+            image, size = read_sized(images[number].picture, mode, image_size)
             truths.write(number, part, size, image.size)
             return image
 
