@@ -183,7 +183,12 @@ def lungs(
 def images(
     of: Annotated[list[str], typer.Option(help="A prepared task whose images are taken; repeatable.")],
     name: Name,
-    look_alikes: LookAlikes = True,
+    look_alikes: Annotated[
+        bool,
+        typer.Option(
+            "--look-alikes/--no-look-alikes", help="Leave out look-alikes of test images, too, not only their copies."
+        ),
+    ] = True,
     overwrite: Overwrite = False,
     data_dir: DataDir = Path("data"),
     as_json: Json = False,
