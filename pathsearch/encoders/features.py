@@ -30,7 +30,7 @@ from pathsearch.run.growing import growing
 from pathsearch.run.settings import TrainingSettings
 from pathsearch.run.streams import derive
 from pathsearch.run.tensor_file import load_tensors, save_tensors
-from pathsearch.targets.target import Target, target_of
+from pathsearch.targets.target import target_of
 
 Progress = Callable[[int, int], None]
 CHUNK_BATCHES = 8  # batches between two saves of a growing array: what a kill can cost
@@ -116,11 +116,8 @@ class Features:
         truth = target.truth(self.task, name)[torch.from_numpy(used)]
         places = (rows[used], *[used] * (len(views) - 1))
         groups = self.task.groups(name)[used]
-        warps = ([self.style.warp(view, i) for i in used] for view in range(1, len(views)))
-        moves = (
-            hasattr(target, "warped") and type(target).warped is not Target.warped
-        )  # XX else the truth of a view is that of its image
-        warped = tuple(target.warped(truth, own) for own in warps) if moves else ()
+        warps = [[self.style.warp(view, i) for i in used] for view in range(1, len(views))]
+        warped = target.in_views(self.task, name, used, truth, warps)
         return Split(name, truth, views, places, self.standardise, groups, self.shapes, warped, self.noise, self.sees)
 
 
