@@ -94,7 +94,7 @@ def _prepare(as_json: bool, prepare: Callable[..., Any], *arguments: Any, **opti
     terminal.say(f"task {task.name}: {len(task.table)} images in {task.task_dir}")
     terminal.task_lines(task)
     named = shlex.join(word for one in plugins for word in ("--plugin", one))
-    start = "train --blueprint unet" if task.target in ("mask", "image") else "evolve"
+    start = "train --blueprint unet" if task.target in ("mask", "box", "image") else "evolve"
     terminal.say(f"next: pathsearch {start} --task {task.name} {named}".rstrip())
     terminal.emit(task.info)
 
