@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from data_prep.mask_pixels import resized
 from pathsearch.experts.answer import Answer
 from pathsearch.experts.answer_files import NamedFiles
 from pathsearch.experts.explain import heat_map
-from pathsearch.experts.pictures import HEAT, OVERLAY, resized, shown
+from pathsearch.experts.pictures import HEAT, OVERLAY, shown
 from pathsearch.experts.predict import Predictor
 from pathsearch.reports import figure_heat, figure_overlay
 
@@ -48,7 +49,7 @@ def overlay(predictor: Predictor, answer: Answer, file: Path) -> None:
     size = (image.shape[1], image.shape[0])
     labels: dict[str, np.ndarray] = {}
     if answer.mask is not None:
-        small = resized(answer.mask, size)
+        small = resized(answer.mask, *size)
         names = predictor.model.experts[answer.task].target.names
         levels = predictor.model.levels.get(answer.task, range(len(names)))
         labels = {name: small == level for name, level in list(zip(names, levels, strict=True))[1:]}
