@@ -7,6 +7,7 @@ import itertools
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -166,26 +167,36 @@ def encode(
     """
     verify(task, cache_dir)
     files = task.files()
-    own = {"encoder": encoder.key, "manifest": task.digest, "images": task.images_digest}
     style = Style.of(task, augmentation)
+    plain = _folder(task, encoder, cache_dir, Style.of(task, "paper"))  # of the images as they are, whatever the style
+    augmented = _folder(task, encoder, cache_dir, style) if n_views > 1 else plain
+    places = [(augmented if view else plain) / f"view{view}.npy" for view in range(n_views)]
+    wanted = [files if view == 0 else [files[row] for row in task.rows("train")] for view in range(n_views)]
+    with ExitStack() as locks:  # of two processes that want the same features one encodes, the other waits
+        for folder in sorted({plain, augmented}):
+            locks.enter_context(FileLock(folder / ".lock"))
+        missing = [view for view in range(n_views) if not _is_whole(places[view])]
+        to_do, done = sum(len(wanted[view]) for view in missing), 0
+        for view in missing:
+            for rows in _encode_view(places[view], wanted[view], view, encoder, style):
+                done += rows
+                if progress:
+                    progress(done, to_do)
+        arrays = tuple(np.load(place, mmap_mode="r") for place in places)
+        standardise = _standardiser(plain, arrays[0], task, encoder.parts)
+    found = Features(task, arrays, standardise, to_do, encoder.parts, shapes=encoder.places, style=style)
+    return replace(found, sees=encoder.sees)
+
+
+def _folder(task: Task, encoder: Encoder, cache_dir: Path, style: Style) -> Path:
+    """Where a task's features by an encoder lie, with views of one style; beside them `key.json`, what they are of."""
+    own = {"encoder": encoder.key, "manifest": task.digest, "images": task.images_digest}
     own["augmentation"] = style.in_words
     key = hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()
     folder = cache_dir / f"{task.folder}-{key[:16]}"
     folder.mkdir(parents=True, exist_ok=True)
-    wanted = [files if view == 0 else [files[row] for row in task.rows("train")] for view in range(n_views)]
-    with FileLock(folder / ".lock"):  # of two processes that want the same features one encodes, the other waits
-        missing = [view for view in range(n_views) if not _is_whole(folder / f"view{view}.npy")]
-        to_do, done = sum(len(wanted[view]) for view in missing), 0
-        for view in missing:
-            for rows in _encode_view(folder / f"view{view}.npy", wanted[view], view, encoder, style):
-                done += rows
-                if progress:
-                    progress(done, to_do)
-        write_json(folder / "key.json", own)
-        arrays = tuple(np.load(folder / f"view{view}.npy", mmap_mode="r") for view in range(n_views))
-        standardise = _standardiser(folder, arrays[0], task, encoder.parts)
-    found = Features(task, arrays, standardise, to_do, encoder.parts, shapes=encoder.places, style=style)
-    return replace(found, sees=encoder.sees)
+    write_json(folder / "key.json", own)
+    return folder
 
 
 def verify(task: Task, cache_dir: Path) -> None:
