@@ -111,6 +111,11 @@ class Features:
         """The test images: called once a run, after its path, weights and threshold are fixed."""
         return self._split("test", self.views[:1])
 
+    def files(self, split: str) -> list[Path]:
+        """The image files of a split that are used, in its order."""
+        rows, files = self.task.rows(split), self.task.files()
+        return [files[row] for row in rows[self.few.get(split, np.arange(len(rows)))]]
+
     def _split(self, name: str, views: tuple[np.ndarray, ...]) -> Split:
         rows, target = self.task.rows(name), target_of(self.task)
         used = self.few.get(name, np.arange(len(rows)))
