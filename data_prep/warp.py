@@ -78,7 +78,12 @@ class Warp:
         return np.where(gone[..., None], np.nan, cut).astype(np.float32)
 
     def box_of(self, mask: np.ndarray) -> np.ndarray:
-        """The hull of the warped mask (H, W), (4,) float32 in pixels; NaN where less than a quarter of it is left."""
+        """The hull of the warped mask (H, W), (4,) float32 in pixels.
+
+        NaN where less than a quarter of the mask is left, or where it is empty or no truth.
+        """
+        if (mask == NO_MASK).all():
+            return np.full(4, np.nan, np.float32)
         moved = self.mask(mask)
         left = np.count_nonzero(moved) >= max(1, LEAST_LEFT * self.scale**2 * np.count_nonzero(mask))
         return np.array(hull(moved) if left else [np.nan] * 4, np.float32)

@@ -7,12 +7,9 @@ the same size. Not seen are near copies, the same file at another size, and othe
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
-from data_prep.fingerprints import fingerprint
-from data_prep.images import read_image
+from data_prep.image_digests import pixel_digests
 from data_prep.whole_files import write_text
 from pathsearch.encoders.features import Features
 from pathsearch.run.runs import Run
@@ -87,12 +84,7 @@ def _in_words(row: SeenBefore) -> str:
 
 def _digests(features: Features, split: str) -> list[str]:
     """Of the images of a split that are used."""
-    with ThreadPoolExecutor() as threads:
-        return list(threads.map(_digest, features.files(split)))
-
-
-def _digest(file: Path) -> str:
-    return fingerprint(read_image(file, None)).digest.hex()
+    return pixel_digests(features.files(split))
 
 
 def _seen(run: Run) -> frozenset[str] | None:

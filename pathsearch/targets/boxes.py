@@ -11,8 +11,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from data_prep.manifest import Task
-from data_prep.mask_pixels import hull
-from data_prep.table_words import NO_MASK
 from data_prep.warp import Warp
 from pathsearch.measures.box_overlap import box_iou
 from pathsearch.targets.decoded import Decoded, Size
@@ -64,8 +62,7 @@ class BoxTarget(Target):
             return found
         masks, size = task.masks(split)[used], np.array([task.form.width, task.form.height] * 2)
         for row, (box, mask) in enumerate(zip(truth.numpy() * size, masks, strict=True)):
-            around = None if (mask == NO_MASK).all() else hull(mask)
-            if around is not None and np.abs(box - around).max() <= 1:  # boxes are kept between pixels, masks in them
+            if np.abs(box - Warp().box_of(mask)).max() <= 1:  # its own: boxes end between pixels, masks do not
                 for view, own in zip(found, warps, strict=True):
                     view[row] = torch.from_numpy(own[row].box_of(mask) / size)
         return found
