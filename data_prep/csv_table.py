@@ -29,6 +29,7 @@ def prepare_csv(
     mask_names: str | None = None,
     numbers: str | None = None,
     target: str | None = None,
+    mirror: bool | None = None,
     duplicates: str = "refuse",
     look_alikes: bool = True,
     skip_bad: bool = False,
@@ -55,6 +56,7 @@ def prepare_csv(
         mask_names: classes of the masks' pixels from dark to light with commas between them, background first.
         numbers: columns of numbers that are kept, with commas between them.
         target: what the task asks for by default, `class`, `mask`, `box` or `image`; the first that it has.
+        mirror: whether half of the views of training images are mirrored; None: not where names have `left` or `right`.
         duplicates: of images that are, pixel for pixel, in two splits: `refuse`, `move` all copies into one
             split, or `report` them only.
         look_alikes: count near copies across splits.
@@ -105,6 +107,7 @@ def prepare_csv(
         source=words,
         licence=licence,
         truth=TruthOptions(names_of(mask_names), beside, target=target),
+        mirror=mirror,
         notes=notes,
         duplicates=duplicates,
         look_alikes=look_alikes,

@@ -29,6 +29,7 @@ def prepare_folder(
     masks: str | Path | None = None,
     mask_names: str | None = None,
     target: str | None = None,
+    mirror: bool | None = None,
     duplicates: str = "refuse",
     look_alikes: bool = True,
     skip_bad: bool = False,
@@ -53,6 +54,7 @@ def prepare_folder(
             folders: then the task has no classes.
         mask_names: classes of the masks' pixels from dark to light with commas between them, background first.
         target: what the task asks for by default, `class`, `mask` or `image`; the first that it has.
+        mirror: whether half of the views of training images are mirrored; None: not where names have `left` or `right`.
         duplicates: of images that are, pixel for pixel, in two splits: `refuse`, `move` all copies into one
             split, or `report` them only.
         look_alikes: count near copies across splits.
@@ -97,6 +99,7 @@ def prepare_folder(
         source=words,
         licence=licence,
         truth=TruthOptions(names_of(mask_names), target=target),
+        mirror=mirror,
         options={"groups": groups},
         notes=notes,
         duplicates=duplicates,

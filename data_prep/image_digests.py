@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.errors import BadData, CannotWrite
+from data_prep.fingerprints import fingerprint
+from data_prep.safe_images import opened
 from data_prep.whole_files import file_sha256, write_json, write_text
 
 LIST = "images.sha256"  # one line an image, as `sha256sum` writes it: `sha256sum -c images.sha256` checks it too
@@ -27,6 +29,16 @@ def digests_of(files: Sequence[Path]) -> list[str]:
     """
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as threads:
         return list(threads.map(_digest, files))
+
+
+def pixel_digests(files: Sequence[Path]) -> list[str]:
+    """SHA-256 of the pixels of each prepared image, in hex: equal for equal pictures, grey or RGB.
+
+    Raises:
+        BadData: one does not decode.
+    """
+    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as threads:
+        return list(threads.map(_pixel_digest, files))
 
 
 def whole_digest(digests: Sequence[str]) -> str:
@@ -90,6 +102,11 @@ def _digest(file: Path) -> str:
         return file_sha256(file)
     except OSError as error:
         raise _unreadable(file, error) from error
+
+
+def _pixel_digest(file: Path) -> str:
+    with opened(file) as image:
+        return fingerprint(image).digest.hex()
 
 
 def _stamp(file: Path) -> list[int]:

@@ -24,6 +24,7 @@ from data_prep.images import (
 )
 from data_prep.leakage import check_action, keep_apart
 from data_prep.manifest import Task, load_task, save_task
+from data_prep.sides import mirroring
 from data_prep.splits import assign
 from data_prep.table_checks import check_classes, check_table
 from data_prep.truth_columns import check_target, default_target, hashed_files
@@ -64,8 +65,8 @@ def prepare_images(
     source: str,
     licence: str,
     mode: str | None = None,
-    resampling: Image.Resampling = Image.Resampling.LANCZOS,
     truth: TruthOptions = NOTHING_ASKED,
+    mirror: bool | None = None,
     words: str | None = None,
     options: Mapping[str, Any] | None = None,
     notes: Sequence[str] = (),
@@ -89,8 +90,8 @@ def prepare_images(
         source: of the raw data, in words.
         licence: of the raw data.
         mode: "L" or "RGB" to force it; None keeps grey grey and colour colour.
-        resampling: how images are resized.
         truth: what is asked of masks, boxes and numbers.
+        mirror: whether half of the views of training images are mirrored; None: not where names have sides.
         words: how the split was made, in place of the split's own words.
         options: further facts on the preparation for `task.json`.
         notes: for the reader of `task.json`.
@@ -124,7 +125,7 @@ def prepare_images(
         truths.read()
 
         def make(number: int) -> Image.Image:
-            image, size = read_sized(images[number].picture, mode, image_size, resampling)
+            image, size = read_sized(images[number].picture, mode, image_size)
             truths.write(number, part, size, image.size)
             return image
 
@@ -135,6 +136,8 @@ def prepare_images(
         apart = keep_apart(table, prints, facts, duplicates, where, look_alikes)
         for file in set(hashed_files(table)) - set(hashed_files(apart.table)):
             (part / file).unlink()
+        masks = truths.mask_info()
+        sides, side_notes = mirroring(mirror, [*classes, *(masks["names"] if masks else ())])
         kept = [number for number, file in enumerate(files) if file in set(apart.table["file"])]
         save_task(
             part,
@@ -148,12 +151,13 @@ def prepare_images(
                 "image_size": image_size,
                 "mode": mode or "as in the source",
                 **truths.options(),
+                **sides,
                 **(options or {}),
             },
-            notes=[*notes, *left_out(bad, names), *truths.notes(kept), *apart.notes],
+            notes=[*notes, *side_notes, *left_out(bad, names), *truths.notes(kept), *apart.notes],
             leakage=apart.facts,
             target=truth.target,
-            masks=truths.mask_info(),
+            masks=masks,
             numbers=truth.numbers,
         )
     return load_task(Path(data_dir), name)

@@ -104,10 +104,11 @@ class TruthWriter:
         called = [self._mask_name(number) for number in range(len(self.truths))]
         found = levels_of_all([truth.mask for truth in self.truths], called)
         self.faults = {number: one for number, one in enumerate(found) if isinstance(one, BadData)}
-        levels = [one for one in found if not isinstance(one, BadData) and one]
-        if not levels:
+        sound = [(one, name) for one, name in zip(found, called, strict=True) if not isinstance(one, BadData) and one]
+        if not sound:
             raise next(iter(self.faults.values()))
-        self.meaning = meaning_of(levels, self.asked.mask_names, self.where)
+        levels, names = zip(*sound, strict=True)
+        self.meaning = meaning_of(levels, self.asked.mask_names, self.where, names)
 
     def write(self, number: int, part: Path, size: Size, new_size: Size) -> None:
         """Bring one image's truth to the size of its prepared picture; write its mask below the folder `part`.

@@ -42,21 +42,13 @@ def check_image_size(image_size: int) -> None:
         raise PathsearchError(f"--image-size: expected 8 to 1024 pixels, got {image_size}; 64, 128 and 224 are usual")
 
 
-def read_image(
-    picture: Picture,
-    mode: str | None,
-    image_size: int | None = None,
-    resampling: Image.Resampling = Image.Resampling.LANCZOS,
-) -> Image.Image:
+def read_image(picture: Picture, mode: str | None, image_size: int | None = None) -> Image.Image:
     """An image in memory, mode "L" or "RGB", resized to a square; see `read_sized`."""
-    return read_sized(picture, mode, image_size, resampling)[0]
+    return read_sized(picture, mode, image_size)[0]
 
 
 def read_sized(
-    picture: Picture,
-    mode: str | None,
-    image_size: int | None = None,
-    resampling: Image.Resampling = Image.Resampling.LANCZOS,
+    picture: Picture, mode: str | None, image_size: int | None = None
 ) -> tuple[Image.Image, tuple[int, int]]:
     """An image in memory, mode "L" or "RGB", resized to a square; and the width and height that it had, upright.
 
@@ -68,8 +60,8 @@ def read_sized(
             and seldom say which. So one pixel that is far too bright darkens the rest. Colour of 16 bits keeps
             its upper eight.
         image_size: side of the result; None keeps the size. Width and height are scaled each for
-            itself: the whole picture is kept, its proportions are not.
-        resampling: how pixels are found between others.
+            itself, by Lanczos' filter whatever the source, so that one file is the same image in every task and
+            in `predict`: the whole picture is kept, its proportions are not.
 
     Raises:
         BadData: the file does not decode.
@@ -78,21 +70,19 @@ def read_sized(
         check_plain_file(picture)
         if dicom.is_dicom(picture):
             image = Image.fromarray(_narrow(dicom.read_dicom(picture)))
-            return _prepared(image, picture, mode, image_size, resampling), image.size
+            return _prepared(image, picture, mode, image_size), image.size
         with opened(picture) as image:
-            return _prepared(image, picture, mode, image_size, resampling), image.size
+            return _prepared(image, picture, mode, image_size), image.size
     image = Image.fromarray(picture) if isinstance(picture, np.ndarray) else ImageOps.exif_transpose(picture)
-    return _prepared(image, picture, mode, image_size, resampling), image.size
+    return _prepared(image, picture, mode, image_size), image.size
 
 
-def _prepared(
-    image: Image.Image, picture: Picture, mode: str | None, image_size: int | None, resampling: Image.Resampling
-) -> Image.Image:
+def _prepared(image: Image.Image, picture: Picture, mode: str | None, image_size: int | None) -> Image.Image:
     if image.mode in DEEP_MODES:
         image = _eight_bits(image, picture)
     image = image.convert(mode or ("L" if image.mode in GREY_MODES else "RGB"))
     if image_size is not None and image.size != (image_size, image_size):
-        image = image.resize((image_size, image_size), resampling)
+        image = image.resize((image_size, image_size), Image.Resampling.LANCZOS)
     return image
 
 

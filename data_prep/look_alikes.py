@@ -1,4 +1,4 @@
-"""How many images have a look-alike in another split: the answer of all comparisons, without making them all.
+"""Which images have a look-alike in another split: the answer of all comparisons, without making them all.
 
 By the pigeonhole principle: of two hashes at most 40 bits apart, cut into 21 parts, one part is at most 1 bit apart,
 or all would differ by 2, which makes 42. So a hash is compared only with those that share a part with it, but for a
@@ -20,14 +20,17 @@ BLOCK = 1 << 18  # pairs that are compared at once
 DEAR = 4  # what a comparison of one pair costs beside one of many by many
 
 
-def n_alike(ours: Sequence[Fingerprint], theirs: Sequence[Fingerprint]) -> int:
-    """How many of `ours` have a look-alike, or an identical image, among `theirs`."""
+def alike(ours: Sequence[Fingerprint], theirs: Sequence[Fingerprint]) -> np.ndarray:
+    """Which of n `ours` have a look-alike, or an identical image, among `theirs`; bool, (n,)."""
     if not ours or not theirs:
-        return 0
+        return np.zeros(len(ours), dtype=bool)
     own, other = (np.stack([one.bits for one in prints]) for prints in (ours, theirs))
-    if len(own) * len(other) <= FEW:
-        return int(compare_all(own, other).sum())
-    return int(compare_near(own, other).sum())
+    return compare_all(own, other) if len(own) * len(other) <= FEW else compare_near(own, other)
+
+
+def n_alike(ours: Sequence[Fingerprint], theirs: Sequence[Fingerprint]) -> int:
+    """How many of `ours` have one."""
+    return int(alike(ours, theirs).sum())
 
 
 def compare_all(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:

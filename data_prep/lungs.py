@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PIL import Image
-
 from data_prep.construction import Progress, existing_source, provenance
 from data_prep.errors import BadData, PathsearchError
 from data_prep.image_task import RawImage, prepare_images
@@ -51,7 +49,7 @@ def prepare_lungs(
             validation.
         name: of the new task.
         split: `random`, `patient` or `official`; by default `official` with `test`, else `random`.
-        image_size: side of the square images in pixels. Images are resized by bilinear interpolation.
+        image_size: side of the square images in pixels.
         target: what the task asks for by default.
         seed: of the split.
         duplicates: of images that are, pixel for pixel, in two splits: `refuse`, `move` all copies into one
@@ -88,10 +86,9 @@ def prepare_lungs(
         source=own[2] if other is None else f"{own[2]} for training and validation, {other[2]} for the test",
         licence=own[3] if other is None else f"{own[2]}: {own[3]}; {other[2]}: {other[3]}",
         mode="L",
-        resampling=Image.Resampling.BILINEAR,
         truth=TruthOptions(MASK_NAMES, boxes_of_masks=True, target=target),
         words=words,
-        options={"resampling": "bilinear", "boxes": "hull of the mask"},
+        options={"boxes": "hull of the mask"},
         notes=[note for part in parts for note in part[1]],
         duplicates=duplicates,
         look_alikes=look_alikes,

@@ -67,7 +67,9 @@ def levels_of_all(masks: Sequence[RawMask | None], names: Sequence[str]) -> list
         return list(threads.map(levels, masks, names))
 
 
-def meaning_of(found: Sequence[Collection[int]], names: Sequence[str] | None, where: str) -> Meaning:
+def meaning_of(
+    found: Sequence[Collection[int]], names: Sequence[str] | None, where: str, called: Sequence[str]
+) -> Meaning:
     """What the grey levels of masks stand for.
 
     Args:
@@ -75,9 +77,11 @@ def meaning_of(found: Sequence[Collection[int]], names: Sequence[str] | None, wh
         names: of the classes, background first: they stand for 0, 1, 2, … if the masks have no others, else for the
             levels that most masks have, from dark to light. None takes every level for a class.
         where: names the task in messages.
+        called: what messages call each mask.
 
     Raises:
-        BadData: the masks are all empty; there are fewer levels than names, or more and most masks have some of these.
+        BadData: the masks are all empty; without names, some are of 0 and 1, others of 0 and 255, perhaps one class
+            in two encodings; there are fewer levels than names, or more and most masks have some of these.
     """
     count = Counter(level for levels in found for level in set(levels))
     there = sorted(count)
@@ -92,6 +96,7 @@ def meaning_of(found: Sequence[Collection[int]], names: Sequence[str] | None, wh
                 f"{where}: expected at most {MOST_MASK_CLASSES} grey levels in all masks together, got {len(there)}; "
                 "name those that are classes with --mask-names"
             )
+        _refuse_two_encodings([set(levels) for levels in found], where, called)
         one = ["foreground"] if len(there) == 2 else [f"class {k}" for k in range(1, len(there))]
         return Meaning(("background", *one), tuple(there))
     if set(there) <= set(range(len(names))):
@@ -104,6 +109,17 @@ def meaning_of(found: Sequence[Collection[int]], names: Sequence[str] | None, wh
             f"got {len(there)}: {_listed(there)}; name as many as there are"
         )
     return Meaning(tuple(names), tuple(usual))
+
+
+def _refuse_two_encodings(found: Sequence[set[int]], where: str, called: Sequence[str]) -> None:
+    """Refuse masks of 0 and 1 beside masks of 0 and 255, where no mask has both 1 and 255."""
+    if {0, 1} not in found or {0, 255} not in found or any({1, 255} <= levels for levels in found):
+        return
+    one, other = (called[found.index(levels)] for levels in ({0, 1}, {0, 255}))
+    raise BadData(
+        f"{where}: expected one encoding of all masks, got grey levels 0, 1 in {one} and 0, 255 in {other}; is it one "
+        "class? Export all masks with the same levels. Are they two? Name each with --mask-names"
+    )
 
 
 def names_of(text: str | None) -> tuple[str, ...] | None:

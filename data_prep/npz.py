@@ -37,6 +37,7 @@ def prepare_npz(
     classes: str | None = None,
     mask_names: str | None = None,
     target: str | None = None,
+    mirror: bool | None = None,
     duplicates: str = "report",
     look_alikes: bool = True,
     overwrite: bool = False,
@@ -58,6 +59,7 @@ def prepare_npz(
         classes: names of labels 0, 1, … with commas between them; by default "0", "1", ….
         mask_names: classes of the masks' pixels by their numbers with commas between them, background first.
         target: what the task asks for by default, `class`, `mask` or `image`; the first that it has.
+        mirror: whether half of the views of training images are mirrored; None: not where names have `left` or `right`.
         duplicates: of images that are, pixel for pixel, in two splits: `refuse`, `move` all copies into one
             split, or `report` them only, which is the default here, because
             these files are published with their splits: numbers on them compare only if both stay as they are.
@@ -102,6 +104,7 @@ def prepare_npz(
         source=words,
         licence=licence,
         truth=TruthOptions(names_of(mask_names), target=target),
+        mirror=mirror,
         duplicates=duplicates,
         look_alikes=look_alikes,
         overwrite=overwrite,

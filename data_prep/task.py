@@ -116,7 +116,7 @@ class Task:
 
     @property
     def mirror(self) -> bool:
-        """Whether an image's mirror image is still one of its class; not so where time runs to the right."""
+        """Whether views may be mirrored; not so where time runs to the right, or names have sides."""
         return bool(self.info["options"].get("mirror", True))
 
     @property

@@ -166,7 +166,8 @@ def test_data_prep_knows_nothing_of_pathsearch():
 
 
 def test_pathsearch_takes_prepared_tasks_only():
-    allowed = {"errors", "image_digests", "manifest", "safe_images", "table_words", "temporary", "warp", "whole_files"}
+    allowed = {"errors", "image_digests", "manifest", "mask_pixels", "safe_images", "table_words", "temporary", "warp"}
+    allowed |= {"whole_files"}
     preparing = {"cli.prepare", "cli.demo"}  # they call the preparations by name
     opening = {"experts.pictures", "experts.predict"}  # they prepare a new image as the tasks' own
     for name, text in sources("pathsearch").items():

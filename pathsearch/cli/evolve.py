@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from data_prep.manifest import Task  # imports pandas
     from pathsearch.encoders.encoder import Encoder
+    from pathsearch.experts.seen import SeeingRun
     from pathsearch.run.runs import Run
     from pathsearch.run.settings import RunSettings
 
@@ -140,6 +141,7 @@ def encoder_of(each: Sequence[tuple[Task, RunSettings]], device: torch.device) -
 
 def show(run: Run, report: dict[str, Any], earlier: Sequence[Run], where: Where, terminal: Terminal) -> None:
     """Draw a finished run's figures and page, and say what came of it."""
+    from pathsearch.experts.seen import seen_in_words
     from pathsearch.reports import figures
     from pathsearch.reports.report_page import write_page
     from pathsearch.run.runs import unsealed
@@ -152,6 +154,8 @@ def show(run: Run, report: dict[str, Any], earlier: Sequence[Run], where: Where,
     for row in report["earlier_experts"]:
         about = f"{row['task']} ({row['run']}, {row['file_sha256_after'][:12]})"
         terminal.say(f"earlier expert {about}: file and logits bit-identical")
+    for line in seen_in_words(cast("SeeingRun", report)):
+        terminal.say(line)
     terminal.say(f"expert  {run.expert_file}\nreport  {run.report_file}")
     terminal.figures(drawn)
     terminal.say(f"page    {page}")

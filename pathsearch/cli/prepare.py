@@ -47,6 +47,13 @@ Target = Annotated[
         help="What the task asks for: class, mask, box or image, or a plug-in's; the first there is by default."
     ),
 ]
+Mirror = Annotated[
+    bool | None,
+    typer.Option(
+        "--mirror/--no-mirror",
+        help="Mirror half of the views of training images; by default not where a name has left or right in it.",
+    ),
+]
 Classes = Annotated[str | None, typer.Option(help="Class names in order, with commas.")]
 
 
@@ -87,7 +94,7 @@ def _prepare(as_json: bool, prepare: Callable[..., Any], *arguments: Any, **opti
     terminal.say(f"task {task.name}: {len(task.table)} images in {task.task_dir}")
     terminal.task_lines(task)
     named = shlex.join(word for one in plugins for word in ("--plugin", one))
-    start = "train --blueprint unet" if task.target in ("mask", "image") else "evolve"
+    start = "train --blueprint unet" if task.target in ("mask", "box", "image") else "evolve"
     terminal.say(f"next: pathsearch {start} --task {task.name} {named}".rstrip())
     terminal.emit(task.info)
 
@@ -183,7 +190,12 @@ def lungs(
 def images(
     of: Annotated[list[str], typer.Option(help="A prepared task whose images are taken; repeatable.")],
     name: Name,
-    look_alikes: LookAlikes = True,
+    look_alikes: Annotated[
+        bool,
+        typer.Option(
+            "--look-alikes/--no-look-alikes", help="Leave out look-alikes of test images, too, not only their copies."
+        ),
+    ] = True,
     overwrite: Overwrite = False,
     data_dir: DataDir = Path("data"),
     as_json: Json = False,
@@ -208,6 +220,7 @@ def folder(
     ] = None,
     mask_names: MaskNames = None,
     target: Target = None,
+    mirror: Mirror = None,
     plugin: Plugins = None,
     image_size: ImageSize = 128,
     duplicates: Duplicates = "refuse",
@@ -222,7 +235,7 @@ def folder(
     from data_prep.folder import prepare_folder
 
     options = {"name": name, "duplicates": duplicates, "split": split, "groups": groups, "image_size": image_size}
-    kept = {"look_alikes": look_alikes, "skip_bad": skip_bad}
+    kept = {"look_alikes": look_alikes, "skip_bad": skip_bad, "mirror": mirror}
     truth = {"masks": masks, "mask_names": mask_names, "target": _target(target, plugin), "plugin": plugin}
     _prepare(as_json, prepare_folder, source, data_dir, **options, **kept, **truth, seed=seed, overwrite=overwrite)
 
@@ -241,6 +254,7 @@ def csv(
     ] = None,
     mask_names: MaskNames = None,
     target: Target = None,
+    mirror: Mirror = None,
     plugin: Plugins = None,
     image_size: ImageSize = 128,
     duplicates: Duplicates = "refuse",
@@ -255,7 +269,7 @@ def csv(
     from data_prep.csv_table import prepare_csv
 
     options = {"name": name, "duplicates": duplicates, "split": split, "classes": classes, "image_size": image_size}
-    kept = {"look_alikes": look_alikes, "skip_bad": skip_bad}
+    kept = {"look_alikes": look_alikes, "skip_bad": skip_bad, "mirror": mirror}
     truth = {"mask_names": mask_names, "numbers": numbers, "target": _target(target, plugin), "plugin": plugin}
     _prepare(as_json, prepare_csv, source, data_dir, **options, **kept, **truth, seed=seed, overwrite=overwrite)
 
@@ -268,6 +282,7 @@ def npz(
     classes: Classes = None,
     mask_names: MaskNames = None,
     target: Target = None,
+    mirror: Mirror = None,
     plugin: Plugins = None,
     image_size: Annotated[int | None, typer.Option(help="Pixels a side; the file's own by default.")] = None,
     duplicates: Duplicates = "report",
@@ -281,6 +296,6 @@ def npz(
     from data_prep.npz import prepare_npz
 
     options = {"name": name, "duplicates": duplicates, "split": split, "classes": classes, "image_size": image_size}
-    kept = {"look_alikes": look_alikes}
+    kept = {"look_alikes": look_alikes, "mirror": mirror}
     truth = {"mask_names": mask_names, "target": _target(target, plugin), "plugin": plugin}
     _prepare(as_json, prepare_npz, source, data_dir, **options, **kept, **truth, seed=seed, overwrite=overwrite)

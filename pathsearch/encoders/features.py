@@ -7,6 +7,7 @@ import itertools
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -30,7 +31,7 @@ from pathsearch.run.growing import growing
 from pathsearch.run.settings import TrainingSettings
 from pathsearch.run.streams import derive
 from pathsearch.run.tensor_file import load_tensors, save_tensors
-from pathsearch.targets.target import Target, target_of
+from pathsearch.targets.target import target_of
 
 Progress = Callable[[int, int], None]
 CHUNK_BATCHES = 8  # batches between two saves of a growing array: what a kill can cost
@@ -110,17 +111,19 @@ class Features:
         """The test images: called once a run, after its path, weights and threshold are fixed."""
         return self._split("test", self.views[:1])
 
+    def files(self, split: str) -> list[Path]:
+        """The image files of a split that are used, in its order."""
+        rows, files = self.task.rows(split), self.task.files()
+        return [files[row] for row in rows[self.few.get(split, np.arange(len(rows)))]]
+
     def _split(self, name: str, views: tuple[np.ndarray, ...]) -> Split:
         rows, target = self.task.rows(name), target_of(self.task)
         used = self.few.get(name, np.arange(len(rows)))
         truth = target.truth(self.task, name)[torch.from_numpy(used)]
         places = (rows[used], *[used] * (len(views) - 1))
         groups = self.task.groups(name)[used]
-        warps = ([self.style.warp(view, i) for i in used] for view in range(1, len(views)))
-        moves = (
-            hasattr(target, "warped") and type(target).warped is not Target.warped
-        )  # XX else the truth of a view is that of its image
-        warped = tuple(target.warped(truth, own) for own in warps) if moves else ()
+        warps = [[self.style.warp(view, i) for i in used] for view in range(1, len(views))]
+        warped = target.in_views(self.task, name, used, truth, warps)
         return Split(name, truth, views, places, self.standardise, groups, self.shapes, warped, self.noise, self.sees)
 
 
@@ -169,26 +172,36 @@ def encode(
     """
     verify(task, cache_dir)
     files = task.files()
-    own = {"encoder": encoder.key, "manifest": task.digest, "images": task.images_digest}
     style = Style.of(task, augmentation)
+    plain = _folder(task, encoder, cache_dir, Style.of(task, "paper"))  # of the images as they are, whatever the style
+    augmented = _folder(task, encoder, cache_dir, style) if n_views > 1 else plain
+    places = [(augmented if view else plain) / f"view{view}.npy" for view in range(n_views)]
+    wanted = [files if view == 0 else [files[row] for row in task.rows("train")] for view in range(n_views)]
+    with ExitStack() as locks:  # of two processes that want the same features one encodes, the other waits
+        for folder in sorted({plain, augmented}):
+            locks.enter_context(FileLock(folder / ".lock"))
+        missing = [view for view in range(n_views) if not _is_whole(places[view])]
+        to_do, done = sum(len(wanted[view]) for view in missing), 0
+        for view in missing:
+            for rows in _encode_view(places[view], wanted[view], view, encoder, style):
+                done += rows
+                if progress:
+                    progress(done, to_do)
+        arrays = tuple(np.load(place, mmap_mode="r") for place in places)
+        standardise = _standardiser(plain, arrays[0], task, encoder.parts)
+    found = Features(task, arrays, standardise, to_do, encoder.parts, shapes=encoder.places, style=style)
+    return replace(found, sees=encoder.sees)
+
+
+def _folder(task: Task, encoder: Encoder, cache_dir: Path, style: Style) -> Path:
+    """Where a task's features by an encoder lie, with views of one style; beside them `key.json`, what they are of."""
+    own = {"encoder": encoder.key, "manifest": task.digest, "images": task.images_digest}
     own["augmentation"] = style.in_words
     key = hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()
     folder = cache_dir / f"{task.folder}-{key[:16]}"
     folder.mkdir(parents=True, exist_ok=True)
-    wanted = [files if view == 0 else [files[row] for row in task.rows("train")] for view in range(n_views)]
-    with FileLock(folder / ".lock"):  # of two processes that want the same features one encodes, the other waits
-        missing = [view for view in range(n_views) if not _is_whole(folder / f"view{view}.npy")]
-        to_do, done = sum(len(wanted[view]) for view in missing), 0
-        for view in missing:
-            for rows in _encode_view(folder / f"view{view}.npy", wanted[view], view, encoder, style):
-                done += rows
-                if progress:
-                    progress(done, to_do)
-        write_json(folder / "key.json", own)
-        arrays = tuple(np.load(folder / f"view{view}.npy", mmap_mode="r") for view in range(n_views))
-        standardise = _standardiser(folder, arrays[0], task, encoder.parts)
-    found = Features(task, arrays, standardise, to_do, encoder.parts, shapes=encoder.places, style=style)
-    return replace(found, sees=encoder.sees)
+    write_json(folder / "key.json", own)
+    return folder
 
 
 def verify(task: Task, cache_dir: Path) -> None:

@@ -28,7 +28,7 @@ class Style:
     """How the views of training images differ from them.
 
     Attributes:
-        mirror: whether half of them are mirrored; not where time runs to the right.
+        mirror: whether half of them are mirrored; not where time runs to the right, or names have sides.
         strong: turned and scaled much more than in the paper, and of other brightness and contrast: for images that
             come from other devices than those of training.
     """

@@ -36,6 +36,8 @@
 - `rules`: Answers by rule: small expressions over what several experts say to one image, parsed and never run as code.
 - `run_report`: The report of a run and its path.json: which fields they have, and what stands in them.
 - `run_verdict`: What a run's report says of its network beside each baseline: one of three answers, by the paired test.
+- `seen`: Images that a network's layers have learned from: kept with each run, looked for among the test images of
+  later ones.
 - `together`: Several tasks or targets trained together on layers that they share; each becomes a run and an expert of
   its own.
 - `trainings`: The last trainings of a run. None needs another's outcome, so they run side by side; each leaves its

@@ -12,6 +12,7 @@ from pathsearch.encoders.features import encode
 from pathsearch.experts.finishing import Clock, finish
 from pathsearch.experts.heritage import Heritage
 from pathsearch.experts.reporting import Ready
+from pathsearch.experts.seen import keep_seen
 from pathsearch.experts.trainings import Training, Trainings
 from pathsearch.grid.grid import Grid
 from pathsearch.grid.path import PROBE, Path
@@ -102,6 +103,7 @@ def evolve(
 
     # 5. fix the expert, test it and its baselines once, and seal the run
     ready = Ready(task, encoder, settings, features, bench, grid, state, choice, best, rivals, heritage)
+    keep_seen(features, run)
     return finish(ready, run, clock, threads)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from data_prep.whole_files import write_json
 from pathsearch.experts.expert import Expert, ExpertFacts
 from pathsearch.experts.reporting import Outcome, Ready, report
 from pathsearch.experts.router import Territory
+from pathsearch.experts.seen import seen_before
 from pathsearch.grid.plugins import plugins_of
 from pathsearch.run.log_table import write_table
 from pathsearch.run.runs import Run, forget_trainings
@@ -30,7 +31,14 @@ class Clock:
         self.seconds[stage], self.last = now - self.last, now
 
 
-def finish(ready: Ready, run: Run, clock: Clock, threads: int, more: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def finish(
+    ready: Ready,
+    run: Run,
+    clock: Clock,
+    threads: int,
+    more: Mapping[str, Any] | None = None,
+    beside: Sequence[tuple[str, Run]] = (),
+) -> dict[str, Any]:
     """Fix the expert, test it and its baselines, write the report and seal the run.
 
     Args:
@@ -39,6 +47,7 @@ def finish(ready: Ready, run: Run, clock: Clock, threads: int, more: Mapping[str
         clock: of its stages.
         threads: that torch was given.
         more: fields of the report beside the usual ones.
+        beside: runs by task, not on its grid, from whose images its layers have learned too.
 
     Returns:
         The report, as written to `report.json`.
@@ -60,6 +69,8 @@ def finish(ready: Ready, run: Run, clock: Clock, threads: int, more: Mapping[str
     outcome = Outcome(**vars(ready), expert=expert)
     result = report(outcome, run.answers_file)
     result["threads"] = threads
+    others = [*((one.expert.facts.task, one.run) for one in ready.heritage.ancestors), *beside]
+    result |= {"seen_before": rows} if (rows := seen_before(ready.features, others)) else {}
     result["earlier_experts"] = ready.heritage.verify(grid, bench.validation)
     clock.lap("test")
     searched = sum(row["seconds"] for row in ready.state.log)

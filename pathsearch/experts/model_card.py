@@ -17,6 +17,7 @@ from pathsearch.experts.pictures import Preparation
 from pathsearch.experts.router import FALSE_REJECTION
 from pathsearch.experts.run_report import RunReport, report_of
 from pathsearch.experts.run_verdict import run_verdict
+from pathsearch.experts.seen import seen_in_words
 from pathsearch.grid.path import Path
 from pathsearch.measures.measure import NAMES
 from pathsearch.measures.rates import (
@@ -248,6 +249,7 @@ def _limits(model: Model, reports: Sequence[RunReport], tasks: Sequence[Task]) -
                 f"{task.folder}: the split does not keep groups (patients) apart, as far as it is known: its numbers "
                 "flatter, for images of one group may stand in training and test."
             )
+        lines += [f"{task.name}: {escaped(line)}" for line in seen_in_words(report)]
     return "\n".join(f"* {line}" for line in lines)
 
 

@@ -25,7 +25,7 @@ MASK, IMAGE = ".mask.png", ".image.png"  # and of answers that are pictures
 ANSWERS = (HEAT, OVERLAY, MASK, IMAGE)  # none of them is an image to be answered
 
 
-class Shown(NamedTuple):
+class Sized(NamedTuple):
     """A picture as the encoder takes it, and the width and height that it came with, upright."""
 
     pixels: Tensor  # (3, S, S) uint8
@@ -53,11 +53,7 @@ class Preparation:
         grey = all(_is_grey(file) for task in tasks for file in task.files())
         return cls(tuple(sorted({int(side) for side in sizes if side})), grey)
 
-    def pixels(self, picture: Picture, image_size: int) -> Tensor:
-        """(3, S, S) uint8 of one picture; see `sized`."""
-        return self.sized(picture, image_size).pixels
-
-    def sized(self, picture: Picture, image_size: int) -> Shown:
+    def sized(self, picture: Picture, image_size: int) -> Sized:
         """One picture as the encoder takes it; a prepared image comes out as training and tests saw it.
 
         An image that has the size of some task's images is left as it is. Any other is prepared at that size
@@ -73,7 +69,7 @@ class Preparation:
         image, size = read_sized(picture, mode, one)
         if len(self.sizes) > 1 and image.size not in {(side, side) for side in self.sizes}:
             image = read_image(image, mode, self.sizes[-1])
-        return Shown(pixels(square(image.convert("RGB"), image_size)), size)
+        return Sized(pixels(square(image.convert("RGB"), image_size)), size)
 
     def in_words(self) -> str:
         """What happens to a new image before the encoder's own preprocessing."""
@@ -147,11 +143,6 @@ def save_png(picture: np.ndarray, file: Path) -> None:
     """Write (H, W) or (H, W, 3) uint8 as PNG, whole or not at all."""
     with appears_whole(file) as part:
         Image.fromarray(picture).save(part, format="PNG")
-
-
-def resized(mask: np.ndarray, size: Size) -> np.ndarray:
-    """(height, width) uint8 of a mask (H, W): the nearest pixel, so that levels stay levels."""
-    return np.asarray(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST))
 
 
 def _is_image_file(file: Path, folder: Path) -> bool:

@@ -16,7 +16,7 @@ from pathsearch.encoders.features import AHEAD, batch_size
 from pathsearch.encoders.views import stacked
 from pathsearch.experts.answer import Answer
 from pathsearch.experts.model import Model
-from pathsearch.experts.pictures import Preparation, Shown, as_pictures
+from pathsearch.experts.pictures import Preparation, Sized, as_pictures
 from pathsearch.run.ahead import ahead
 
 
@@ -69,7 +69,7 @@ class Predictor:
         """
         tasks = self.model.asked(task)
         size = size or batch_size(self.model.encoder.settings.image_size)
-        batch: list[tuple[str | int, Shown | Failure]] = []
+        batch: list[tuple[str | int, Sized | Failure]] = []
         for decoded in ahead(self._load, enumerate(pictures), AHEAD * size):
             batch.append(decoded)
             if len(batch) == size:
@@ -81,13 +81,13 @@ class Predictor:
         """(3, S, S) uint8 of one picture, as the encoder takes it."""
         return self._sized(picture).pixels
 
-    def _sized(self, picture: Picture) -> Shown:
+    def _sized(self, picture: Picture) -> Sized:
         return self.preparation.sized(picture, self.model.encoder.settings.image_size)
 
     def _answered(
-        self, batch: list[tuple[str | int, Shown | Failure]], tasks: Sequence[str]
+        self, batch: list[tuple[str | int, Sized | Failure]], tasks: Sequence[str]
     ) -> Iterator[Answer | Failure]:
-        whole = [(source, one) for source, one in batch if isinstance(one, Shown)]
+        whole = [(source, one) for source, one in batch if isinstance(one, Sized)]
         answers: Iterator[Answer] = iter(())
         if whole:
             images = stacked([one.pixels for _, one in whole])
@@ -96,7 +96,7 @@ class Predictor:
         for _, one in batch:
             yield from [one] if isinstance(one, Failure) else islice(answers, max(1, len(tasks)))
 
-    def _load(self, numbered: tuple[int, Picture]) -> tuple[str | int, Shown | Failure]:
+    def _load(self, numbered: tuple[int, Picture]) -> tuple[str | int, Sized | Failure]:
         number, picture = numbered
         source = str(picture) if isinstance(picture, Path) else number
         try:

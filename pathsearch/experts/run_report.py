@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypedDict, cast, final
 
 from pathsearch.experts.reuse import ReusingRun
+from pathsearch.experts.seen import SeeingRun
 from pathsearch.grid.path import PROBE_NAME
 from pathsearch.measures.intervals import MethodInWords
 from pathsearch.measures.measure import NAMES, MeasureName
@@ -158,7 +159,7 @@ class ChosenOn(TypedDict):
     in_words: str
 
 
-class RunReport(ReusingRun):
+class RunReport(ReusingRun, SeeingRun):
     """The whole report of a run with one target, a class."""
 
     target: NotRequired[str]  # of runs that ask for something else

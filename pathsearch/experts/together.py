@@ -19,6 +19,7 @@ from pathsearch.experts.finishing import Clock, finish
 from pathsearch.experts.heritage import Heritage, inherit, layers_between
 from pathsearch.experts.reporting import Ready
 from pathsearch.experts.reuse import Together
+from pathsearch.experts.seen import keep_seen
 from pathsearch.experts.trainings import Trainings
 from pathsearch.grid.grid import Grid, PathNetwork, common_layers, count
 from pathsearch.grid.path import PROBE, Layers, Path
@@ -92,6 +93,9 @@ def evolve_together(
 
     # 3. fix and test each; the first, which has what an interrupted run goes on from, at the end
     about = _about(places, [one.network for one in fixed], beginning)
+    begun_from = [(ancestor.expert.facts.task, ancestor.run) for ancestor in beginning.ancestors]
+    for one in places:
+        keep_seen(one.features, one.member.run, [earlier for _, earlier in begun_from])
     reports: list[dict[str, Any]] = []
     for one, alone, best, probe in reversed(list(zip(places, trained, fixed, probes, strict=True))):
         task, own, run = one.member
@@ -103,7 +107,8 @@ def evolve_together(
         ready = Ready(
             task, encoder, own, one.features, one.bench, one.grid, SearchState([]), choice, best, rivals, Heritage()
         )
-        reports.append(finish(ready, run, clock, threads, {"together": about}))
+        partners = [(other.task.name, other.run) for other in members if other is not one.member]
+        reports.append(finish(ready, run, clock, threads, {"together": about}, [*begun_from, *partners]))
     return reports[::-1]
 
 

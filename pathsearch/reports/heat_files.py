@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from data_prep.mask_pixels import resized
 from pathsearch.experts.answer import Answer
 from pathsearch.experts.answer_files import NamedFiles
 from pathsearch.experts.explain import heat_map
-from pathsearch.experts.pictures import HEAT, OVERLAY, resized, shown
+from pathsearch.experts.pictures import HEAT, OVERLAY, shown
 from pathsearch.experts.predict import Predictor
 from pathsearch.reports import figure_heat, figure_overlay
 
@@ -50,7 +51,7 @@ def overlay(predictor: Predictor, answer: Answer, file: Path) -> None:
     size = (image.shape[1], image.shape[0])
     labels: dict[str, np.ndarray] = {}
     if answer.mask is not None:
-        small = resized(answer.mask, size)
+        small = resized(answer.mask, *size)
         expert = predictor.model.giving(answer.task, "mask")
         assert expert is not None
         names = predictor.model.experts[expert].target.names

@@ -6,6 +6,7 @@ from typing import Any
 
 from pathsearch.experts.run_report import RunReport, called
 from pathsearch.experts.run_verdict import run_verdict
+from pathsearch.experts.seen import seen_in_words
 from pathsearch.measures.confusions import table_of
 from pathsearch.measures.rates import ClassRates, RateName, interval_of, other_target
 from pathsearch.reports import page_tables as tables
@@ -161,6 +162,7 @@ def _limits(report: RunReport, about: About | None) -> list[str]:
     if rates:
         value, name = min(rates)
         lines.insert(0, f"Of {name}, the class found least, {percent(1 - value)} of the test images are missed.")
+    lines += seen_in_words(report)
     if recalls and not report.get("calibration"):
         lines.append("Whether the probabilities are met was not measured in this run.")
     return lines

@@ -24,9 +24,10 @@ from pathsearch.run.threads import Threads
 GENERATION, TRAININGS = "generation.safetensors", "training-*.safetensors"  # of a checkpoint
 RESULTS = (
     *("log.csv", "training.csv", "path.json", "expert.safetensors", "router.safetensors"),
-    *("answers.safetensors", "report.json"),
+    *("answers.safetensors", "seen.sha256", "report.json"),
 )
-OPTIONAL = ("log.csv", "answers.safetensors")  # no search, no log; of classes, no answers that are drawn
+# no search, no log; of classes, no answers that are drawn; runs of earlier versions do not say what they have seen
+OPTIONAL = ("log.csv", "answers.safetensors", "seen.sha256")
 SUMMED = ("config.json", "env.json", *RESULTS)  # what a finished run's digests are of
 RESTORE = "put a copy back, or make the run again with --overwrite"
 ENCODER: dict[str, Form] = {"name": str, "weights": str, "image_size": int, "key": str}
@@ -48,7 +49,7 @@ class Run:
         self.config_file, self.env_file = folder / "config.json", folder / "env.json"
         files = [folder / name for name in RESULTS]
         self.log_file, self.training_file, self.path_file, self.expert_file, self.router_file = files[:5]
-        self.answers_file, self.report_file = files[5:]
+        self.answers_file, self.seen_file, self.report_file = files[5:]
         self.sums_file = folder / SUMS
 
     @property

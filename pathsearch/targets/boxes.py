@@ -49,9 +49,23 @@ class BoxTarget(Target):
         return ~truth.isnan().any(1)
 
     def warped(self, truth: Tensor, warps: Sequence[Warp]) -> Tensor:
-        """The hull of the warped corners; unknown where most of it has left the image."""
+        """The hull of the warped ellipse that fills the box; unknown where most of it has left the image."""
         each = [warp.box(one, 1, 1) for one, warp in zip(truth.numpy(), warps, strict=True)]
         return torch.from_numpy(np.stack(each))
+
+    def in_views(
+        self, task: Task, split: str, used: np.ndarray, truth: Tensor, warps: Sequence[Sequence[Warp]]
+    ) -> tuple[Tensor, ...]:
+        """The hull of the warped mask where the box is that of the image's mask, else as `warped` says."""
+        found = super().in_views(task, split, used, truth, warps)
+        if not warps or not task.mask_names:
+            return found
+        masks, size = task.masks(split)[used], np.array([task.form.width, task.form.height] * 2)
+        for row, (box, mask) in enumerate(zip(truth.numpy() * size, masks, strict=True)):
+            if np.abs(box - Warp().box_of(mask)).max() <= 1:  # its own: boxes end between pixels, masks do not
+                for view, own in zip(found, warps, strict=True):
+                    view[row] = torch.from_numpy(own[row].box_of(mask) / size)
+        return found
 
     def head(self, shape: Shape) -> tuple[str, Shape]:
         """A linear map to four numbers."""

@@ -77,6 +77,21 @@ class Target(Measuring):
         """The truth (n, …) of views that show n images so warped; the same, unless it lies somewhere in the image."""
         return truth
 
+    def in_views(
+        self, task: Task, split: str, used: np.ndarray, truth: Tensor, warps: Sequence[Sequence[Warp]]
+    ) -> tuple[Tensor, ...]:
+        """The truth of each view, by `warped` unless a target knows better from its task; none where it does not move.
+
+        Args:
+            task: of the images.
+            split: theirs.
+            used: which n of its images, positions in the split.
+            truth: of these images, (n, …).
+            warps: of each view, n each.
+        """
+        moves = type(self).warped is not Target.warped
+        return tuple(self.warped(truth, own) for own in warps) if moves else ()
+
     @abstractmethod
     def head(self, shape: Shape) -> tuple[str, Shape]:
         """The module specification of the head that reads `shape`, and what it puts out for one image."""

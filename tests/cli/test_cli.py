@@ -83,6 +83,16 @@ def test_a_target_of_a_plug_in_can_be_asked_for(tmp_path):
     assert json.loads(made.out)["target"] == "severity"
 
 
+def test_a_task_of_boxes_is_to_be_trained_next(tmp_path):
+    rows = ["file,x_min,y_min,x_max,y_max"]
+    for number in range(15):
+        Image.effect_noise((16, 16), 50 + number).save(tmp_path / f"{number}.png")
+        rows.append(f"{number}.png,1,2,9,{9 + number % 5}")
+    (tmp_path / "boxes.csv").write_text("\n".join(rows))
+    words = ["prepare", "csv", "--source", tmp_path / "boxes.csv", "--name", "boxes", "--image-size", "16"]
+    assert "next: pathsearch train --blueprint unet --task boxes" in pathsearch(*words, "--data-dir", tmp_path).out
+
+
 def test_a_misspelt_task_does_not_wait_for_torch(tmp_path):
     """What it costs is asked of the processor: a busy machine is not a failure."""
     (tmp_path / "shapes").mkdir()

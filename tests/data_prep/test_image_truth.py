@@ -63,6 +63,17 @@ def test_without_names_every_level_is_a_class_and_a_note_says_so(draw, tmp_path)
     assert task.masks("val")[0, :, 0].tolist() == [0] * 4 + [1] * 4 + [2] * 4
 
 
+def test_one_class_in_two_encodings_is_refused_with_a_file_of_each(draw, tmp_path):
+    lung = np.kron(np.eye(2, dtype=np.uint8), np.ones((10, 12), np.uint8))
+    images, masks = draw(tmp_path, FLAT, mask=lambda n: lung * (1 if n in (2, 5) else 255))
+    with pytest.raises(BadData, match=r"levels 0, 1 in \S+02\.png and 0, 255 in \S+00\.png; is it one class\? Export"):
+        folder(images, masks, tmp_path / "data", mask_names=None)
+    two = folder(images, masks, tmp_path / "data", mask_names="background,old,new")
+    assert two.mask_names == ("background", "old", "new")
+    Image.fromarray(lung + 255 * lung[::-1]).save(masks / "03.png")  # with both in one mask they are two
+    assert len(folder(images, masks, tmp_path / "data", mask_names=None, name="both").mask_names) == 3
+
+
 def test_empty_masks_are_truth_and_counted(draw, tmp_path):
     lung = np.full((20, 24), 255, np.uint8)
     images, masks = draw(tmp_path, FLAT, mask=lambda n: lung * (n > 3))

@@ -81,7 +81,7 @@ def test_faults_wait_for_their_image(tmp_path):
     ],
 )
 def test_what_levels_stand_for(found, names, meaning):
-    assert meaning_of(found, names, "task 'x'") == meaning
+    assert meaning_of(found, names, "task 'x'", list(map(str, found))) == meaning
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_what_levels_stand_for(found, names, meaning):
 )
 def test_levels_that_stand_for_nothing_are_refused(found, names, message):
     with pytest.raises(BadData) as caught:
-        meaning_of(found, names, "task 'x'")
+        meaning_of(found, names, "task 'x'", list(map(str, found)))
     assert message in str(caught.value)
 
 

@@ -40,7 +40,7 @@ def test_every_image_stays_in_its_split(tmp_path):
     assert (task.classes, task.target, task.targets) == ((), "image", ("image",))
     assert task.table["split"].value_counts().to_dict() == {"train": 16, "val": 16, "test": 16}
     assert set(task.table["label"]) == {""}
-    assert "no test image is trained on" in task.split_in_words
+    assert "no copy and no look-alike of a test image" in task.split_in_words
     for name in ("one", "two"):
         of = load_task(tmp_path, name)
         for split in ("train", "val", "test"):
@@ -57,8 +57,21 @@ def test_a_test_image_that_another_task_trains_on_is_left_out(tmp_path):
     trained = {one.tobytes() for split in ("train", "val") for one in task.pictures(split)}
     assert test_image.tobytes() not in trained
     assert test_image.tobytes() in {one.tobytes() for one in task.pictures("test")}
-    assert task.info["leakage"]["identical"]["removed"] == 1
-    assert any("were removed: they are test images" in note for note in task.info["notes"])
+    assert any(note.startswith("1 training and validation images were left out") for note in task.info["notes"])
+
+
+def test_a_look_alike_of_a_test_image_is_left_out_unless_they_are_not_looked_for(tmp_path):
+    first = prepared(tmp_path, "one", 1)
+    lighter = (np.array(Image.open(first / "test" / "a" / "00.png")) * 0.9 + 12).astype(np.uint8)
+    prepared(tmp_path, "two", 2, also={f"{split}/a/lighter": lighter + i for i, split in enumerate(("train", "val"))})
+    task = prepare_images_of(["one", "two"], tmp_path, name="both")
+    assert task.table["split"].value_counts().to_dict() == {"train": 16, "val": 16, "test": 16}
+    assert not any("lighter" in file and "test" not in file for file in task.table["file"])
+    assert any(note.startswith("2 training and validation images were left out") for note in task.info["notes"])
+    loose = prepare_images_of(["one", "two"], tmp_path, name="loose", look_alikes=False)
+    assert loose.table["split"].value_counts().to_dict() == {"train": 17, "val": 17, "test": 16}
+    assert "no copy, pixel for pixel, of a test image is trained on" in loose.split_in_words
+    assert "look-alike" not in loose.split_in_words
 
 
 def test_images_of_several_sizes_are_refused(tmp_path):

@@ -104,6 +104,18 @@ def test_more_views_encode_only_the_new_ones(task, tmp_path):
     assert arrays(tmp_path)["view0.npy"] == before
 
 
+def test_another_augmentation_encodes_its_views_alone(task, tmp_path):
+    """The images as they are do not depend on it, and a joint evaluation asks for them without it."""
+    n_train = len(task.rows("train"))
+    one = encode(task, encoder(), tmp_path, 2, augmentation="strong")
+    assert one.encoded == N + n_train
+    other = encode(task, encoder(), tmp_path, 2)
+    assert other.encoded == n_train
+    assert np.array_equal(one.views[0], other.views[0])
+    assert not np.array_equal(one.views[1], other.views[1])
+    assert encode(task, encoder(), tmp_path).encoded == 0
+
+
 @pytest.mark.parametrize(
     "options", [{"random_seed": 1}, {"image_size": 64}, {"map_size": 1}, {"name": "squeezenet1_0"}], ids=str
 )

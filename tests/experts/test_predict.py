@@ -154,12 +154,12 @@ def test_raw_images_are_prepared_as_the_tasks_were(tmp_path):
     raw = {file.stem: file for file in (tmp_path / "raw").rglob("*.*")}
     for file in prepared.files():
         (expected,) = load_images([file], 40)
-        assert torch.equal(preparation.pixels(raw[file.stem], 40), expected)
-        assert torch.equal(preparation.pixels(file, 40), expected)
+        assert torch.equal(preparation.sized(raw[file.stem], 40).pixels, expected)
+        assert torch.equal(preparation.sized(file, 40).pixels, expected)
         with Image.open(raw[file.stem]) as opened:  # lies on its side as well
-            assert torch.equal(preparation.pixels(opened, 40), expected)
+            assert torch.equal(preparation.sized(opened, 40).pixels, expected)
         upright = np.asarray(ImageOps.exif_transpose(Image.open(raw[file.stem])))
-        assert torch.equal(preparation.pixels(upright, 40), expected)
+        assert torch.equal(preparation.sized(upright, 40).pixels, expected)
 
 
 def test_a_prepared_image_of_any_of_the_sizes_stays_as_it_is():
@@ -168,17 +168,17 @@ def test_a_prepared_image_of_any_of_the_sizes_stays_as_it_is():
     for side in (32, 64):
         image = rng.integers(256, size=(side, side, 3), dtype=np.uint8)
         expected = np.asarray(Image.fromarray(image).resize((48, 48), Image.Resampling.BILINEAR)).transpose(2, 0, 1)
-        assert np.array_equal(preparation.pixels(image, 48).numpy(), expected)
+        assert np.array_equal(preparation.sized(image, 48).pixels.numpy(), expected)
     other = rng.integers(256, size=(50, 90, 3), dtype=np.uint8)
-    expected = preparation.pixels(read_image(other, "RGB", 64), 48)
-    assert torch.equal(preparation.pixels(other, 48), expected)
+    expected = preparation.sized(read_image(other, "RGB", 64), 48).pixels
+    assert torch.equal(preparation.sized(other, 48).pixels, expected)
 
 
 def test_tasks_of_images_as_they_came_leave_new_ones_so(tmp_path):
     preparation = Preparation((), grey=False)
     image = np.random.default_rng(0).integers(256, size=(50, 90, 3), dtype=np.uint8)
     Image.fromarray(image).save(tmp_path / "a.png")
-    assert torch.equal(preparation.pixels(tmp_path / "a.png", 48), load_images([tmp_path / "a.png"], 48)[0])
+    assert torch.equal(preparation.sized(tmp_path / "a.png", 48).pixels, load_images([tmp_path / "a.png"], 48)[0])
     assert preparation.in_words().startswith("none")
 
 

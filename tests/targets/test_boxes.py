@@ -11,6 +11,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from data_prep.mask_pixels import hull
+from data_prep.table_words import NO_MASK
 from data_prep.warp import Warp
 from pathsearch.targets import BoxTarget, target_of
 from pathsearch.targets.boxes import corners
@@ -87,6 +89,23 @@ def test_a_box_moves_with_its_image():
     assert found[2].isnan().all()
     target, gone = BoxTarget(), BoxTarget().warped(TRUE[1:2], [Warp(scale=2.2)])
     assert not target.known(gone).item(), "less than a quarter of it is left"
+
+
+def test_the_box_of_a_mask_moves_with_the_mask():
+    """Lungs, so to say: their hull turns otherwise than a box or an ellipse. Boxes of something else do not follow."""
+    masks = np.zeros((4, 40, 40), np.uint8)
+    masks[:2, 10:30, 8:14], masks[:2, 14:30, 24:30], masks[2] = 1, 1, NO_MASK
+    pixels = np.array([[8, 10, 30, 30], [8, 10, 20, 20], [8, 10, 30, 30], [math.nan] * 4], np.float32)
+    form = SimpleNamespace(width=40, height=40)
+    task: Any = SimpleNamespace(mask_names=("background", "lung"), form=form, masks=lambda split: masks)
+    truth, used, warp = torch.from_numpy(pixels) / 40, np.array([1, 0, 2, 3]), Warp(angle=15, scale=0.9)
+    found = BoxTarget().in_views(task, "train", used, truth[used], [[warp] * 4, [Warp()] * 4])
+    assert (found[0][1] * 40).tolist() == list(hull(warp.mask(masks[0])) or ())
+    torch.testing.assert_close(found[0][[0, 2, 3]], BoxTarget().warped(truth[[1, 2, 3]], [warp] * 3), equal_nan=True)
+    torch.testing.assert_close(found[1], truth[used], equal_nan=True)
+    task.mask_names = ()
+    (alone,) = BoxTarget().in_views(task, "train", used, truth[used], [[warp] * 4])
+    torch.testing.assert_close(alone, BoxTarget().warped(truth[used], [warp] * 4), equal_nan=True)
 
 
 def test_the_best_constant_box():
