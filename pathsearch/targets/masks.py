@@ -15,7 +15,7 @@ from data_prep.table_words import NO_MASK
 from data_prep.warp import Warp
 from pathsearch.measures.means import Each, reported
 from pathsearch.measures.overlap import counted, dice, iou, mcc
-from pathsearch.measures.surfaces import hausdorff95
+from pathsearch.measures.surfaces import diagonal, hausdorff95
 from pathsearch.targets.constant_masks import best_constant
 from pathsearch.targets.decoded import Area, Decoded, Size
 from pathsearch.targets.dense import DenseTarget
@@ -126,13 +126,13 @@ class MaskTarget(DenseTarget):
     def measured(self, said: Said, truth: Tensor, fixed: float | None) -> dict[str, Each]:
         """Dice, IoU, the share of right pixels, MCC, and the Hausdorff distance in pixels, where it was measured.
 
-        The distance of an image is the mean over its labels that have one.
+        The distance of an image is the mean over its labels; a label that is missed counts the image's diagonal.
         """
         far = said.get("hausdorff95")
         return {
             **_of_counts(said["counts"]),
             "pixel_accuracy": Each(said["right"].numpy()),
-            "hausdorff95": Each(None if far is None else torch.nanmean(far, 1).numpy(), None),
+            "hausdorff95": Each(None if far is None else far.mean(1).numpy(), None, diagonal(truth)),
         }
 
     def assess(self, said: Said, truth: Tensor, fixed: float | None, groups: Groups) -> dict[str, Any]:

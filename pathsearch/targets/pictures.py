@@ -98,7 +98,7 @@ class ImageTarget(DenseTarget):
         fine = said.get("ms_ssim")
         return {
             "ssim": Each(said["quality"].numpy()),
-            "psnr": Each(psnr(said["squared"]).numpy(), None),
+            "psnr": Each(psnr(said["squared"]).numpy(), None, 0.0),  # dB, as of white for black
             "ms_ssim": Each(None if fine is None else fine.numpy()),
         }
 
