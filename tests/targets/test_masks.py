@@ -63,7 +63,7 @@ def test_heads():
 def test_where_there_is_no_mask_nothing_is_known():
     target, truth = MaskTarget(LUNG), quadrants()
     assert target.known(truth).tolist() == [True, True, True, False]
-    assert target.strata(truth).tolist() == [0, 0, 0, 1], "so that each part of a cut has some that are known"
+    assert target.strata(truth).tolist() == [0, 0, 0, 0], "not knowing is no kind of image"
     with refused("^target mask: expected training images that have a truth, got none among 1; prepare"):
         target.loss(truth[3:])
     said = target.said(sure(truth[3:], 2), truth[3:])
