@@ -101,7 +101,7 @@ class Target(Measuring):
         return math.prod(self.head(shape)[1])
 
     def strata(self, truth: Tensor) -> np.ndarray:
-        """(n,) numbers of what every part of a cut should have its share of, and what one Gaussian describes: one kind."""
+        """(n,) numbers of what every part of a cut should have its share of, and what one Gaussian describes."""
         return np.zeros(len(truth), np.int64)
 
     # --- training ---------------------------------------------------------------------------------------------------
