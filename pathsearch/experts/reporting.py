@@ -128,7 +128,8 @@ def _circumstances(outcome: Outcome) -> dict[str, Any]:
         fixed = "epochs and threshold were fixed on validation"
     elif outcome.choice.n_folds > 1:
         fixed = "the path was fixed by cross-validation over them, epochs and threshold on validation"
-    joined = f"on training and validation images together, after {fixed}"
+    along = " along a cosine that ends at the best epoch" if training.schedule == "cosine" else ""
+    joined = f"on training and validation images together{along}, after {fixed}"
     target = outcome.expert.facts.target
     return {
         "task": task.name,
@@ -163,7 +164,7 @@ def _finalists(outcome: Outcome) -> list[dict[str, Any]]:
         {
             "path": str(path),
             "parameters": choice.sizes[i],
-            "validation_accuracy": result.accuracy,
+            "validation_accuracy": result.score,
             "validation_log_likelihood": result.log_likelihood,
             "score": choice.scores[i],  # of the measure that the search maximises; so are the errors
             "standard_error": choice.errors[i],

@@ -37,7 +37,7 @@ def noise(make_splits):
 
 def test_a_path_learns_the_planted_task(make_grid, splits):
     trained = go(make_grid, splits, replace(SETTINGS, epochs=15, patience=15, learning_rate=5e-3))
-    assert trained.accuracy > 0.9
+    assert trained.score > 0.9
     assert trained.history[-1]["train_loss"] < trained.history[0]["train_loss"]
     assert [row["epoch"] for row in trained.history] == list(range(1, 16))
 
@@ -46,11 +46,11 @@ def test_the_probe_learns_what_is_linear_and_only_that(make_grid, make_splits):
     settings = replace(SETTINGS, epochs=20, patience=20, learning_rate=0.01)
     linear, xor = make_splits(), make_splits(n_classes=2, kind="xor", noise=0.5)
     probe = train_probe(bench(linear, last=settings))
-    assert probe.accuracy > 0.95
+    assert probe.score > 0.95
     blind = train_probe(bench(xor, last=settings))
-    assert blind.accuracy < 0.7  # chance is a half
+    assert blind.score < 0.7  # chance is a half
     path = train_path(bench(xor, last=settings), make_grid(n_classes=2), Path.parse("1|1"))
-    assert path.accuracy > 0.95
+    assert path.score > 0.95
 
 
 def test_the_answers_are_those_of_the_returned_network(make_grid, splits):
@@ -58,7 +58,7 @@ def test_the_answers_are_those_of_the_returned_network(make_grid, splits):
     target = ClassTarget("abc")
     said = said_to(target, trained.network, splits[1])
     assert torch.equal(trained.said["log_p"], said["log_p"])
-    assert (trained.accuracy, trained.log_likelihood) == target.fitness("accuracy", said, splits[1].truth)
+    assert (trained.score, trained.log_likelihood) == target.fitness("accuracy", said, splits[1].truth)
     assert not trained.network.training
 
 
@@ -98,7 +98,7 @@ def test_early_stopping_goes_back_to_the_best_epoch(make_grid, noise):
     assert len(trained.history) == trained.best_epoch + 3 < 40  # it stopped, after three epochs without a better one
     at_best = trained.history[trained.best_epoch - 1]
     assert trained.log_likelihood == -at_best["val_loss"]
-    assert trained.accuracy == at_best["val_accuracy"]
+    assert trained.score == at_best["val_accuracy"]
     assert torch.equal(said_to(ClassTarget("ab"), trained.network, noise[1])["log_p"], trained.said["log_p"])
 
 
