@@ -160,12 +160,17 @@ def _circumstances(outcome: Outcome) -> dict[str, Any]:
 
 def _finalists(outcome: Outcome) -> list[dict[str, Any]]:
     choice, best = outcome.choice, max(outcome.choice.scores)
+    likely = "log_likelihood" in outcome.bench.target.rates  # not of every target
+
+    def tie_break(value: float) -> dict[str, float]:
+        return {"validation_log_likelihood": value} if likely else {"validation_loss": -value}
+
     return [
         {
             "path": str(path),
             "parameters": choice.sizes[i],
             "validation_accuracy": result.score,
-            "validation_log_likelihood": result.log_likelihood,
+            **tie_break(result.log_likelihood),
             "score": choice.scores[i],  # of the measure that the search maximises; so are the errors
             "standard_error": choice.errors[i],
             "below_best": best - choice.scores[i],

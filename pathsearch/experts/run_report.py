@@ -140,8 +140,9 @@ class Finalist(TypedDict):
 
     path: str
     parameters: int
-    validation_accuracy: float
-    validation_log_likelihood: float
+    validation_accuracy: float  # of another target than classes its first measure
+    validation_log_likelihood: NotRequired[float]  # of classes
+    validation_loss: NotRequired[float]  # of all else
     standard_error: float
     epochs: int
     chosen: bool

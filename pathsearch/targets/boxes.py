@@ -30,7 +30,7 @@ class BoxTarget(Target):
 
     gives: ClassVar[str] = "box"
     measures: ClassVar[tuple[str, ...]] = ("iou",)
-    rates: ClassVar[tuple[str, ...]] = ("iou", "log_likelihood")
+    rates: ClassVar[tuple[str, ...]] = ("iou", "loss")
     summed: ClassVar[tuple[str, ...]] = rates
     shows: ClassVar[Form | None] = "boxes"
 

@@ -42,7 +42,7 @@ class MaskTarget(DenseTarget):
 
     gives: ClassVar[str] = "mask"
     measures: ClassVar[tuple[str, ...]] = ("dice", "iou")
-    rates: ClassVar[tuple[str, ...]] = ("dice", "iou", "pixel_accuracy", "mcc", "hausdorff95", "log_likelihood")
+    rates: ClassVar[tuple[str, ...]] = ("dice", "iou", "pixel_accuracy", "mcc", "hausdorff95", "loss")
     summed: ClassVar[tuple[str, ...]] = rates
     shows: ClassVar[Form | None] = "outlines"
 

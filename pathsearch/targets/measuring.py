@@ -113,14 +113,14 @@ class Measuring(ABC):
 
         Returns:
             `n` images of known truth and how many are `without_truth`; each of `measured` by name, the mean over the n
-            images, with what `reported` adds; `log_likelihood`, the mean loss with its sign turned; and the method of
-            the `intervals`.
+            images, with what `reported` adds; the mean `loss`, or what a target has in its place; and the method of the
+            `intervals`.
         """
         known = self.known(truth).cpu()
         found = self.assess_answered(said, truth, fixed, groups, np.ones(len(truth), bool))
-        loss = -said["loss"][known].mean().item() if known.any() else None
+        loss = said["loss"][known].mean().item() if known.any() else None
         intervals = found.pop("intervals")
-        return {**found, "log_likelihood": loss, "intervals": intervals}
+        return {**found, "loss": loss, "intervals": intervals}
 
     def assess_answered(
         self, said: Said, truth: Tensor, fixed: float | None, groups: Groups, answered: np.ndarray
@@ -135,7 +135,7 @@ class Measuring(ABC):
             answered: (n,) bool, whether what was said reached who asked.
 
         Returns:
-            As of `assess`, without a likelihood. An image without an answer has what the measure says of it, `missed`.
+            As of `assess`, without the loss. An image without an answer has what the measure says of it, `missed`.
         """
         known, numbers = self.known(truth).cpu().numpy(), self._clusters(truth, groups)
         each = {

@@ -34,7 +34,7 @@ class ImageTarget(DenseTarget):
 
     gives: ClassVar[str] = "image"
     measures: ClassVar[tuple[str, ...]] = ("ssim",)
-    rates: ClassVar[tuple[str, ...]] = ("ssim", "psnr", "ms_ssim", "log_likelihood")
+    rates: ClassVar[tuple[str, ...]] = ("ssim", "psnr", "ms_ssim", "loss")
     summed: ClassVar[tuple[str, ...]] = rates
     shows: ClassVar[Form | None] = "pictures"
 

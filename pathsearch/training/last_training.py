@@ -52,7 +52,7 @@ def train_together(pupils: Sequence[Pupil]) -> list[Trained]:
         average, not the last step.
 
     Raises:
-        NonFiniteFitness: a loss or the likelihood became NaN or infinite.
+        NonFiniteFitness: a loss became NaN or infinite.
     """
     settings, bench = pupils[0].bench.last, pupils[0].bench
     course = Course(pupils, settings.epochs)
@@ -76,7 +76,7 @@ def train_together(pupils: Sequence[Pupil]) -> list[Trained]:
         each = [target.stopping(own, truth) for target, own, truth in zip(targets, said, truths, strict=True)]
         stopping = course.weights.stopping(each)
         if not math.isfinite(stopping):
-            raise diverged(epoch.number, "validation likelihood", stopping, settings)
+            raise diverged(epoch.number, "validation loss", -stopping, settings)
         course.heard(stopping)
         fitnesses = [t.fitness(t.measures[0], own, truth) for t, own, truth in zip(targets, said, truths, strict=True)]
         if best is None or stopping > best.stopping:

@@ -109,7 +109,7 @@ def test_the_kept_weights_are_those_of_the_best_epoch(make_grid, noise, monkeypa
 
     def watched(course: module.Course) -> module.Epoch:
         epoch = original(course)
-        copies.append(copy.deepcopy(course.averaged))
+        copies.append(copy.deepcopy(course.averaged[0]))
         return epoch
 
     monkeypatch.setattr(module.Course, "epoch", watched)
@@ -208,5 +208,5 @@ def test_nan_loss_names_the_epoch_and_the_way_out(make_grid, splits):
 def test_a_last_step_into_nothing_is_noticed(make_grid, splits):
     """The only loss of the only epoch is finite; the weights after it are not good for anything."""
     settings = replace(SETTINGS, epochs=1, batch_size=240, learning_rate=1e30)
-    with pytest.raises(NonFiniteFitness, match="epoch 1: the validation likelihood became nan"):
+    with pytest.raises(NonFiniteFitness, match="epoch 1: the validation loss became nan"):
         go(make_grid, splits, settings)
