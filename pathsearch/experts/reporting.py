@@ -77,8 +77,8 @@ def report(outcome: Outcome, answers_file: FilePath) -> dict[str, Any]:
 
     What a person is shown of its answers is kept in `answers_file`, where the target shows any.
     """
-    training, validation, test = outcome.features.train(), outcome.features.validation(), outcome.features.test()
-    target = outcome.expert.target
+    target, training, validation = outcome.expert.target, outcome.bench.training, outcome.bench.validation
+    test = outcome.features.test()
     own = _expert_answers(outcome, test)
     rivals = {
         name: [_beside(own, _rival_answers(label, trained, outcome, validation, test), outcome, validation, test)
