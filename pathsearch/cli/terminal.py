@@ -186,6 +186,8 @@ class Terminal:
         for key, row in report["baselines"].items():
             if row["parameters"] is not None:
                 rows.append((BASELINES[key], row["parameters"], row))
+        if beside := report.get("without_network"):
+            rows.append((beside["name"].removeprefix("the "), 0, {"validation": {}, "test": beside["test"]}))
         for name, size, own in rows:
             (validation, _), (test, pair) = (measured_of(own[split], measure) for split in ("validation", "test"))
             interval = "" if pair is None else " ({:.4f}, {:.4f})".format(*pair)

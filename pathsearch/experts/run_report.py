@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypedDict, cast, final
+from typing import TYPE_CHECKING, Any, TypedDict, cast, final
 
 from pathsearch.experts.reuse import ReusingRun
 from pathsearch.grid.path import PROBE_NAME
@@ -75,6 +75,14 @@ class PairedEach(TypedDict):
     """The expert against several networks of a kind."""
 
     each: list[PairedNetwork]
+
+
+class WithoutNetwork(TypedDict):
+    """The best answer that takes no network, such as one mask for all images."""
+
+    name: str  # with its article
+    test: dict[str, Any]  # as of a run, without a loss
+    paired: Paired  # the run's own network against it
 
 
 @final
@@ -184,6 +192,7 @@ class RunReport(ReusingRun):
     baselines: dict[str, Baseline]
     paired: NotRequired[dict[str, PairedNetwork | PairedEach]]
     mcnemar: NotRequired[dict[str, McNemarNetwork | McNemarEach]]
+    without_network: NotRequired[WithoutNetwork]
     calibration: NotRequired[Calibration]
     prior_shift: NotRequired[PriorShift]
     mistakes: NotRequired[Mistakes]

@@ -70,8 +70,8 @@ def over_of(split: Mapping[str, Any], measure: str, label: str | None = None) ->
     """` over n of N` where a measure, or that of one label, has no value for some images; else nothing."""
     part = split.get(other_target(split) or "", split)
     undefined = (part if label is None else part["labels"][label]).get("undefined") or {}
-    missing, n = undefined.get(measure, 0), split["n"]
-    return f" over {n - missing:,} of {n:,}" if missing else ""
+    missing = undefined.get(measure, 0)
+    return f" over {split['n'] - missing:,} of {split['n']:,}" if missing else ""
 
 
 def interval_of(rates: ClassRates | MeanRates, name: RateName) -> Interval | None:

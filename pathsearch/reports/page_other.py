@@ -40,10 +40,13 @@ def other_parts(report: RunReport) -> dict[str, Any]:
 
 def _results(report: RunReport, measure: str) -> Table:
     """The run's own network beside its baselines."""
+    rows: list[tuple[str, float, Any, Any]]
     rows = [(called(report), report["parameters"]["expert"], report["validation"], report["test"])]
     for name, row in report["baselines"].items():
         if row["parameters"] is not None:  # else none was made
-            rows.append((BASELINES.get(name, name), row["parameters"], row["validation"], row["test"]))  # type: ignore[arg-type]
+            rows.append((BASELINES.get(name, name), row["parameters"], row["validation"], row["test"]))
+    if beside := report.get("without_network"):
+        rows.append((beside["name"].removeprefix("the "), 0, {}, beside["test"]))
     cells = []
     for name, size, *splits in rows:
         (validation, _), (test, pair) = (measured_of(split, measure) for split in splits)

@@ -16,7 +16,7 @@ from pathsearch.measures.means import Each
 from pathsearch.measures.similarity import LEAST_SIDE, ms_ssim, psnr, ssim
 from pathsearch.targets.decoded import Decoded, Size
 from pathsearch.targets.dense import DenseTarget
-from pathsearch.targets.target import Form, Groups, Said, register
+from pathsearch.targets.target import Form, Groups, Said, Saying, register
 
 GREY, COLOURS = ("grey",), ("red", "green", "blue")
 ROWS = 64  # pictures that are compared at once
@@ -132,6 +132,13 @@ class ImageTarget(DenseTarget):
             said = tried[:, None].expand(-1, len(some), -1, -1, -1)
             total += ssim(said, _clean(some, said)).clamp(0, 1).double().sum(1)
         return float(total.max()) / len(truth)
+
+    def without_network(self, training: Tensor, pictures: bool) -> tuple[str, Saying] | None:
+        """What was read, noise and all, where that is a picture."""
+        name = "the image as it was read"
+        return (
+            (name, lambda read, truth: self.said_in_full(read[:, : self.channels] / 255, truth)) if pictures else None
+        )
 
     def shown(self, outputs: Tensor, truth: Tensor) -> Said:
         """Both pictures, of 0 to 255."""

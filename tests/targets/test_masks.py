@@ -202,6 +202,17 @@ def test_the_best_constant_mask():
     assert MaskTarget(ORGANS).blind(several) == 1
 
 
+def test_a_mask_that_takes_no_network_is_found_on_training_images_alone():
+    target, training = MaskTarget(LUNG), torch.zeros(3, 8, 8, dtype=torch.uint8)
+    training[:, :4], training[2] = 1, 255
+    truth = quadrants()
+    name, says = target.without_network(training, pictures=False)
+    found = target.assess_answered(says(torch.empty(4, 0), truth), truth, None, None, np.ones(4, bool))
+    assert name == "the best constant mask"
+    assert found["dice"] == pytest.approx((2 * 16 / 48 + 1 + 0) / 3)
+    assert found["hausdorff95"] > 0
+
+
 def test_a_report_has_dice_against_the_sizes():
     target = MaskTarget(LUNG)
     truth = torch.zeros(8, 8, 8, dtype=torch.uint8)

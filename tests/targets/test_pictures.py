@@ -92,6 +92,19 @@ def test_truth_moves_with_its_image(channels):
         assert np.array_equal(found[0, channel].numpy(), np.asarray(own))
 
 
+def test_the_image_as_it_was_read_is_an_answer():
+    """The noisy image itself; of a coarser one, or one of three equal channels, what it shows at the truth's size."""
+    target, truth = ImageTarget(), drawn(3)
+    assert target.without_network(truth, pictures=False) is None, "a frozen encoder reads no picture"
+    name, says = target.without_network(truth, pictures=True)
+    assert name == "the image as it was read"
+    grey = truth.expand(-1, 3, -1, -1).float()
+    assert says(grey, truth)["quality"].tolist() == pytest.approx([1, 1, 1])
+    noisy = (grey + 25.5).clamp(0, 255)
+    expected = ((noisy[:, :1] - truth) / 255).square().flatten(1).mean(1)
+    assert says(noisy, truth)["squared"].tolist() == pytest.approx(expected.tolist())
+
+
 def test_the_best_constant_picture():
     target = ImageTarget()
     assert target.blind(drawn(1)) == pytest.approx(1, abs=1e-4), "of one picture, itself"
