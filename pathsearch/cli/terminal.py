@@ -176,7 +176,7 @@ class Terminal:
         """The same of another target than classes, by the measure that was maximised."""
         from pathsearch.experts.run_report import called
         from pathsearch.measures.measure import NAMES
-        from pathsearch.measures.rates import measured_of
+        from pathsearch.measures.rates import measured_of, over_of
 
         measure = str(report["measure"])
         table = Table(title=escape(report["task"]), caption=escape(f"split: {report['split_in_words']}"))
@@ -186,10 +186,13 @@ class Terminal:
         for key, row in report["baselines"].items():
             if row["parameters"] is not None:
                 rows.append((BASELINES[key], row["parameters"], row))
+        if beside := report.get("without_network"):
+            rows.append((beside["name"].removeprefix("the "), 0, {"validation": {}, "test": beside["test"]}))
         for name, size, own in rows:
             (validation, _), (test, pair) = (measured_of(own[split], measure) for split in ("validation", "test"))
             interval = "" if pair is None else " ({:.4f}, {:.4f})".format(*pair)
-            table.add_row(name, f"{size:,.0f}", rate(validation), rate(test) + interval)
+            over = [over_of(own[split], measure) for split in ("validation", "test")]
+            table.add_row(name, f"{size:,.0f}", rate(validation) + over[0], rate(test) + interval + over[1])
         self.results.print(table)
         self._after_table(report)
 
@@ -206,7 +209,7 @@ class Terminal:
     def joint_table(self, found: Mapping[str, Any]) -> None:
         """A joint evaluation's report: routed beside oracle-routed, task by task and overall."""
         from pathsearch.measures.measure import NAMES
-        from pathsearch.measures.rates import measured_of
+        from pathsearch.measures.rates import measured_of, over_of
 
         report = cast("JointReport", found)
         about, routing = report["encoder"], report["routing"]
@@ -224,7 +227,8 @@ class Terminal:
             if "measure" in row:
                 (routed, pair), (oracle, _) = (measured_of(row[kind], row["measure"]) for kind in ("routed", "oracle"))
                 between = "" if pair is None else " ({:.4f}, {:.4f})".format(*pair)
-                shown = (rate(routed) + between, "", rate(oracle), f"{row['routed']['unknown']:,}")
+                over = [over_of(row[kind], row["measure"]) for kind in ("routed", "oracle")]
+                shown = (rate(routed) + between + over[0], "", rate(oracle) + over[1], f"{row['routed']['unknown']:,}")
                 table.add_row(f"{name}: {NAMES[row['measure']]}", f"{row['routed']['n']:,}", *shown)
                 continue
             table.add_row(

@@ -62,7 +62,7 @@ def keep(file: Path, shown: Shown, expert: Expert, task: Task, test: Split) -> N
     outputs = torch.cat([expert.outputs(test.raw(some)) for some in parts])
     drawn = expert.target.shown(outputs, test.truth[positions])
     read = test.raw(positions)
-    if shown["form"] == "pictures" and _pixels(expert, read) and _differs(read, drawn["truth"]):
+    if shown["form"] == "pictures" and reads_pictures(expert, read) and _differs(read, drawn["truth"]):
         drawn["input"] = read.clamp(0, 255).round().byte()
     tensors: dict[str, Tensor] = {}
     for number, name in enumerate(files):
@@ -105,7 +105,7 @@ def _files(task: Task) -> np.ndarray:
     return task.table["file"].to_numpy()[task.rows("test")]
 
 
-def _pixels(expert: Expert, read: Tensor) -> bool:
+def reads_pictures(expert: Expert, read: Tensor) -> bool:
     """Whether a network reads pictures (B, C, H, W), and not what a trunk makes of them."""
     return not expert.facts.encoder.get("weights_sha256") and read.ndim == 4 and read.shape[1] in (1, 3)
 

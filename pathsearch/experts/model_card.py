@@ -27,6 +27,7 @@ from pathsearch.measures.rates import (
     interval_of,
     measured_of,
     other_target,
+    over_of,
     spread_of,
 )
 from pathsearch.run.runs import Run
@@ -206,7 +207,7 @@ def with_interval_of(split: Mapping[str, Any], measure: str) -> str:
     """A measure of a report's split, whatever its target, with its 95 % interval where there is one."""
     value, pair = measured_of(split, measure)
     between = "" if value is None or pair is None else f" ({pair[0]:.4f}, {pair[1]:.4f})"
-    return _number(value) + between
+    return _number(value) + between + over_of(split, measure)
 
 
 def _names(expert: Expert, task: Task) -> str:

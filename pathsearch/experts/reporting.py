@@ -19,6 +19,7 @@ from pathsearch.experts import answers
 from pathsearch.experts.expert import Expert
 from pathsearch.experts.heritage import Heritage
 from pathsearch.experts.reuse import of_run
+from pathsearch.experts.run_report import WithoutNetwork
 from pathsearch.experts.run_verdict import run_verdict
 from pathsearch.grid.grid import Grid, count
 from pathsearch.grid.path import Path
@@ -31,6 +32,8 @@ from pathsearch.targets.target import DEFAULT, Said, Target
 from pathsearch.training.bench import Bench
 from pathsearch.training.fitness import answering_batch, joined, said_to
 from pathsearch.training.last_training import Trained
+
+AT_ONCE = 16  # images that an answer without a network is measured of at once
 
 
 @dataclass(frozen=True)
@@ -77,8 +80,8 @@ def report(outcome: Outcome, answers_file: FilePath) -> dict[str, Any]:
 
     What a person is shown of its answers is kept in `answers_file`, where the target shows any.
     """
-    training, validation, test = outcome.features.train(), outcome.features.validation(), outcome.features.test()
-    target = outcome.expert.target
+    target, training, validation = outcome.expert.target, outcome.bench.training, outcome.bench.validation
+    test = outcome.features.test()
     own = _expert_answers(outcome, test)
     rivals = {
         name: [_beside(own, _rival_answers(label, trained, outcome, validation, test), outcome, validation, test)
@@ -103,6 +106,7 @@ def report(outcome: Outcome, answers_file: FilePath) -> dict[str, Any]:
             if target.all_or_nothing
             else {}
         ),
+        **({} if (trivial := _without_network(outcome, own, test)) is None else {"without_network": trivial}),
         **({"shown": shown} if shown else {}),
         **target.more(outcome.task, {"val": own.validation, "test": own.test}, truth, own.fixed),
         "choice": {
@@ -128,7 +132,8 @@ def _circumstances(outcome: Outcome) -> dict[str, Any]:
         fixed = "epochs and threshold were fixed on validation"
     elif outcome.choice.n_folds > 1:
         fixed = "the path was fixed by cross-validation over them, epochs and threshold on validation"
-    joined = f"on training and validation images together, after {fixed}"
+    along = " along a cosine that ends at the best epoch" if training.schedule == "cosine" else ""
+    joined = f"on training and validation images together{along}, after {fixed}"
     target = outcome.expert.facts.target
     return {
         "task": task.name,
@@ -159,12 +164,17 @@ def _circumstances(outcome: Outcome) -> dict[str, Any]:
 
 def _finalists(outcome: Outcome) -> list[dict[str, Any]]:
     choice, best = outcome.choice, max(outcome.choice.scores)
+    likely = "log_likelihood" in outcome.bench.target.rates  # not of every target
+
+    def tie_break(value: float) -> dict[str, float]:
+        return {"validation_log_likelihood": value} if likely else {"validation_loss": -value}
+
     return [
         {
             "path": str(path),
             "parameters": choice.sizes[i],
-            "validation_accuracy": result.accuracy,
-            "validation_log_likelihood": result.log_likelihood,
+            "validation_accuracy": result.score,
+            **tie_break(result.log_likelihood),
             "score": choice.scores[i],  # of the measure that the search maximises; so are the errors
             "standard_error": choice.errors[i],
             "below_best": best - choice.scores[i],
@@ -192,21 +202,34 @@ def _rival_answers(name: str, trained: Trained, outcome: Outcome, validation: Sp
     return _Answers(name, count(trained.network), trained.said, on_test, fixed)
 
 
+def _without_network(outcome: Outcome, own: _Answers, test: Split) -> WithoutNetwork | None:
+    """The best answer that takes no network, measured like the expert's and tested against it; not of every target."""
+    target, pictures = outcome.expert.target, answers.reads_pictures(outcome.expert, test.raw(torch.arange(0)))
+    if not len(test) or (found := target.without_network(outcome.bench.training.truth, pictures)) is None:
+        return None
+    name, says = found
+    said = joined([says(test.raw(some), test.truth[some]) for some in torch.arange(len(test)).split(AT_ONCE)])
+    rates = target.assess_answered(said, test.truth, None, test.groups, np.ones(len(test), bool))
+    measure = target.measure(outcome.settings.search.fitness)
+    tested = target.paired(measure, test.truth, (own.test, own.fixed), (said, None), test.groups)
+    return {"name": name, "test": target.placed(rates), "paired": tested}
+
+
 class _Beside(NamedTuple):
     """One baseline network beside the expert; what it said to each image is no longer held."""
 
     rates: dict[str, Any]
     paired: dict[str, Any]  # by the measure that the search maximised
-    mcnemar: dict[str, Any]  # b: only the expert is right, c: only the baseline
+    mcnemar: dict[str, Any]  # b: only the expert is right, c: only the baseline; empty where answers are neither
 
 
 def _beside(own: _Answers, other: _Answers, outcome: Outcome, validation: Split, test: Split) -> _Beside:
     target, path = outcome.expert.target, {"path": other.name}
     rates = {**path, "parameters": other.parameters, **other.assessed(target, validation, test)}
     measure, pair = target.measure(outcome.settings.search.fitness), ((own.test, own.fixed), (other.test, other.fixed))
-    right = [target.quality(said, test.truth, fixed) == 1 for said, fixed in pair]
     tested = target.paired(measure, test.truth, *pair, test.groups)
-    return _Beside(rates, {**path, **tested}, {**path, **mcnemar(*right)})
+    right = [target.quality(said, test.truth, fixed) == 1 for said, fixed in pair if target.all_or_nothing]
+    return _Beside(rates, {**path, **tested}, {**path, **mcnemar(*right)} if right else {})
 
 
 def _one_or_each(several: list[dict[str, Any]]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypedDict, cast, final
+from typing import TYPE_CHECKING, Any, TypedDict, cast, final
 
 from pathsearch.experts.reuse import ReusingRun
 from pathsearch.experts.seen import SeeingRun
@@ -78,6 +78,14 @@ class PairedEach(TypedDict):
     each: list[PairedNetwork]
 
 
+class WithoutNetwork(TypedDict):
+    """The best answer that takes no network, such as one mask for all images."""
+
+    name: str  # with its article
+    test: dict[str, Any]  # as of a run, without a loss
+    paired: Paired  # the run's own network against it
+
+
 @final
 class McNemarNetwork(McNemar):
     """McNemar's test of the expert against one network."""
@@ -141,8 +149,9 @@ class Finalist(TypedDict):
 
     path: str
     parameters: int
-    validation_accuracy: float
-    validation_log_likelihood: float
+    validation_accuracy: float  # of another target than classes its first measure
+    validation_log_likelihood: NotRequired[float]  # of classes
+    validation_loss: NotRequired[float]  # of all else
     standard_error: float
     epochs: int
     chosen: bool
@@ -184,6 +193,7 @@ class RunReport(ReusingRun, SeeingRun):
     baselines: dict[str, Baseline]
     paired: NotRequired[dict[str, PairedNetwork | PairedEach]]
     mcnemar: NotRequired[dict[str, McNemarNetwork | McNemarEach]]
+    without_network: NotRequired[WithoutNetwork]
     calibration: NotRequired[Calibration]
     prior_shift: NotRequired[PriorShift]
     mistakes: NotRequired[Mistakes]

@@ -52,7 +52,7 @@ def run_verdict(found: Mapping[str, Any], measure: MeasureName | None = None) ->
             (row,) = rows
             clause = told(subject, words, row["difference"] or 0, row["p"])
             lines.append(f"On test, {clause}: {NAMES[by]} {numbers}; {evidence(row)}{_counts(report, name, row)}.")
-    return [*lines, *_note(report, wanted)]
+    return [*lines, *_without_network(report), *_note(report, wanted)]
 
 
 def answer(report: RunReport, name: str, measure: MeasureName | None = None) -> str:
@@ -76,6 +76,17 @@ def _tested(report: RunReport, name: str, wanted: MeasureName) -> tuple[Sequence
         for one in mcnemar_each(mcnemar)
         if one["n"]
     ], "accuracy"
+
+
+def _without_network(report: RunReport) -> list[str]:
+    """How the network stands to the best answer that takes none, where the report has one."""
+    beside = report.get("without_network")
+    if beside is None or beside["paired"]["own"] is None:
+        return []
+    row = beside["paired"]
+    clause = told(called(report, "the "), beside["name"], row["difference"] or 0, row["p"])
+    numbers = f"{NAMES[row['measure']]} {row['own']:.4f} against {row['other']:.4f}"
+    return [f"On test, {clause}, which takes no network: {numbers}; {evidence(row)}."]
 
 
 def _of_several(rows: Sequence[Tested], both: tuple[str, str], numbers: str) -> str:

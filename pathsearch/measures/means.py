@@ -18,6 +18,7 @@ class Each(NamedTuple):
 
     values: Floats | None  # (n,), NaN for an image that has none; None: it was not measured
     bounds: tuple[float, float] | None = (0.0, 1.0)  # between which it lies; None: anywhere, such as pixels or decibels
+    missed: float | None = None  # what an image without an answer has; None: 0 between bounds, else no value
 
 
 def reported(each: Mapping[str, Each], numbers: Ints | None) -> dict[str, Any]:

@@ -66,6 +66,14 @@ def measured_of(split: Mapping[str, Any], measure: str) -> tuple[float | None, I
     return part.get(measure), (part.get("ci95") or {}).get(measure)
 
 
+def over_of(split: Mapping[str, Any], measure: str, label: str | None = None) -> str:
+    """` over n of N` where a measure, or that of one label, has no value for some images; else nothing."""
+    part = split.get(other_target(split) or "", split)
+    undefined = (part if label is None else part["labels"][label]).get("undefined") or {}
+    missing = undefined.get(measure, 0)
+    return f" over {split['n'] - missing:,} of {split['n']:,}" if missing else ""
+
+
 def interval_of(rates: ClassRates | MeanRates, name: RateName) -> Interval | None:
     """The 95 % interval of a rate; None where the report has none."""
     if "ci95" not in rates:

@@ -63,7 +63,7 @@ def training_curve(training_file: Path) -> Figure:
     report = _report(training_file)
     words = learned_by(report) if report else "accuracy"
     quality.set_ylabel(f"{words[0].upper()}{words[1:]} (%)")
-    loss.set(xlabel="Epoch", ylabel="Loss" if report and "target" in report else "Loss (nats per image)")
+    loss.set(xlabel="Epoch", ylabel="Loss" if not report or "target" in report else "Loss (nats per image)")
     loss.set_ylim(bottom=0)
     _whole_x(loss, log["epoch"])
     figure.align_ylabels()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pathsearch.experts.joint_report import JointReport, JointTask
 from pathsearch.measures.measure import NAMES
-from pathsearch.measures.rates import measured_of
+from pathsearch.measures.rates import measured_of, over_of
 from pathsearch.reports import page_tables as tables
 from pathsearch.reports.page_tables import Table, interval_in_percent, number, percent
+
+KINDS: tuple[Literal["routed"], Literal["oracle"]] = ("routed", "oracle")
 
 
 def mixed(report: JointReport) -> bool:
@@ -72,17 +74,18 @@ def other_verdict(name: str, row: JointTask) -> str:
 
 def _told(row: JointTask) -> str:
     measure = measure_of(row)
-    routed, oracle = (measured_of(row[kind], measure)[0] for kind in ("routed", "oracle"))
-    return f"{NAMES[measure]} {number(routed)} routed against {number(oracle)} with the task given"
+    routed, oracle = (number(measured_of(row[kind], measure)[0]) + over_of(row[kind], measure) for kind in KINDS)
+    return f"{NAMES[measure]} {routed} routed against {oracle} with the task given"
 
 
 def _results(report: JointReport, splits: str) -> Table:
     rows = []
     for name, row in report["tasks"].items():
         measure, cells = measure_of(row), []
-        for split in (row["routed"], row["oracle"]):
+        for split in (row[kind] for kind in KINDS):
             value, pair = measured_of(split, measure)
-            cells.append(number(value) + ("" if pair is None else f" ({pair[0]:.4f}, {pair[1]:.4f})"))
+            interval = "" if pair is None else f" ({pair[0]:.4f}, {pair[1]:.4f})"
+            cells.append(number(value) + interval + over_of(split, measure))
         rows.append([name, NAMES[measure], f"{row['routed']['n']:,}", *cells, f"{row['routed']['unknown']:,}"])
     told = (
         "Test images, each task by its own measure; in brackets 95 % intervals. An image that did not get to its own "

@@ -113,7 +113,7 @@ class Entry:
         facts = {
             "path": path,
             "parameters": results[chosen].parameters,
-            "candidates": [{"parameters": r.parameters, "validation_accuracy": r.trained.accuracy} for r in results],
+            "candidates": [{"parameters": r.parameters, "validation_accuracy": r.trained.score} for r in results],
             "chosen": chosen,
             "epochs": best.best_epoch,
             "evaluations": 0,
@@ -152,7 +152,7 @@ def until_spent(
     for candidate, tried in trainings:
         candidates.append(candidate)
         found.append(tried)
-        on_front = set(front([one.parameters for one in found], [one.trained.accuracy for one in found]))
+        on_front = set(front([one.parameters for one in found], [one.trained.score for one in found]))
         found = [one if i in on_front else replace(one, weights=None) for i, one in enumerate(found)]
         spent += found[-1].cost.path_images
         bench.tell.count(min(spent, path_images), path_images)

@@ -15,7 +15,7 @@ from data_prep.warp import Warp
 from pathsearch.measures.box_overlap import box_iou
 from pathsearch.targets.decoded import Decoded, Size
 from pathsearch.targets.extremes import against_size
-from pathsearch.targets.target import Form, Said, Shape, Target, register
+from pathsearch.targets.target import Form, Said, Saying, Shape, Target, register
 
 BEND = 0.1  # of the image's side: errors below it cost by their square, those above by their size
 
@@ -30,7 +30,7 @@ class BoxTarget(Target):
 
     gives: ClassVar[str] = "box"
     measures: ClassVar[tuple[str, ...]] = ("iou",)
-    rates: ClassVar[tuple[str, ...]] = ("iou", "log_likelihood")
+    rates: ClassVar[tuple[str, ...]] = ("iou", "loss")
     summed: ClassVar[tuple[str, ...]] = rates
     shows: ClassVar[Form | None] = "boxes"
 
@@ -98,12 +98,13 @@ class BoxTarget(Target):
         return "box", corners(outputs)
 
     def blind(self, truth: Tensor) -> float:
-        """The best of the mean box, the box of the medians and the whole image."""
-        known = truth[self.known(truth)]
-        if not len(known):
-            return 0.0
-        tried = torch.stack([known.mean(0), known.median(0).values, torch.tensor([0.0, 0.0, 1.0, 1.0])])
-        return box_iou(tried[:, None], known).mean(1).max().item()
+        """See `best_constant`."""
+        return best_constant(truth[self.known(truth)])[1]
+
+    def without_network(self, training: Tensor, pictures: bool) -> tuple[str, Saying] | None:
+        """The box that is best for all training images."""
+        box, _ = best_constant(training[self.known(training)])
+        return "the best constant box", lambda read, truth: {"quality": box_iou(box, _filled(truth)).double()}
 
     def more(self, task: Task, said: dict[str, Said], truth: dict[str, Tensor], fixed: float | None) -> dict[str, Any]:
         """`against_size`: IoU against the share of the image in the box."""
@@ -121,6 +122,16 @@ def corners(outputs: Tensor) -> Tensor:
     """(…, 4) x_min, y_min, x_max, y_max in [0, 1] of outputs (…, 4)."""
     one, other = outputs.sigmoid().split(2, -1)
     return torch.cat([torch.minimum(one, other), torch.maximum(one, other)], -1)
+
+
+def best_constant(boxes: Tensor) -> tuple[Tensor, float]:
+    """Of the mean of boxes (n, 4), that of their medians and the whole image, the one of the highest mean IoU; that."""
+    whole = torch.tensor([0.0, 0.0, 1.0, 1.0])
+    if not len(boxes):
+        return whole, 0.0
+    tried = torch.stack([boxes.mean(0), boxes.median(0).values, whole])
+    found = box_iou(tried[:, None], boxes).mean(1)
+    return tried[found.argmax()], found.max().item()
 
 
 def _filled(truth: Tensor) -> Tensor:

@@ -11,8 +11,8 @@ CUTS = 20  # thresholds that are tried
 ROWS = 64  # masks that are compared at once
 
 
-def best_constant(labels: Tensor, n_labels: int) -> float:
-    """The highest mean Dice of one mask for all images, of those that their mean mask can be cut into.
+def best_constant(labels: Tensor, n_labels: int) -> tuple[Tensor, float]:
+    """The mask (H, W) with the highest mean Dice for all images, of those that their mean can be cut into; and that.
 
     A pixel has its most frequent label if that is in at least a share of the masks; shares from 0 to 1 are tried, and
     the empty mask. Medical images are taken alike, so a mean lung is no bad answer.
@@ -22,7 +22,7 @@ def best_constant(labels: Tensor, n_labels: int) -> float:
         n_labels: L, without background.
     """
     if not len(labels):
-        return 0.0
+        return labels.new_zeros(labels.shape[1:]), 0.0
     shares = torch.stack([(labels == label).double().mean(0) for label in range(1, n_labels + 1)])  # (L, H, W)
     most, which = shares.max(0)
     cuts = torch.linspace(0, 1, CUTS + 1, dtype=torch.float64)
@@ -31,4 +31,5 @@ def best_constant(labels: Tensor, n_labels: int) -> float:
     for some in labels.split(ROWS):
         said = tried[:, None].expand(-1, len(some), -1, -1)
         total += dice(counted(said, some, n_labels)).mean(-1).sum(1)
-    return float(total.max()) / len(labels)
+    best = int(total.argmax())
+    return tried[best], float(total[best]) / len(labels)

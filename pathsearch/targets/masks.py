@@ -15,13 +15,13 @@ from data_prep.table_words import NO_MASK
 from data_prep.warp import Warp
 from pathsearch.measures.means import Each, reported
 from pathsearch.measures.overlap import counted, dice, iou, mcc
-from pathsearch.measures.surfaces import hausdorff95
+from pathsearch.measures.surfaces import diagonal, hausdorff95
 from pathsearch.targets.constant_masks import best_constant
 from pathsearch.targets.decoded import Area, Decoded, Size
 from pathsearch.targets.dense import DenseTarget
 from pathsearch.targets.extremes import against_size
 from pathsearch.targets.mask_loss import mask_loss
-from pathsearch.targets.target import Form, Groups, Said, register
+from pathsearch.targets.target import Form, Groups, Said, Saying, register
 
 SCORES = {"dice": dice, "iou": iou}  # what a search may maximise
 
@@ -42,7 +42,7 @@ class MaskTarget(DenseTarget):
 
     gives: ClassVar[str] = "mask"
     measures: ClassVar[tuple[str, ...]] = ("dice", "iou")
-    rates: ClassVar[tuple[str, ...]] = ("dice", "iou", "pixel_accuracy", "mcc", "hausdorff95", "log_likelihood")
+    rates: ClassVar[tuple[str, ...]] = ("dice", "iou", "pixel_accuracy", "mcc", "hausdorff95", "loss")
     summed: ClassVar[tuple[str, ...]] = rates
     shows: ClassVar[Form | None] = "outlines"
 
@@ -104,16 +104,12 @@ class MaskTarget(DenseTarget):
         """See the class."""
         labels, logits = _labels(truth), self._logits(outputs[None], truth)
         answers = self._decided(logits)[0]
-        return {
-            "counts": counted(answers, labels, self.n_labels).cpu(),
-            "right": (answers == labels).flatten(1).double().mean(1).cpu(),
-            "loss": mask_loss(logits, labels)[0].double().cpu(),
-        }
+        return {**self._compared(answers, labels), "loss": mask_loss(logits, labels)[0].double().cpu()}
 
     def said_in_full(self, outputs: Tensor, truth: Tensor) -> Said:
         """With the Hausdorff distances, 10 ms an image and label."""
         answers = self._decided(self._logits(outputs[None], truth))[0]
-        return {**self.said(outputs, truth), "hausdorff95": hausdorff95(answers, _labels(truth), self.n_labels)}
+        return {**self.said(outputs, truth), **self._distances(answers, _labels(truth))}
 
     def quality(self, said: Said, truth: Tensor, fixed: float | None) -> np.ndarray:
         """Dice."""
@@ -126,13 +122,13 @@ class MaskTarget(DenseTarget):
     def measured(self, said: Said, truth: Tensor, fixed: float | None) -> dict[str, Each]:
         """Dice, IoU, the share of right pixels, MCC, and the Hausdorff distance in pixels, where it was measured.
 
-        The distance of an image is the mean over its labels that have one.
+        The distance of an image is the mean over its labels; a label that is missed counts the image's diagonal.
         """
         far = said.get("hausdorff95")
         return {
             **_of_counts(said["counts"]),
             "pixel_accuracy": Each(said["right"].numpy()),
-            "hausdorff95": Each(None if far is None else torch.nanmean(far, 1).numpy(), None),
+            "hausdorff95": Each(None if far is None else far.mean(1).numpy(), None, diagonal(truth)),
         }
 
     def assess(self, said: Said, truth: Tensor, fixed: float | None, groups: Groups) -> dict[str, Any]:
@@ -163,7 +159,17 @@ class MaskTarget(DenseTarget):
 
     def blind(self, truth: Tensor) -> float:
         """See `best_constant`."""
-        return best_constant(truth[self.known(truth)], self.n_labels)
+        return best_constant(truth[self.known(truth)], self.n_labels)[1]
+
+    def without_network(self, training: Tensor, pictures: bool) -> tuple[str, Saying] | None:
+        """The mask that is best for all training images."""
+        mask, _ = best_constant(training[self.known(training)], self.n_labels)
+
+        def says(read: Tensor, truth: Tensor) -> Said:
+            answers = mask.expand(len(truth), -1, -1)
+            return self._compared(answers, _labels(truth)) | self._distances(answers, _labels(truth))
+
+        return "the best constant mask", says
 
     def more(self, task: Task, said: dict[str, Said], truth: dict[str, Tensor], fixed: float | None) -> dict[str, Any]:
         """`against_size`: Dice against the share of the image that is not background."""
@@ -178,6 +184,16 @@ class MaskTarget(DenseTarget):
         return {"truth": _labels(truth).cpu(), "answer": answers.cpu()}
 
     # --- inside -----------------------------------------------------------------------------------------------------
+
+    def _compared(self, answers: Tensor, labels: Tensor) -> Said:
+        """What is kept of masks (B, H, W) beside the true ones, but for what outlines say."""
+        return {
+            "counts": counted(answers, labels, self.n_labels).cpu(),
+            "right": (answers == labels).flatten(1).double().mean(1).cpu(),
+        }
+
+    def _distances(self, answers: Tensor, labels: Tensor) -> Said:
+        return {"hausdorff95": hausdorff95(answers, labels, self.n_labels)}
 
     def _logits(self, outputs: Tensor, truth: Tensor) -> Tensor:
         return self.at_size(outputs, (truth.shape[-2], truth.shape[-1]))

@@ -113,14 +113,14 @@ class Measuring(ABC):
 
         Returns:
             `n` images of known truth and how many are `without_truth`; each of `measured` by name, the mean over the n
-            images, with what `reported` adds; `log_likelihood`, the mean loss with its sign turned; and the method of
-            the `intervals`.
+            images, with what `reported` adds; the mean `loss`, or what a target has in its place; and the method of the
+            `intervals`.
         """
         known = self.known(truth).cpu()
         found = self.assess_answered(said, truth, fixed, groups, np.ones(len(truth), bool))
-        loss = -said["loss"][known].mean().item() if known.any() else None
+        loss = said["loss"][known].mean().item() if known.any() else None
         intervals = found.pop("intervals")
-        return {**found, "log_likelihood": loss, "intervals": intervals}
+        return {**found, "loss": loss, "intervals": intervals}
 
     def assess_answered(
         self, said: Said, truth: Tensor, fixed: float | None, groups: Groups, answered: np.ndarray
@@ -135,8 +135,7 @@ class Measuring(ABC):
             answered: (n,) bool, whether what was said reached who asked.
 
         Returns:
-            As of `assess`, without a likelihood. By a measure between bounds an image without an answer has 0; by one
-            without bounds, such as a distance, it has no value and counts among the `undefined`.
+            As of `assess`, without the loss. An image without an answer has what the measure says of it, `missed`.
         """
         known, numbers = self.known(truth).cpu().numpy(), self._clusters(truth, groups)
         each = {
@@ -168,4 +167,5 @@ class Measuring(ABC):
 def _worth(one: Each, answered: np.ndarray) -> np.ndarray:
     """(n,) values, with that of nothing where there was no answer."""
     assert one.values is not None
-    return np.where(answered, one.values, np.nan if one.bounds is None else 0.0)
+    missed = np.nan if one.bounds is None else 0.0
+    return np.where(answered, one.values, missed if one.missed is None else one.missed)

@@ -16,7 +16,7 @@ from pathsearch.measures.means import Each
 from pathsearch.measures.similarity import LEAST_SIDE, ms_ssim, psnr, ssim
 from pathsearch.targets.decoded import Decoded, Size
 from pathsearch.targets.dense import DenseTarget
-from pathsearch.targets.target import Form, Groups, Said, register
+from pathsearch.targets.target import Form, Groups, Said, Saying, register
 
 GREY, COLOURS = ("grey",), ("red", "green", "blue")
 ROWS = 64  # pictures that are compared at once
@@ -34,7 +34,7 @@ class ImageTarget(DenseTarget):
 
     gives: ClassVar[str] = "image"
     measures: ClassVar[tuple[str, ...]] = ("ssim",)
-    rates: ClassVar[tuple[str, ...]] = ("ssim", "psnr", "ms_ssim", "log_likelihood")
+    rates: ClassVar[tuple[str, ...]] = ("ssim", "psnr", "ms_ssim", "loss")
     summed: ClassVar[tuple[str, ...]] = rates
     shows: ClassVar[Form | None] = "pictures"
 
@@ -98,7 +98,7 @@ class ImageTarget(DenseTarget):
         fine = said.get("ms_ssim")
         return {
             "ssim": Each(said["quality"].numpy()),
-            "psnr": Each(psnr(said["squared"]).numpy(), None),
+            "psnr": Each(psnr(said["squared"]).numpy(), None, 0.0),  # dB, as of white for black
             "ms_ssim": Each(None if fine is None else fine.numpy()),
         }
 
@@ -132,6 +132,13 @@ class ImageTarget(DenseTarget):
             said = tried[:, None].expand(-1, len(some), -1, -1, -1)
             total += ssim(said, _clean(some, said)).clamp(0, 1).double().sum(1)
         return float(total.max()) / len(truth)
+
+    def without_network(self, training: Tensor, pictures: bool) -> tuple[str, Saying] | None:
+        """What was read, noise and all, where that is a picture."""
+        name = "the image as it was read"
+        return (
+            (name, lambda read, truth: self.said_in_full(read[:, : self.channels] / 255, truth)) if pictures else None
+        )
 
     def shown(self, outputs: Tensor, truth: Tensor) -> Said:
         """Both pictures, of 0 to 255."""

@@ -16,7 +16,7 @@ class Fitness(NamedTuple):
     """How good a path is on the validation images; compared in this order."""
 
     score: float  # the measure that the search maximises, in [0, 1]
-    log_likelihood: float  # mean, nats an image, or what stands for it; breaks the ties of small validation sets
+    log_likelihood: float  # mean, nats an image, or minus the mean loss; breaks the ties of small validation sets
 
 
 class NonFiniteFitness(PathsearchError):

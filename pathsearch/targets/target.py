@@ -27,6 +27,7 @@ __all__ = ["DEFAULT", "TARGETS", "Fitness", "Groups", "NonFiniteFitness", "Readi
 
 Shape = tuple[int, ...]
 Loss = Callable[[Tensor, Tensor], Tensor]  # outputs (P, B, …) of P paths and truth (B, …) to (P,)
+Saying = Callable[[Tensor, Tensor], Said]  # features as read (B, …) and truth (B, …) to what is kept of the answers
 
 TARGETS: dict[str, type[Target]] = {}
 DEFAULT = "class"  # of a task that names none
@@ -117,7 +118,7 @@ class Target(Measuring):
 
     def strata(self, truth: Tensor) -> np.ndarray:
         """(n,) numbers of what every part of a cut should have its share of, and what one Gaussian describes."""
-        return (~self.known(truth)).long().cpu().numpy()
+        return np.zeros(len(truth), np.int64)
 
     # --- training ---------------------------------------------------------------------------------------------------
 
@@ -238,6 +239,15 @@ class Target(Measuring):
     def blind(self, truth: Tensor) -> float:
         """The first measure of the best answer that looks at no image."""
         return 0.0
+
+    def without_network(self, training: Tensor, pictures: bool) -> tuple[str, Saying] | None:
+        """The best answer that takes no network, which any network has to beat: its name, and what it says in full.
+
+        Args:
+            training: (n, …) truth of the training images, all that it may know.
+            pictures: whether networks read pictures, (B, C, H, W) of 0 to 255, and not an encoder's features.
+        """
+        return None
 
     # --- what only some have ----------------------------------------------------------------------------------------
 

@@ -36,7 +36,7 @@ class Lesson(NamedTuple):
     """What one network made of an epoch."""
 
     loss: float  # plain, mean over its minibatches, with dropout
-    accuracy: float  # mean quality of the answers, of the same
+    quality: float  # mean of that of the answers, of the same
 
 
 class Epoch(NamedTuple):
@@ -53,8 +53,9 @@ class Course:
     Args:
         pupils: one, or several that are trained by the strategy of the settings; modules that they have in common are
             the same objects.
-        n_epochs: what the schedule counts on.
-        again: the rates of a training that this one repeats, where no validation images are left to steer them.
+        n_epochs: the schedule's horizon: where a cosine reaches zero, whether or not the training stops before.
+        again: the rates of a training that this one repeats, where no validation images are left to steer them; a
+            cosine, which needs none, takes no notice.
     """
 
     def __init__(self, pupils: Sequence[Pupil], n_epochs: int, again: Sequence[float] = ()) -> None:
@@ -99,7 +100,7 @@ class Course:
         self.number += 1
         rate, turns = self.rates.now, self.turns.of(self.number)
         self.whole.train()
-        # loss and accuracy of each, read once: a step waits for none
+        # loss and quality of each, read once: a step waits for none
         sums = torch.zeros(len(self.pupils), 2, dtype=torch.float64, device=device_of(self.whole))
         batches = [self._minibatches(group, len(turns)) for group in self._groups]
         for turn in turns:

@@ -64,7 +64,8 @@ def _cut(bench: Bench, number: int, setting: str, name: str) -> list[Bench]:
     and validation, as after a random split, parts divide groups too; otherwise a group's images share a part. An
     image whose group is unknown is a group of its own. Features stay standardised as the training images were.
 
-    A validation image has only its unchanged view, and parts are scored on that.
+    A validation image has only its unchanged view, and parts are scored on that. Images of unknown truth are in no
+    part: nothing is learned from them or scored on them.
 
     Returns:
         K benches without folds, each at a seed of its own: one part is what validates, the others are trained on.
@@ -74,8 +75,13 @@ def _cut(bench: Bench, number: int, setting: str, name: str) -> list[Bench]:
 
     Source: Stone 1974; the parts are scikit-learn's StratifiedKFold and StratifiedGroupKFold.
     """
-    both = bench.training.joined(bench.validation)
-    strata, groups = bench.target.strata(both.truth), _groups(bench.training, bench.validation)
+    both, groups = bench.training.joined(bench.validation), _groups(bench.training, bench.validation)
+    bench.target.some_known(both.truth, "training and validation")
+    known = np.flatnonzero(bench.target.known(both.truth).cpu().numpy())
+    if len(known) < len(both):
+        both, groups = both.only(known), None if groups is None else groups[known]
+    strata = bench.target.strata(both.truth)
+    whole = len(np.unique(strata)) == 1
     way = StratifiedKFold if groups is None else StratifiedGroupKFold
     needed = number if groups is None or bench.measure == "auc" else 2  # what is trained on has every class
     for k in np.unique(strata):
@@ -83,7 +89,8 @@ def _cut(bench: Bench, number: int, setting: str, name: str) -> list[Bench]:
         there = len(own) if groups is None else len(np.unique(groups[own]))
         if there < needed or len(own) < number:
             what = "images" if groups is None or there >= needed else "groups"
-            why = f"class number {k} has {len(own) if what == 'images' else there} {what}"
+            number_of = f"{len(own) if what == 'images' else there} {what}"
+            why = f"there are {number_of} of known truth" if whole else f"class number {k} has {number_of}"
             raise TooManyFolds(setting, number, why)
     if groups is not None and (there := len(np.unique(groups))) < number:  # a part would stay empty
         raise TooManyFolds(setting, number, f"the images have {there} groups")

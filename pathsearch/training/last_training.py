@@ -28,11 +28,11 @@ class Trained:
     """A trained network, how it got there, and what it said to the validation images before any refit."""
 
     network: PathNetwork
-    history: list[dict[str, Any]]  # one row an epoch: losses in nats an image, accuracies in [0, 1]
+    history: list[dict[str, Any]]  # one row an epoch; what its columns call accuracy is the target's first measure
     best_epoch: int
     said: Said  # to the validation images
-    accuracy: float  # of that, by the first measure of the target
-    log_likelihood: float  # of that, mean, nats an image
+    score: float  # of that, by the first measure of the target
+    log_likelihood: float  # of that, mean, nats an image; of other targets than classes minus the loss
 
 
 def train(bench: Bench, network: PathNetwork, shapes: list[Shape]) -> Trained:
@@ -52,7 +52,7 @@ def train_together(pupils: Sequence[Pupil]) -> list[Trained]:
         average, not the last step.
 
     Raises:
-        NonFiniteFitness: a loss or the likelihood became NaN or infinite.
+        NonFiniteFitness: a loss became NaN or infinite.
     """
     settings, bench = pupils[0].bench.last, pupils[0].bench
     course = Course(pupils, settings.epochs)
@@ -76,7 +76,7 @@ def train_together(pupils: Sequence[Pupil]) -> list[Trained]:
         each = [target.stopping(own, truth) for target, own, truth in zip(targets, said, truths, strict=True)]
         stopping = course.weights.stopping(each)
         if not math.isfinite(stopping):
-            raise diverged(epoch.number, "validation likelihood", stopping, settings)
+            raise diverged(epoch.number, "validation loss", -stopping, settings)
         course.heard(stopping)
         fitnesses = [t.fitness(t.measures[0], own, truth) for t, own, truth in zip(targets, said, truths, strict=True)]
         if best is None or stopping > best.stopping:
@@ -87,7 +87,7 @@ def train_together(pupils: Sequence[Pupil]) -> list[Trained]:
                     "epoch": epoch.number,
                     "learning_rate": epoch.rate,
                     "train_loss": lesson.loss,
-                    "train_accuracy": lesson.accuracy,
+                    "train_accuracy": lesson.quality,
                     "val_loss": -fitness.log_likelihood,
                     "val_loss_calibrated": -own,
                     "val_accuracy": fitness.score,
@@ -144,6 +144,9 @@ def refit_together(trained: Sequence[Trained], fresh: Sequence[Pupil]) -> list[T
 
     Nothing is chosen here: path, number of epochs and threshold come from `trained`, whose validation figures
     are kept; the refitted networks have no images left to be validated on.
+
+    Of the schedules a plateau's rates are those of before, epoch by epoch, while a cosine ends here: it falls to zero
+    at the best epoch, where that of `trained` stood somewhere on its way to the last of all epochs.
     """
     pupils = []
     for one in fresh:

@@ -38,8 +38,9 @@ class Rates:
         optimiser: whose rate it is.
         settings: name the schedule: `cosine` falls to zero at the last step, `plateau` to a tenth whenever validation
             has not gained for half of the patience, `constant` stays.
-        steps: of the whole training.
-        again: the rate of every epoch of a training that this one repeats, where no validation images are left.
+        steps: of the whole training, at the end of which a cosine is zero; an early stop finds it on its way.
+        again: the rate of every epoch of a training that this one repeats, where no validation images are left; not
+            for a cosine, which ends where this training does.
     """
 
     def __init__(

@@ -96,6 +96,19 @@ def test_another_target_has_the_same_names_in_its_table_and_no_row_that_was_not_
     ]
 
 
+def test_a_measure_that_some_images_lack_is_told_over_how_many_it_is(capsys):
+    """Of plug-ins, and of reports of earlier versions, whose distances left out every image with an empty mask."""
+    report = counted()
+    (kind,) = set(report["test"]) - {"n"}
+    report["test"] = {"n": 12, kind: {**report["test"][kind], "n": 12, "undefined": {report["measure"]: 5}}}
+    Terminal().run_table(report)
+    assert "over 7" in capsys.readouterr().out, "the rest is on the next line"
+    parts = other_parts(report)  # type: ignore[arg-type]
+    assert "over 7 of 12 images" in parts["answer"]
+    assert "over 7 of 12" in parts["results"].rows[0][2]
+    assert "over 7 of 12" in parts["recalls"].rows[0][0]
+
+
 def test_odd_names_do_not_become_markup(capsys):
     report = finished("blobs").report()
     report["encoder"]["weights"] = "file w[red]x[/].pth"

@@ -10,7 +10,7 @@ class Count(Target):
     """A number; the labels of the task are numbers. An answer is worth 1, a half, a third … as it is 0, 1, 2 … off."""
 
     measures = ("closeness",)
-    rates = summed = ("closeness", "log_likelihood")
+    rates = summed = ("closeness", "loss")
 
     def truth(self, task, split):
         """(n,) numbers."""

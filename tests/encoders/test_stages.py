@@ -100,7 +100,7 @@ def test_a_blueprint_reads_two_stages_and_learns(stages, tmp_path, monkeypatch):
     grid = bench.grid()
     assert grid.blueprint.places == stages.places
     trained = train_path(bench.without_refit(), grid, grid.space.full_path())
-    assert trained.accuracy > bench.target.blind(bench.validation.truth)
+    assert trained.score > bench.target.blind(bench.validation.truth)
 
 
 def test_the_command_line_goes_the_whole_way(tmp_path):

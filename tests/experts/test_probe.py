@@ -211,7 +211,9 @@ def test_the_report_says_what_chose(probed):
     assert report["refit"].endswith(
         "after the path was fixed by cross-validation over them, epochs and threshold on validation"
     )
-    assert finished("stripes").report()["refit"].endswith("after path, epochs and threshold were fixed on validation")
+    refit = finished("stripes").report()["refit"]
+    assert refit.startswith("on training and validation images together along a cosine that ends at the best epoch, ")
+    assert refit.endswith("after path, epochs and threshold were fixed on validation")
     rows = report["finalists"]
     assert [row["path"] for row in rows if row["chosen"]] == ["probe"]
     assert rows[0]["path"] == "probe"

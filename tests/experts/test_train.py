@@ -8,20 +8,26 @@ import numpy as np
 import pytest
 import small_world
 import torch
-from dense_world import dense_data, dense_task, prepare_discs, train, trained
+from dense_world import NAMES, dense_data, dense_task, prepare_discs, train, trained
 from small_world import outcome, pathsearch
 
 from data_prep.errors import PathsearchError
-from pathsearch.encoders.features import encode
+from pathsearch.cli.main import app
+from pathsearch.encoders.features import Features, encode
 from pathsearch.encoders.pixels import make_encoder
 from pathsearch.encoders.views import Style
+from pathsearch.experts import reporting
 from pathsearch.experts.expert import Expert
 from pathsearch.grid.path import Path
 from pathsearch.grid.presets import PRESETS, path_of, preset
 from pathsearch.grid.vocabulary import blueprint_of
+from pathsearch.measures.overlap import counted, dice
 from pathsearch.reports.again import evolve_command
+from pathsearch.reports.page_other import other_parts
 from pathsearch.run.runs import Run
 from pathsearch.run.settings import GridSettings
+from pathsearch.targets import MaskTarget
+from pathsearch.targets.constant_masks import best_constant
 
 
 def facts(run: Run) -> dict:
@@ -44,6 +50,38 @@ def test_a_preset_learns_masks(blueprint):
     assert not run.log_file.exists()
     run.verify()
     assert run.settings().path == blueprint
+
+
+def test_a_network_stands_beside_what_takes_none():
+    """The mask of the training images that is best for all; it is in report, verdict, table and page."""
+    run = trained()
+    report, task, target = run.report(), dense_task(), MaskTarget(NAMES)
+    beside = report["without_network"]
+    mask, _ = best_constant(target.truth(task, "train"), 1)
+    truth = target.truth(task, "test")
+    each = dice(counted(mask.expand(len(truth), -1, -1), truth, 1))[:, 0]
+    assert beside["test"]["mask"]["dice"] == pytest.approx(each.mean().item())
+    assert beside["test"]["n"] == beside["paired"]["n"] == len(truth)
+    assert beside["paired"]["own"] == report["test"]["mask"]["dice"]
+    (line,) = [line for line in report["verdict"] if "the best constant mask" in line]
+    assert f"Dice {beside['paired']['own']:.4f} against {each.mean():.4f}; " in line
+    assert [row[0] for row in other_parts(report)["results"].rows] == ["ums-rep", "linear probe", "best constant mask"]
+
+
+def test_answers_that_are_no_hits_have_no_test_of_hits_and_truth_is_read_once(tmp_path, monkeypatch, capsys):
+    """In this process, where it can be watched."""
+    reads, original = [], Features.train
+
+    def train_split(self):
+        reads.append(1)
+        return original(self)
+
+    monkeypatch.setattr(Features, "train", train_split)
+    monkeypatch.setattr(reporting, "mcnemar", lambda *right: pytest.fail("tested, and dropped"))
+    words = ["train", "--task", "discs", "--blueprint", "ums-rep", *("--set", "training.epochs=1"), "--device", "cpu"]
+    app([*words, "--data-dir", str(dense_data()), "--runs-dir", str(tmp_path)], standalone_mode=False)
+    assert len(reads) == 1
+    assert "best constant mask" in capsys.readouterr().out
 
 
 def test_a_run_says_the_command_that_makes_it_again():

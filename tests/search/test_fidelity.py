@@ -142,7 +142,7 @@ def test_a_study(study, capsys, monkeypatch):
         for place, text in enumerate(sample):
             own = here.at(seed).without_refit()
             one = baselines.train_path(own, own.grid(), Path.parse(text))
-            assert parts[f"training {number}"]["scores"][place] == pytest.approx([one.accuracy, one.log_likelihood])
+            assert parts[f"training {number}"]["scores"][place] == pytest.approx([one.score, one.log_likelihood])
     assert len(parts["training 1"]["unseen"]) == 6
     # every variant's last state, after a search of its own
     own, _ = study.bench(VARIANTS["kept"], 1)

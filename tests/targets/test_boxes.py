@@ -108,6 +108,14 @@ def test_the_box_of_a_mask_moves_with_the_mask():
     torch.testing.assert_close(alone, BoxTarget().warped(truth[used], [warp] * 4), equal_nan=True)
 
 
+def test_a_box_that_takes_no_network():
+    target = BoxTarget()
+    name, says = target.without_network(torch.tensor([[0.0, 0.0, 0.5, 1.0]]).repeat(3, 1), pictures=False)
+    truth = torch.tensor([[0.0, 0.0, 1.0, 1.0], [0.0, 0.0, 0.5, 1.0], [math.nan] * 4])
+    found = target.assess_answered(says(torch.empty(3, 0), truth), truth, None, None, np.ones(3, bool))
+    assert (name, found["n"], found["iou"]) == ("the best constant box", 2, 0.75)
+
+
 def test_the_best_constant_box():
     target = BoxTarget()
     assert target.blind(TRUE[1:2]) == 1

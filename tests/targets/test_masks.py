@@ -63,7 +63,7 @@ def test_heads():
 def test_where_there_is_no_mask_nothing_is_known():
     target, truth = MaskTarget(LUNG), quadrants()
     assert target.known(truth).tolist() == [True, True, True, False]
-    assert target.strata(truth).tolist() == [0, 0, 0, 1], "so that each part of a cut has some that are known"
+    assert target.strata(truth).tolist() == [0, 0, 0, 0], "not knowing is no kind of image"
     with refused("^target mask: expected training images that have a truth, got none among 1; prepare"):
         target.loss(truth[3:])
     said = target.said(sure(truth[3:], 2), truth[3:])
@@ -104,8 +104,11 @@ def test_measures_by_hand():
     assert found["pixel_accuracy"] == pytest.approx((1 + 48 / 64 + 48 / 64) / 3)
     assert found["mcc"] == pytest.approx((1 + 16 * 32 / (16 * 32 * 48 * 32) ** 0.5 + 0) / 3)
     # to the half's outline: its right end is 4 pixels from the quarter's; the 95 % quantile lies between 3 and 4
-    assert 3 < 2 * found["hausdorff95"] <= 4, "the mean of 0 and of the half's"
-    assert found["undefined"] == {"hausdorff95": 1}, "nothing was to be found"
+    far = said["hausdorff95"][:3, 0].tolist()
+    assert (far[0], far[2]) == (0, pytest.approx(128**0.5)), "the diagonal where nothing was to be found"
+    assert 3 < far[1] <= 4
+    assert found["hausdorff95"] == pytest.approx(sum(far) / 3)
+    assert found["undefined"] == {}
     assert found["sd"]["dice"] == pytest.approx(np.std([1, 2 / 3, 0], ddof=1))
     for name in ("dice", "iou", "pixel_accuracy", "mcc", "hausdorff95"):
         low, high = found["ci95"][name]
@@ -124,11 +127,28 @@ def test_each_label_has_its_own_numbers():
     found = target.assess(said, truth, None, np.array(["a", "a"]))
     assert found["labels"]["lung"]["dice"] == 1
     assert found["labels"]["heart"]["dice"] == pytest.approx((2 / 3 + 1) / 2), "one that is not there was not said"
-    assert found["labels"]["heart"]["undefined"] == {"hausdorff95": 1}
+    assert found["labels"]["heart"]["hausdorff95"] == pytest.approx(said["hausdorff95"][0, 1].item() / 2)
     assert found["dice"] == pytest.approx((1 + 2 / 3 + 1 + 1) / 4)
     assert found["pixel_accuracy"] == pytest.approx((56 / 64 + 1) / 2)
     assert found["intervals"]["groups"] == 1
     assert target.quality(said, truth, None).tolist() == pytest.approx([(1 + 2 / 3) / 2, 1])
+
+
+def test_misses_never_make_the_distance_better():
+    """Every third answer of twelve is blank: the more of them, the larger the mean, over all images and all labels."""
+    for names in (LUNG, ORGANS):
+        target, truth = MaskTarget(names), torch.zeros(12, 8, 8, dtype=torch.uint8)
+        truth[:, 1:4, 1:4], truth[:, 5:7, 5:7] = 1, len(names) - 1
+        found = []
+        for every in (12, 3, 2):
+            answer = truth.clone()
+            answer[::every, 5:7, 5:7] = 0
+            if names == LUNG:
+                answer[::every] = 0
+            found.append(target.assess(target.said_in_full(sure(answer, len(names)), truth), truth, None, None))
+        assert found[0]["hausdorff95"] < found[1]["hausdorff95"] < found[2]["hausdorff95"]
+        worst = 128**0.5 / (len(names) - 1)
+        assert [one["hausdorff95"] for one in found] == pytest.approx([worst / 12, worst / 3, worst / 2])
 
 
 def test_scores_agree_with_what_is_kept():
@@ -180,6 +200,17 @@ def test_the_best_constant_mask():
     several = torch.zeros(2, 4, 4, dtype=torch.uint8)
     several[:, :2], several[:, 2:] = 1, 2
     assert MaskTarget(ORGANS).blind(several) == 1
+
+
+def test_a_mask_that_takes_no_network_is_found_on_training_images_alone():
+    target, training = MaskTarget(LUNG), torch.zeros(3, 8, 8, dtype=torch.uint8)
+    training[:, :4], training[2] = 1, 255
+    truth = quadrants()
+    name, says = target.without_network(training, pictures=False)
+    found = target.assess_answered(says(torch.empty(4, 0), truth), truth, None, None, np.ones(4, bool))
+    assert name == "the best constant mask"
+    assert found["dice"] == pytest.approx((2 * 16 / 48 + 1 + 0) / 3)
+    assert found["hausdorff95"] > 0
 
 
 def test_a_report_has_dice_against_the_sizes():

@@ -65,7 +65,8 @@ def test_measures_by_hand():
     assert found["psnr"] == pytest.approx((20 + 100) / 2, rel=1e-4), "of decibels, the mean; 100 where nothing is wrong"
     assert found["ms_ssim"] is None
     assert found["ms_ssim_in_words"] == "MS-SSIM needs images of 176 pixels a side, these have 12."
-    assert found["log_likelihood"] == pytest.approx(-0.01 / 2, rel=1e-3)
+    assert found["loss"] == pytest.approx(0.01 / 2, rel=1e-3)
+    assert "log_likelihood" not in found, "no target but classes has one"
     cut = target.said(said + 10, truth)
     assert cut["squared"].tolist() == pytest.approx([0.36, 0.36]), "white is the most that there is"
 
@@ -89,6 +90,19 @@ def test_truth_moves_with_its_image(channels):
     for channel in range(channels):
         own = warps[0].image(Image.fromarray(truth[0, channel].numpy()))
         assert np.array_equal(found[0, channel].numpy(), np.asarray(own))
+
+
+def test_the_image_as_it_was_read_is_an_answer():
+    """The noisy image itself; of a coarser one, or one of three equal channels, what it shows at the truth's size."""
+    target, truth = ImageTarget(), drawn(3)
+    assert target.without_network(truth, pictures=False) is None, "a frozen encoder reads no picture"
+    name, says = target.without_network(truth, pictures=True)
+    assert name == "the image as it was read"
+    grey = truth.expand(-1, 3, -1, -1).float()
+    assert says(grey, truth)["quality"].tolist() == pytest.approx([1, 1, 1])
+    noisy = (grey + 25.5).clamp(0, 255)
+    expected = ((noisy[:, :1] - truth) / 255).square().flatten(1).mean(1)
+    assert says(noisy, truth)["squared"].tolist() == pytest.approx(expected.tolist())
 
 
 def test_the_best_constant_picture():

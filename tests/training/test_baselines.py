@@ -41,7 +41,7 @@ def test_refit_keeps_what_validation_said_before(make_grid, splits):
     grid = make_grid()
     alone = train_path(bench(splits, last=SETTINGS, seed=3), grid, PATH)
     both = train_path(bench(splits, last=replace(SETTINGS, refit=True), seed=3), grid, PATH)
-    assert (both.history, both.best_epoch, both.accuracy) == (alone.history, alone.best_epoch, alone.accuracy)
+    assert (both.history, both.best_epoch, both.score) == (alone.history, alone.best_epoch, alone.score)
     assert torch.equal(both.said["log_p"], alone.said["log_p"])
     assert not equal(both.network, alone.network)
     # Having seen the validation images, it cannot be asked about them: its answers there differ from the kept ones.

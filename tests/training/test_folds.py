@@ -9,7 +9,7 @@ from statistics import fmean
 import numpy as np
 import pytest
 import torch
-from benches import bench
+from benches import bench, labelled
 from evaluators import PATHS, SETTINGS, equal, fresh, snapshot
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,10 +22,11 @@ from pathsearch.run.settings import SearchSettings
 from pathsearch.run.streams import derive
 from pathsearch.search import rivals
 from pathsearch.search.arena import minibatches, most
+from pathsearch.targets import MaskTarget
 from pathsearch.training import fresh as module
 from pathsearch.training.bench import Bench
 from pathsearch.training.fitness import fitnesses
-from pathsearch.training.folds import folds, truth_scored
+from pathsearch.training.folds import choice_folds, folds, truth_scored
 from pathsearch.training.fresh import FreshWeights
 
 FRESH = replace(SETTINGS, weights="fresh")
@@ -140,6 +141,26 @@ def test_too_many_parts_are_refused(make_splits):
     one = two[1].only(np.flatnonzero(two[1].truth != 0))
     with refused("2 are too many: class number 0 has 1 groups"):
         parted((two[0], one), replace(FRESH, folds=2), 0)
+
+
+@pytest.mark.parametrize("names", [None, ["a", "b", "c", "d"]])
+def test_images_of_unknown_truth_are_in_no_part_and_are_no_class(splits, names):
+    """Two of 24 have no mask: the choice is cross-validated over the others, each left out once."""
+    masks = torch.zeros(24, 4, 4, dtype=torch.uint8)
+    masks[:2] = 255
+    few = [one.only(np.arange(n)) for one, n in zip(splits, (16, 8), strict=True)]
+    few = grouped(few, names, [name.upper() for name in names]) if names else few
+    few = [replace(one, truth=part, warped=()) for one, part in zip(few, masks.split([16, 8]), strict=True)]
+    plain = replace(labelled(torch.tensor([0, 1])), views=few[0].views)
+    of = replace(bench([plain, plain]), target=MaskTarget(["background", "lung"]), training=few[0], validation=few[1])
+    found = choice_folds(of)
+    assert (len(found.parts), found.why) == (3, "")
+    scored = sorted(image for one in found.parts for image in images(one.validation))
+    assert scored == sorted(images(few[0])[2:] + images(few[1]))
+    masks[:23] = 255
+    of = replace(of, training=replace(few[0], truth=masks[:16]), validation=replace(few[1], truth=masks[16:]))
+    what = "groups" if names else "images"
+    assert choice_folds(of).why == f"3 parts are too many: there are 1 {what} of known truth"
 
 
 # --- the scores -----------------------------------------------------------------------------------------------------
