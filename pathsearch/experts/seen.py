@@ -63,23 +63,25 @@ def seen_before(features: Features, others: Sequence[tuple[str, Run]]) -> list[S
 
 
 def seen_in_words(report: SeeingRun) -> list[str]:
-    """The same for a reader, a sentence each."""
-    return [_in_words(row) for row in report.get("seen_before", [])]
-
-
-def _in_words(row: SeenBefore) -> str:
-    whose = f"{row['task']} ({row['run']})"
-    if row["n"] is None:
-        return f"Whether test images are training images of {whose} is not known: that run is of an earlier version."
-    if row["n"]:
-        return (
-            f"{row['n']:,} of {row['test_images']:,} test images are training or validation images of {whose}, with "
-            "which layers are shared: the numbers flatter."
+    """The same for a reader, in sentences."""
+    rows = report.get("seen_before", [])
+    whose = [f"{row['task']} ({row['run']})" for row in rows]
+    lines = [
+        f"{row['n']:,} of {row['test_images']:,} test images are training or validation images of {name}, with which "
+        "layers are shared: the numbers flatter."
+        for row, name in zip(rows, whose, strict=True)
+        if row["n"]
+    ]
+    if none := [name for row, name in zip(rows, whose, strict=True) if row["n"] == 0]:
+        lines.append(
+            f"None of {rows[0]['test_images']:,} test images is, pixel for pixel, a training or validation image of "
+            f"{', '.join(none)}; near copies, other sizes and other images of the same patients were not looked for."
         )
-    return (
-        f"None of {row['test_images']:,} test images is, pixel for pixel, a training or validation image of {whose}; "
-        "near copies, other sizes and other images of the same patients were not looked for."
-    )
+    if unknown := [name for row, name in zip(rows, whose, strict=True) if row["n"] is None]:
+        lines.append(
+            f"Whether test images are training images of {', '.join(unknown)} is not known: of an earlier version."
+        )
+    return lines
 
 
 def _digests(features: Features, split: str) -> list[str]:
