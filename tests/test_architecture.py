@@ -20,7 +20,7 @@ DOORS = {
     "monai": {"measures.surfaces", "targets.mask_loss"},
     "PIL": {"reports.album", "experts.pictures", "encoders.views", "targets.pictures"},
     "torchmetrics": {"measures.similarity"},
-    "torchvision": {"encoders.encoder", "encoders.encoder_weights", "targets.boxes", "cli.doctor"},
+    "torchvision": {"encoders.encoder_weights", "targets.boxes", "cli.doctor"},
     "typer": {
         "cli.main",
         "cli.compare",

@@ -74,6 +74,8 @@ def evolve(
 
 def carry_out(prepared: Task, settings: RunSettings, where: Where, terminal: Terminal) -> dict[str, Any]:
     """Make the run, say what came of it, and return its report."""
+    run = run_of(prepared, settings, where)
+    run.refuse_taken(resume=where.resume, overwrite=where.overwrite)
     # what is slow to import comes after what a typing error could spoil
     from pathsearch.encoders.encoder import choose_device
     from pathsearch.experts.evolve import evolve as evolve_task
@@ -81,7 +83,6 @@ def carry_out(prepared: Task, settings: RunSettings, where: Where, terminal: Ter
     from pathsearch.run.place import Place
 
     check(prepared, settings)
-    run = run_of(prepared, settings, where)
     device = choose_device(where.device)
     heritage = Heritage.of(where.runs_dir, settings.grown_from)
     trunk = encoder_of([(prepared, settings)], device)

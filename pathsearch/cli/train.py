@@ -113,6 +113,9 @@ def _one_by_one(each: Sequence[tuple[Task, RunSettings]], where: Where, terminal
 
 def _together(each: Sequence[tuple[Task, RunSettings]], where: Where, terminal: Terminal) -> list[dict[str, Any]]:
     """All at once, by the strategy of the settings."""
+    runs = [run_of(*one, own) for one, own in zip(each, _named(each, where), strict=True)]
+    for run in runs:
+        run.refuse_taken(resume=where.resume, overwrite=where.overwrite)
     from pathsearch.encoders.encoder import choose_device
     from pathsearch.experts.heritage import Heritage
     from pathsearch.experts.together import Member, check_together, evolve_together
@@ -121,7 +124,6 @@ def _together(each: Sequence[tuple[Task, RunSettings]], where: Where, terminal: 
     check_together(each)
     for task, settings in each:
         check(task, settings)
-    runs = [run_of(*one, own) for one, own in zip(each, _named(each, where), strict=True)]
     partners = {task.name: run.name for (task, _), run in zip(each, runs, strict=True)}
     device, begun_from = choose_device(where.device), each[0][1].grown_from
     beginning = Heritage.of(where.runs_dir, begun_from)

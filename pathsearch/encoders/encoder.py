@@ -16,17 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from data_prep.errors import PathsearchError
-from pathsearch.encoders.encoder_weights import load_weights
+from pathsearch.encoders.encoder_weights import load_weights, torchvision_models
 from pathsearch.encoders.pooled import Sight, pooled
 from pathsearch.run.settings import EncoderSettings
-
-try:
-    from torchvision import models
-except RuntimeError as error:  # a torch and a torchvision that were not built for each other
-    raise ImportError(
-        f"torchvision does not fit the installed torch ({error}); in a fresh virtual environment run "
-        "`pip install torch torchvision` so that pip chooses both together"
-    ) from error
 
 MEAN, STD = (
     (0.485, 0.456, 0.406),
@@ -258,7 +250,7 @@ def register(name: str) -> Callable[[Kind], Kind]:
     """Enter an encoder under the name that `--encoder` takes: a subclass with a `network`, or one of `Pixels`."""
 
     def enter(kind: Kind) -> Kind:
-        if name in ENCODERS or name in models.list_models(module=models):
+        if name in ENCODERS or name in _known():
             raise ValueError(f"encoder {name!r} is registered twice, or torchvision's; rename yours")
         ENCODERS[name] = kind
         return kind
@@ -317,9 +309,8 @@ def choose_device(name: str) -> torch.device:
 
 
 def _architecture(name: str) -> Any:
-    known = models.list_models(module=models)
-    if name not in known:
-        near = difflib.get_close_matches(name, [*known, *ENCODERS], n=1)
+    if name not in _known():
+        near = difflib.get_close_matches(name, [*_known(), *ENCODERS], n=1)
         hint = f"did you mean {near[0]!r}?" if near else "see torchvision.models for the names, or give pixels"
         if not any(kind.plugin for kind in ENCODERS.values()):  # else it is given already
             hint += " One of your own needs --plugin FILE" if near else "; one of your own needs --plugin FILE"
@@ -329,14 +320,20 @@ def _architecture(name: str) -> Any:
             f"encoder: {name!r} has no convolutional trunk that can be cut off; choose one of {', '.join(FAMILIES)}"
         )
     with torch.device("meta"):  # no weights yet, and no reading of the global generator
-        return models.get_model(name, weights=None)
+        return torchvision_models().get_model(name, weights=None)
+
+
+def _known() -> list[str]:
+    """Names of torchvision's classification models."""
+    models = torchvision_models()
+    return list(models.list_models(module=models))
 
 
 def _trunk(model: Any) -> Any:
     """The part of a classification model that yields feature maps."""
     if hasattr(model, "features"):
-        # DenseNet applies its last ReLU outside `features`
-        return nn.Sequential(model.features, nn.ReLU()) if isinstance(model, models.DenseNet) else model.features
+        dense = isinstance(model, torchvision_models().DenseNet)  # it applies its last ReLU outside `features`
+        return nn.Sequential(model.features, nn.ReLU()) if dense else model.features
     # the ResNet family: all but pooling and classifier
     return nn.Sequential(*[part for key, part in model.named_children() if key not in ("avgpool", "fc")])
 

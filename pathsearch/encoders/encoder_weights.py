@@ -113,9 +113,7 @@ def _he_initialise(model: nn.Module, generator: torch.Generator, elsewhere: str)
 
 
 def _imagenet_state(name: str) -> dict[str, Tensor]:
-    from torchvision import models  # not at once: `encoder` explains what may be wrong with it
-
-    weights: Any = models.get_model_weights(name)["IMAGENET1K_V1"]
+    weights: Any = torchvision_models().get_model_weights(name)["IMAGENET1K_V1"]
     try:
         return weights.get_state_dict(progress=True, check_hash=True)
     except Exception as error:  # no network, a broken download, or a broken file of an earlier one: many kinds
@@ -154,3 +152,15 @@ def _read_pth(file: Path) -> Any:
 
 def _first_line(error: Exception) -> str:
     return next(iter(str(error).splitlines()), type(error).__name__)
+
+
+def torchvision_models() -> Any:
+    """Torchvision's models. Its import costs more than torch's, and networks from pixels do without."""
+    try:
+        from torchvision import models
+    except RuntimeError as error:  # a torch and a torchvision that were not built for each other
+        raise ImportError(
+            f"torchvision does not fit the installed torch ({error}); in a fresh virtual environment run "
+            "`pip install torch torchvision` so that pip chooses both together"
+        ) from error
+    return models

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from data_prep.errors import PathsearchError
-from pathsearch.encoders.encoder import ENCODERS, Encoder, register
+from pathsearch.encoders.encoder import ENCODERS, Encoder
 from pathsearch.encoders.own import told_as
 from pathsearch.encoders.pooled import sketch
 from pathsearch.run.settings import EncoderSettings
@@ -18,7 +18,6 @@ from pathsearch.run.settings import EncoderSettings
 PIXELS = "pixels"  # as `encoder.name`, and the place that a blueprint reads
 
 
-@register(PIXELS)
 class Pixels(Encoder):
     """What stands in for a trunk where networks read images themselves: uint8 in, the same uint8 out.
 
@@ -97,6 +96,9 @@ class Pixels(Encoder):
     def state(self) -> dict[str, Tensor]:
         """Nothing."""
         return {}
+
+
+ENCODERS[PIXELS] = Pixels  # not by `register`, which asks torchvision for its names
 
 
 def make_encoder(settings: EncoderSettings, device: torch.device | str = "cpu") -> Encoder:

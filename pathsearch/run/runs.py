@@ -75,10 +75,11 @@ class Run:
         """
         if is_comparison(self.folder):
             raise PathsearchError(f"run {self.folder}: expected a run, got a comparison; give another --run-name")
+        self.refuse_taken(resume=resume, overwrite=overwrite)
         if overwrite:
             self._clear()
         if self.config_file.exists():
-            self._go_back(settings, resume)
+            self._go_back(settings)
         elif left := [name for name in (*RESULTS, SUMS) if (self.folder / name).exists()]:
             raise PathsearchError(
                 f"run {self.folder}: holds {left[0]} of a run, but no config.json that says of which; "
@@ -158,16 +159,20 @@ class Run:
         check_fields(report, {**REPORT, "test": {"n": int}} if asks else REPORT, self.report_file)
         return report
 
-    def _go_back(self, settings: RunSettings, resume: bool) -> None:
+    def refuse_taken(self, *, resume: bool, overwrite: bool) -> None:
+        """Raise `PathsearchError` if a run is there and nobody asked to go on with it, or to replace it."""
+        if resume or overwrite or not self.config_file.exists():
+            return
+        state, on = "an unfinished run", "go on with --resume"
+        if self.finished:
+            state, on = "a finished run", f"see it with `pathsearch plot {self.name}`"
+        raise PathsearchError(
+            f"run {self.folder} already holds {state}; {on}, start again with --overwrite, "
+            "or give another --run-name, --seed or --runs-dir"
+        )
+
+    def _go_back(self, settings: RunSettings) -> None:
         """Go on with the run that is there."""
-        if not resume:
-            state, on = "an unfinished run", "go on with --resume"
-            if self.finished:
-                state, on = "a finished run", f"see it with `pathsearch plot {self.name}`"
-            raise PathsearchError(
-                f"run {self.folder} already holds {state}; {on}, start again with --overwrite, "
-                "or give another --run-name, --seed or --runs-dir"
-            )
         if self.finished:
             self.verify()
             forget_trainings(self.checkpoint_dir)  # a kill may have come before

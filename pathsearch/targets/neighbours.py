@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from sklearn.neighbors import KNeighborsClassifier
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 
 def shares(known: np.ndarray, labels: np.ndarray, asked: np.ndarray, k: int) -> np.ndarray:
@@ -17,6 +14,10 @@ def shares(known: np.ndarray, labels: np.ndarray, asked: np.ndarray, k: int) -> 
         asked: (m, C) features of others.
         k: neighbours.
     """
+    from sklearn.neighbors import KNeighborsClassifier  # slow imports, of comparisons alone
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     model = make_pipeline(StandardScaler(), KNeighborsClassifier(k))
     model.fit(known, labels)
     if not len(asked):

@@ -127,6 +127,14 @@ def test_help_does_not_wait_for_torch():
     assert "demo" in done.stdout
 
 
+def test_networks_from_pixels_wait_for_no_trunk():
+    """Torchvision costs more than torch itself, for it imports torch's compiler."""
+    slow = ("torchvision", "torch._dynamo", "monai", "torchmetrics", "sklearn.neighbors", "matplotlib")
+    script = f"import sys, pathsearch.experts.evolve, pathsearch.encoders.pixels; print(set({slow}) & {{*sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=120)
+    assert done.stdout == "set()\n", done
+
+
 # --- errors ---------------------------------------------------------------------------------------------------------
 
 MISTAKES = {

@@ -9,15 +9,17 @@ import pytest
 import small_world
 import torch
 from dense_world import NAMES, dense_data, dense_task, prepare_discs, train, trained
-from small_world import outcome, pathsearch
+from small_world import copied, outcome, pathsearch, refused
 
 from data_prep.errors import PathsearchError
 from pathsearch.cli.main import app
+from pathsearch.encoders import pixels
 from pathsearch.encoders.features import Features, encode
 from pathsearch.encoders.pixels import make_encoder
 from pathsearch.encoders.views import Style
 from pathsearch.experts import reporting
 from pathsearch.experts.expert import Expert
+from pathsearch.experts.heritage import Heritage
 from pathsearch.grid.path import Path
 from pathsearch.grid.presets import PRESETS, path_of, preset
 from pathsearch.grid.vocabulary import blueprint_of
@@ -82,6 +84,15 @@ def test_answers_that_are_no_hits_have_no_test_of_hits_and_truth_is_read_once(tm
     app([*words, "--data-dir", str(dense_data()), "--runs-dir", str(tmp_path)], standalone_mode=False)
     assert len(reads) == 1
     assert "best constant mask" in capsys.readouterr().out
+
+
+def test_a_taken_name_is_refused_before_anything_is_made(tmp_path, monkeypatch):
+    folder = copied(trained(), tmp_path).folder
+    monkeypatch.setattr(Heritage, "of", lambda *given: pytest.fail("earlier experts were read"))
+    monkeypatch.setattr(pixels, "make_encoder", lambda *given: pytest.fail("an encoder was made"))
+    words = ["train", "--task", "discs", "--blueprint", "ums-rep", "--data-dir", str(dense_data())]
+    with refused(f"^run {folder} already holds a finished run; see it with"):
+        app([*words, "--runs-dir", str(tmp_path)], standalone_mode=False)
 
 
 def test_a_run_says_the_command_that_makes_it_again():
