@@ -75,6 +75,7 @@ def counted() -> dict[str, Any]:
     one, none = {"validation": split, "test": split}, {"n": 0, "count": {"n": 0, "closeness": None}}
     return {
         **{"task": "cells", "split_in_words": "random", "measure": "closeness", "verdict": [], **one},
+        "path": "0|1",
         "parameters": {"expert": 7, "share": 0.1},
         "encoder": {"name": "vgg16"},
         "baselines": {
@@ -93,6 +94,19 @@ def test_another_target_has_the_same_names_in_its_table_and_no_row_that_was_not_
     assert "full grid" not in told
     assert [row[0] for row in other_parts(counted())["results"].rows] == [  # type: ignore[arg-type]
         *("evolved path", "linear probe", "random paths (mean)")
+    ]
+
+
+def test_a_network_that_is_the_probe_has_one_row(capsys):
+    classes = {**finished("blobs").report(), "path": "probe"}
+    for report in (classes, {**counted(), "path": "probe"}):
+        Terminal().run_table(report)
+        told = capsys.readouterr().out
+        names = " ".join(line.split("│")[1].strip() for line in told.splitlines() if line.startswith("│"))
+        assert names.startswith("evolved path, the linear probe "), "in one line or two"
+        assert names.count("probe") == 1
+    assert [row[0] for row in other_parts({**counted(), "path": "probe"})["results"].rows] == [  # type: ignore[arg-type]
+        *("evolved path, the linear probe", "random paths (mean)")
     ]
 
 
