@@ -15,7 +15,7 @@ from pathsearch.experts.markdown import escaped, inline_code
 from pathsearch.experts.model import Model
 from pathsearch.experts.pictures import Preparation
 from pathsearch.experts.router import FALSE_REJECTION
-from pathsearch.experts.run_report import RunReport, report_of
+from pathsearch.experts.run_report import RunReport, beside, is_probe, report_of
 from pathsearch.experts.run_verdict import run_verdict
 from pathsearch.experts.seen import seen_in_words
 from pathsearch.grid.path import Path
@@ -137,17 +137,15 @@ def _numbers(reports: Sequence[RunReport], joint: JointReport | None) -> str:
         if other_target(report["test"]) is not None:
             parts += [_other_numbers(report), "\n".join(map(escaped, run_verdict(report)))]
             continue
-        is_probe = Path.parse(report["path"]).is_probe  # one network, and one row
-        own = "this expert, the linear probe" if is_probe else "this expert"
         rows = [
             f"**{report['task']}**, split {escaped(report['split'])}, n = {report['test']['n']:,}, "
             f"seed {report['seed']}:\n",
             "| | accuracy | balanced accuracy | AUC |",
             "| --- | --- | --- | --- |",
-            f"| {own} | " + " | ".join(_rate(report["test"], rate) for rate in RATES) + " |",
+            f"| {_own(report)} | " + " | ".join(_rate(report["test"], rate) for rate in RATES) + " |",
         ]
-        for key, row in report["baselines"].items():
-            if row["test"]["n"] and not (is_probe and key == "linear_probe"):
+        for key, row in beside(report, report["baselines"]).items():
+            if row["test"]["n"]:
                 rows.append(f"| {BASELINES[key]} | " + " | ".join(_rate(row["test"], rate) for rate in RATES) + " |")
         recalls = report["test"]["recall_per_class"].items()
         rows.append(f"\nRecall: {', '.join(f'{escaped(name)} {_number(value)}' for name, value in recalls)}.")
@@ -187,7 +185,10 @@ def _other_numbers(report: RunReport) -> str:
     test: Mapping[str, Any] = report["test"]
     part = test[other_target(test) or ""]
     measures = [name for name in part["ci95"] if part.get(name) is not None]
-    named = {"this expert": test, **{BASELINES[key]: row["test"] for key, row in report["baselines"].items()}}
+    named = {
+        _own(report): test,
+        **{BASELINES[key]: row["test"] for key, row in beside(report, report["baselines"]).items()},
+    }
     return "\n".join(
         [
             f"**{report['task']}**, {other_target(test)}, split {escaped(report['split'])}, n = {test['n']:,}, seed "
@@ -201,6 +202,11 @@ def _other_numbers(report: RunReport) -> str:
             ),
         ]
     )
+
+
+def _own(report: RunReport) -> str:
+    """What the expert's row is named."""
+    return "this expert, the linear probe" if is_probe(report) else "this expert"
 
 
 def with_interval_of(split: Mapping[str, Any], measure: str) -> str:

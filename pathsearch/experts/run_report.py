@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypedDict, cast, final
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, cast, final
 
 from pathsearch.experts.reuse import ReusingRun
 from pathsearch.experts.seen import SeeingRun
-from pathsearch.grid.path import PROBE_NAME
+from pathsearch.grid.path import PROBE_NAME, Path
 from pathsearch.measures.intervals import MethodInWords
 from pathsearch.measures.measure import NAMES, MeasureName
 from pathsearch.measures.paired import Paired
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from typing_extensions import NotRequired  # in `typing` from Python 3.11 on
 
 # `NotRequired`: reports of earlier versions lack it, or it is told only where there is something to tell.
+
+
+PROBE = "linear_probe"  # the baseline's name
+Row = TypeVar("Row")
 
 
 class Threshold(TypedDict):
@@ -235,6 +240,21 @@ def called(report: RunReport, article: str = "") -> str:
     if given[:1].isalpha() and given != PROBE_NAME:
         return given
     return f"{article}{'given' if given else 'evolved'} path"
+
+
+def is_probe(report: RunReport) -> bool:
+    """Whether the run's own network is the linear probe, so that it and that baseline are one network."""
+    return Path.parse(report["path"]).is_probe
+
+
+def named(report: RunReport) -> str:
+    """The run's own network in a table or figure, where the probe has no row beside itself."""
+    return called(report) + (", the linear probe" if is_probe(report) else "")
+
+
+def beside(report: RunReport, rows: Mapping[str, Row]) -> dict[str, Row]:
+    """Those of one row a baseline that are of another network than the run's own."""
+    return {name: row for name, row in rows.items() if not (name == PROBE and is_probe(report))}
 
 
 def learned_by(report: RunReport) -> str:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from pathsearch.experts.run_report import RunReport, called, mcnemar_each, paired_each
-from pathsearch.grid.path import Path
+from pathsearch.experts.run_report import RunReport, beside, called, is_probe, mcnemar_each, paired_each
 from pathsearch.measures.measure import NAMES, MeasureName
 from pathsearch.measures.rates import measured_of
 from pathsearch.measures.standing import BETTER, UNDECIDED, WORSE, Tested, evidence, how_many, standing, told, too_few
@@ -25,17 +24,15 @@ def run_verdict(found: Mapping[str, Any], measure: MeasureName | None = None) ->
     """
     report = cast("RunReport", found)
     wanted = report.get("measure") or measure or "accuracy"
-    lines, own_path, subject = [], Path.parse(report["path"]), called(report, "the ")
-    if own_path.is_probe and report.get("given"):
+    lines, subject = [], called(report, "the ")
+    if is_probe(report) and report.get("given"):
         lines.append("The path that was given is the linear probe itself.")
-    elif own_path.is_probe and "choice" in report:
+    elif is_probe(report) and "choice" in report:
         lines.append(
             "The linear probe was chosen itself, here called the evolved path: on "
             f"{report['choice']['in_words']}, no smaller finalist came within one standard error of the best."
         )
-    for name, baseline in report["baselines"].items():
-        if own_path.is_probe and name == "linear_probe":
-            continue  # the same network
+    for name, baseline in beside(report, report["baselines"]).items():
         rows, by = _tested(report, name, wanted)
         (own, pair), (other, _) = measured_of(report["test"], by), measured_of(baseline["test"], by)
         if own is None or other is None:

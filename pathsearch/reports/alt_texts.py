@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from pathsearch.experts.joint_report import JointReport
-from pathsearch.experts.run_report import PathCard, RunReport, called, chosen_by, learned_by
+from pathsearch.experts.run_report import PathCard, RunReport, beside, called, chosen_by, learned_by, named
 from pathsearch.grid.path import PROBE
 from pathsearch.measures.confusions import largest, table_of
 from pathsearch.measures.measure import NAMES, MeasureName
@@ -105,11 +105,11 @@ def baselines(files: Texts) -> str:
     low, high = pair or (None, None)
     others = "; ".join(
         f"{BASELINES.get(name, name)} {_r(measured_of(row['test'], measure)[0])}"
-        for name, row in report["baselines"].items()
+        for name, row in beside(report, report["baselines"]).items()
         if row["test"]["n"]
     )
     return (
-        f"Test {NAMES[measure]}, n = {report['test']['n']:,}: {called(report)} {_r(own)}, 95 % interval "
+        f"Test {NAMES[measure]}, n = {report['test']['n']:,}: {named(report)} {_r(own)}, 95 % interval "
         f"{_r(low)} to {_r(high)}; {others}."
     )
 

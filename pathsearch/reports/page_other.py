@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pathsearch.experts.run_report import RunReport, called
+from pathsearch.experts.run_report import RunReport, beside, named
 from pathsearch.measures.measure import NAMES
 from pathsearch.measures.rates import measured_of, other_target, over_of
 from pathsearch.reports.alt_texts import BASELINES
@@ -41,12 +41,12 @@ def other_parts(report: RunReport) -> dict[str, Any]:
 def _results(report: RunReport, measure: str) -> Table:
     """The run's own network beside its baselines."""
     rows: list[tuple[str, float, Any, Any]]
-    rows = [(called(report), report["parameters"]["expert"], report["validation"], report["test"])]
-    for name, row in report["baselines"].items():
+    rows = [(named(report), report["parameters"]["expert"], report["validation"], report["test"])]
+    for name, row in beside(report, report["baselines"]).items():
         if row["parameters"] is not None:  # else none was made
             rows.append((BASELINES.get(name, name), row["parameters"], row["validation"], row["test"]))
-    if beside := report.get("without_network"):
-        rows.append((beside["name"].removeprefix("the "), 0, {}, beside["test"]))
+    if plain := report.get("without_network"):
+        rows.append((plain["name"].removeprefix("the "), 0, {}, plain["test"]))
     cells = []
     for name, size, *splits in rows:
         (validation, _), (test, pair) = (measured_of(split, measure) for split in splits)

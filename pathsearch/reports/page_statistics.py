@@ -12,6 +12,7 @@ from pathsearch.experts.run_report import (
     PairedEach,
     PairedNetwork,
     RunReport,
+    beside,
     called,
     mcnemar_each,
     paired_each,
@@ -39,7 +40,9 @@ def statistics(report: Mapping[str, object]) -> list[Told]:
     for key, (title, needs, table) in known.items():
         value = report.get(key)
         if isinstance(value, Mapping) and value:
-            found.append((title, *table(value)) if needs in value else (title, [], facts(value, f"{title}.")))
+            lines, rows = table(value) if needs in value else ([], facts(value, f"{title}."))
+            if lines or rows:  # no network is tested against itself
+                found.append((title, lines, rows))
     return found
 
 
@@ -58,7 +61,7 @@ def _calibration(value: Calibration) -> tuple[list[str], Table | None]:
 
 def _paired(report: RunReport, value: Mapping[str, PairedNetwork | PairedEach]) -> tuple[list[str], Table | None]:
     rows, measures, tests = [], set(), set()
-    for name, row in value.items():
+    for name, row in beside(report, value).items():
         for one in paired_each(row):
             label = f"random path {one['path']}" if "each" in row else BASELINES.get(name, name)
             p = DASH if one["p"] is None else f"{one['p']:.2g}"
@@ -76,14 +79,14 @@ def _paired(report: RunReport, value: Mapping[str, PairedNetwork | PairedEach]) 
 
 def _mcnemar(report: RunReport, value: Mapping[str, McNemarNetwork | McNemarEach]) -> tuple[list[str], Table | None]:
     rows = []
-    for name, row in value.items():
+    for name, row in beside(report, value).items():
         for one in mcnemar_each(row):
             label = BASELINES.get(name, name)
             label = f"random path {one['path']}" if "each" in row else label
             rows.append([label, *map(number, (one["n"], one["b"], one["c"])), f"{one['p']:.2g}"])
     heads = ["Against", "Test images", f"Only {called(report, 'the ')} right", "Only the other right", "p"]
     told = "McNemar's exact test of accuracy on the same test images, one by one, two-sided; p not corrected."
-    return [], Table(told, heads, rows)
+    return [], Table(told, heads, rows) if rows else None
 
 
 def _shares(value: PriorShift) -> tuple[list[str], Table | None]:

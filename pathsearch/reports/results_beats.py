@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pathsearch.experts.markdown import DASH, link, rate, table
-from pathsearch.experts.run_report import RunReport, baseline_test, called
+from pathsearch.experts.run_report import PROBE, RunReport, baseline_test
 from pathsearch.measures.intervals import Interval, wilson
 from pathsearch.measures.rates import ClassRates, interval_of
 from pathsearch.reports.published import INTER_PATIENT, INTER_PATIENT_NOTE
@@ -15,7 +15,7 @@ from pathsearch.reports.results_rows import Row, encoder_in_words, spread
 
 AAMI = ("N", "S", "V", "F")
 WILSON: Literal["wilson"] = "wilson"
-NETWORKS = {None: "", "linear_probe": "linear probe", "full_grid": "full grid"}
+NETWORKS = {None: "", PROBE: "linear probe", "full_grid": "full grid"}
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,8 @@ def beats_section(rows: Sequence[Row]) -> str:
     ]
     for row in rows:
         for network, name in NETWORKS.items():
-            if told := _told(row, network):
-                whose = f"{row.label}: {name or called(row.report)}"
+            if not (network == PROBE and row.is_probe) and (told := _told(row, network)):
+                whose = f"{row.label}: {name}" if name else row.named
                 encoder = encoder_in_words(row.report["encoder"])
                 cells.append([whose, encoder, row.report["split"], row.seeds, *_summary(told, network is None)])
     said = (

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pathsearch.experts.joint_report import JointReport
 from pathsearch.experts.markdown import DASH, escaped, link, table
-from pathsearch.experts.run_report import baseline_test, called
+from pathsearch.experts.run_report import baseline_test
 from pathsearch.measures.rates import ClassRates, interval_of
 from pathsearch.reports.evidence import Evidence
 from pathsearch.reports.published import (
@@ -45,7 +45,7 @@ def paper_section(rows: Sequence[Row], joint: Sequence[JointRow], address: str) 
         if own:
             cells.append(_published(f"{task.title}: path network", task.alone, task.paper_split))
             cells += [_cited(one) for one in CITED if task is ECG]
-            cells += [["", f"{row.label}: {called(row.report)}", *circumstances(row), *rates(row)] for row in own]
+            cells += [["", row.named, *circumstances(row), *rates(row)] for row in own]
             cells.append(_published(f"{task.title}: without it", task.without, task.paper_split))
             cells += [["", f"{row.label}: linear probe", *circumstances(row), *_probe(row)] for row in own]
     cells += _jointly(both)

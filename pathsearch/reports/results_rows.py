@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from data_prep.errors import PathsearchError
 from pathsearch.experts.markdown import DASH, escaped, rate
-from pathsearch.experts.run_report import RunReport, baseline_test
+from pathsearch.experts.run_report import PROBE, RunReport, baseline_test, called, is_probe, named
 from pathsearch.experts.run_verdict import answer
 from pathsearch.measures.rates import RateName, interval_of
 from pathsearch.measures.standing import UNDECIDED, standing
@@ -23,6 +23,7 @@ from pathsearch.run.same_encoder import Identity
 BEATS = frozenset("NLRejAaJSVEF/fQ")  # MIT-BIH's symbols of beats, AAMI's class names among them
 
 TOLD: tuple[RateName, ...] = ("accuracy", "recall", "auc")  # of every row
+SAME = "the same network"  # as a baseline, in every run
 Value = TypeVar("Value")
 
 
@@ -54,6 +55,16 @@ class Row:
         """The seeds in words."""
         return seeds_in_words([run.report["seed"] for run in self.runs])
 
+    @property
+    def is_probe(self) -> bool:
+        """Whether every run's own network is the linear probe."""
+        return all(self.each(is_probe))
+
+    @property
+    def named(self) -> str:
+        """Label and network, as other tables name it where that is so in every run."""
+        return f"{self.label}: {(named if self.is_probe else called)(self.report)}"
+
     def each(self, value: Callable[[RunReport], Value]) -> list[Value]:
         """A value of each run's report."""
         return [value(run.report) for run in self.runs]
@@ -75,8 +86,10 @@ class Row:
         """How the expert stands to a baseline on test, by the measure that its search maximised.
 
         Over five seeds or more by a paired t-test over seeds, for one run by its report's own test; two to four seeds
-        allow none.
+        allow none, and neither does one network.
         """
+        if name == PROBE and self.is_probe:
+            return SAME
         measure = self.runs[0].config.get("search", {}).get("fitness", "accuracy")
         if len(self.runs) == 1:
             return answer(self.report, name, measure)

@@ -10,10 +10,10 @@ from pathsearch.grid.path import Path
 from pathsearch.measures.rates import RateName
 from pathsearch.measures.standing import BETTER, UNDECIDED, WORSE
 from pathsearch.reports.evidence import Evidence, Prepared
-from pathsearch.reports.results_rows import TOLD, Row, encoder_in_words
+from pathsearch.reports.results_rows import SAME, TOLD, Row, encoder_in_words
 
 CONTROLS = {"linear_probe": "the linear probe", "random_path": "random paths", "full_grid": "the full grid"}
-ORDER = (BETTER, WORSE, UNDECIDED)
+ORDER = (BETTER, WORSE, UNDECIDED, SAME)
 USUAL: dict[Literal["views", "refit"], str] = {
     "views": "1 a training image",
     "refit": "on training and validation images together",

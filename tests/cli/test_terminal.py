@@ -75,6 +75,7 @@ def counted() -> dict[str, Any]:
     one, none = {"validation": split, "test": split}, {"n": 0, "count": {"n": 0, "closeness": None}}
     return {
         **{"task": "cells", "split_in_words": "random", "measure": "closeness", "verdict": [], **one},
+        "path": "0|1",
         "parameters": {"expert": 7, "share": 0.1},
         "encoder": {"name": "vgg16"},
         "baselines": {
@@ -107,6 +108,19 @@ def test_a_measure_that_some_images_lack_is_told_over_how_many_it_is(capsys):
     assert "over 7 of 12 images" in parts["answer"]
     assert "over 7 of 12" in parts["results"].rows[0][2]
     assert "over 7 of 12" in parts["recalls"].rows[0][0]
+
+
+def test_a_network_that_is_the_probe_has_one_row(capsys):
+    classes = {**finished("blobs").report(), "path": "probe"}
+    for report in (classes, {**counted(), "path": "probe"}):
+        Terminal().run_table(report)
+        told = capsys.readouterr().out
+        names = " ".join(line.split("│")[1].strip() for line in told.splitlines() if line.startswith("│"))
+        assert names.startswith("evolved path, the linear probe "), "in one line or two"
+        assert names.count("probe") == 1
+    assert [row[0] for row in other_parts({**counted(), "path": "probe"})["results"].rows] == [  # type: ignore[arg-type]
+        *("evolved path, the linear probe", "random paths (mean)")
+    ]
 
 
 def test_odd_names_do_not_become_markup(capsys):

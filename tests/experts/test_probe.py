@@ -13,6 +13,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from page_checks import Page
 from small_world import (
     CPU,
     data_dir,
@@ -30,6 +31,7 @@ from small_world import (
     task,
 )
 
+from data_prep.whole_files import write_json
 from pathsearch.encoders.features import encode
 from pathsearch.experts.bundle import load
 from pathsearch.experts.expert import Expert
@@ -37,6 +39,8 @@ from pathsearch.experts.explain import heat_map
 from pathsearch.grid.path import PROBE, Space
 from pathsearch.grid.path import Path as ModulePath
 from pathsearch.reports import figures
+from pathsearch.reports.page_statistics import statistics
+from pathsearch.reports.page_tables import results
 from pathsearch.reports.report_page import write_page
 from pathsearch.run.runs import Run
 from pathsearch.search.choice import Ballot
@@ -286,6 +290,35 @@ def test_it_is_drawn_told_and_explained(probed):
     page = write_page(probed.folder, data_dir()).read_text()
     assert "No module: it is the linear probe" in page
     assert "Cross-validated accuracy" in page
+
+
+def test_one_network_has_one_row_and_is_not_tested_against_itself(probed):
+    report = probed.report()
+    folder = probed.folder
+    figures.plot_run(folder)
+    page = Page(write_page(folder, data_dir()).read_text())
+    assert [row[0] for row in results(report).rows] == [
+        *("evolved path, the linear probe", "full grid", "random paths (mean)")
+    ]
+    against = {title: {row[0] for row in table.rows} for title, _, table in statistics(report) if table}
+    for title in ("Paired test against each baseline", "McNemar's test against each baseline"):
+        assert "linear probe" not in against[title]
+        assert "full grid" in against[title]
+    svg = (folder / "baselines.svg").read_text(encoding="utf-8")
+    assert "Evolved path, the linear probe" in svg
+    assert ">Linear probe<" not in svg
+    (alt,) = (one["alt"] for one in page.all("img") if str(one["alt"]).startswith("Test accuracy, n ="))
+    assert str(alt).count("linear probe") == 1
+
+
+def test_beside_a_given_probe_there_is_nothing(probed, tmp_path):
+    report = probed.report() | {"given": "probe"}
+    for key in ("baselines", "paired", "mcnemar"):
+        report[key] = {"linear_probe": report[key]["linear_probe"]}
+    assert [row[0] for row in results(report).rows] == ["given path, the linear probe"]
+    assert not [title for title, *_ in statistics(report) if "baseline" in title]
+    write_json(tmp_path / "report.json", report)
+    assert figures.baselines(tmp_path / "report.json") is None
 
 
 def test_a_grid_grown_from_it_is_a_fresh_one(probed):

@@ -73,6 +73,7 @@ def write_run(folder: Path, classes: Sequence[str] = ("A", "L", "R"), task: str 
         "task": task,
         "split": "random",
         "encoder": {"name": "vgg16", "weights": "imagenet", "image_size": 64},
+        "path": "0|0|0",
         "validation": metrics,
         "test": metrics,
         "baselines": {

@@ -65,6 +65,12 @@ def test_the_table_has_published_numbers_first_and_ours_by_the_same_means(tmp_pa
     assert line(text, "E1", "F")[2:] == ["5", "0.2000 (0.0362, 0.6245)", "1.0000 (0.2065, 1.0000)"]
 
 
+def test_an_expert_that_is_the_probe_has_one_row(tmp_path):
+    text = section(tmp_path, {**beats(), "path": "probe"})
+    assert [row for row in text.splitlines() if "E1: linear probe" in row] == []
+    assert line(text, "E1: evolved path, the linear probe")[-2:] == ["0.8167", "0.6625"]
+
+
 def test_over_seeds_there_is_a_spread(tmp_path):
     better = [[90, 5, 5, 0], *CONFUSION[1:]]
     text = section(tmp_path, beats(), beats(better, seed=1))

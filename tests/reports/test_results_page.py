@@ -101,7 +101,13 @@ def test_a_row_says_where_cross_validation_chose(tmp_path, folds):
 def test_a_row_says_where_the_expert_is_the_probe(tmp_path):
     write_run(tmp_path / "evidence" / "a", {**ecg(), "path": "probe"})
     write_run(tmp_path / "evidence" / "b", ecg(1))
-    assert "evolved path: the linear probe itself, in 1 of 2 runs" in page_of(tmp_path / "evidence")
+    text = page_of(tmp_path / "evidence")
+    assert "evolved path: the linear probe itself, in 1 of 2 runs" in text
+    assert "E1: evolved path |" in text
+    write_run(tmp_path / "evidence" / "b", {**ecg(1), "path": "probe"})
+    text = page_of(tmp_path / "evidence")
+    assert "E1: evolved path, the linear probe |" in text
+    assert "beside the linear probe the same network in E1" in text
 
 
 def test_an_unfinished_run_is_named_and_left_out(tmp_path):
