@@ -108,7 +108,7 @@ def test_a_file_that_is_gone_is_refused_by_name(run, form, reader):
     if reader == "settings" and form == SUMS:  # as in a run that is not finished
         assert READERS[reader](run) == settings("blobs")
         return
-    with refused(f"{form}|not finished|that run has no report|run blobs: not found"):
+    with refused(f"{form}|not finished|run blobs has no report|run blobs: not found"):
         READERS[reader](run)
 
 

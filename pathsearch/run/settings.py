@@ -154,6 +154,8 @@ class RunSettings:
 
     def __post_init__(self) -> None:
         check_settings(self)
+        if not (isinstance(self.partners, dict) and all(isinstance(one, str) for one in self.partners.values())):
+            raise PathsearchError(f"partners: expected names of runs by task, got {self.partners!r:.40}")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for `config.json`."""

@@ -256,7 +256,7 @@ def test_unfinished_and_unknown_runs_are_refused(tmp_path):
     old = copied(finished(OLD), tmp_path)
     for file in (old.report_file, old.sums_file):
         file.unlink()
-    with refused(f"--grid {OLD}: that run has no report yet; finish it with --resume"):
+    with refused(f"--grid {OLD}: run {OLD} has no report yet; finish it with --resume"):
         Heritage.of(tmp_path, OLD)
     with refused("run nowhere: not found in .*runs there: stripes"):
         Heritage.of(tmp_path, "nowhere")
