@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -147,8 +148,10 @@ def show(run: Run, report: dict[str, Any], earlier: Sequence[Run], where: Where,
     from pathsearch.reports.report_page import write_page
     from pathsearch.run.runs import unsealed
 
+    began = time.perf_counter()
     drawn = figures.plot_run(run.folder)
     page = write_page(run.folder, where.data_dir)
+    took = time.perf_counter() - began  # the report, sealed before, cannot say it
     for line in unsealed(earlier):
         terminal.say(line)
     terminal.run_table(report)
@@ -159,7 +162,7 @@ def show(run: Run, report: dict[str, Any], earlier: Sequence[Run], where: Where,
         terminal.say(line)
     terminal.say(f"expert  {run.expert_file}\nreport  {run.report_file}")
     terminal.figures(drawn)
-    terminal.say(f"page    {page}")
+    terminal.say(f"page    {page}  (figures and page took {took:.1f} s, beside the seconds of the report)")
 
 
 def say_next(runs: Sequence[Run], where: Where, terminal: Terminal) -> None:

@@ -112,20 +112,22 @@ def plot(
     as_json: Json = False,
 ) -> None:
     """Draw a run's figures and write its page, report.html, again, from its files."""
-    from pathsearch.experts import joint
     from pathsearch.reports import figures
     from pathsearch.reports.report_page import has_report, write_page
     from pathsearch.run.runs import find_run, is_comparison, is_joint, unsealed
     from pathsearch.run.sums import SUMS
-    from pathsearch.search import comparison
 
     terminal = Terminal(as_json)
     folders = [folder for folder in (runs_dir / run, Path(run)) if folder.is_dir()]
     if compared := next(filter(is_comparison, folders), None):
+        from pathsearch.search import comparison  # a slow import, as the next one
+
         if has_report(compared) or (compared / SUMS).is_file():  # else it still goes on
             comparison.read(compared)  # refuses a damaged one
         folder, drawn = compared, figures.plot_comparison(compared)
     elif joint_dir := next(filter(is_joint, folders), None):
+        from pathsearch.experts import joint
+
         joint.read(joint_dir)  # refuses a damaged one
         folder, drawn = joint_dir, figures.plot_joint(joint_dir)
     else:

@@ -49,12 +49,13 @@ class Noise:
         Drawn on the CPU whatever the device, so that a seed means the same everywhere.
         """
         clean = pixels.float()
+        grey = (clean == clean[:, :1]).flatten(1).all(1)[:, None, None, None]
+        drawn = clean[:, :1] if grey.all() else clean
         if self.kind == "poisson":
-            noise = torch.poisson(clean * (self.low / FULL), generator=generator) * (FULL / self.low) - clean
+            noise = torch.poisson(drawn * (self.low / FULL), generator=generator) * (FULL / self.low) - drawn
         else:
             spread = torch.empty(len(clean), 1, 1, 1).uniform_(self.low, self.high, generator=generator)
-            noise = FULL * spread * torch.randn(clean.shape, generator=generator)
-        grey = (clean == clean[:, :1]).flatten(1).all(1)[:, None, None, None]
+            noise = FULL * spread * torch.randn(drawn.shape, generator=generator)
         return (clean + torch.where(grey, noise[:, :1], noise)).clamp(0, FULL)
 
     def fixed(self, pixels: Tensor, rows: list[int]) -> Tensor:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from sklearn.covariance import OAS
 from torch import Tensor
 
 from data_prep.errors import PathsearchError
@@ -60,6 +59,8 @@ class Territory:
         a covariance a task, shrunk by OAS (Chen et al. 2010), so that no other task's images are needed and
         adding a task moves no other's threshold; spreads below a twentieth of the mean count as that.
         """
+        from sklearn.covariance import OAS  # a slow import, of fits alone
+
         x = pooled.double()
         means = torch.stack([x[labels == k].mean(0) for k in labels.unique()])
         residuals = torch.cat([x[labels == k] - means[i] for i, k in enumerate(labels.unique())])

@@ -81,9 +81,9 @@ def _without_network(report: RunReport) -> list[str]:
     if beside is None or beside["paired"]["own"] is None:
         return []
     row = beside["paired"]
-    clause = told(called(report, "the "), beside["name"], row["difference"] or 0, row["p"])
+    clause = told(called(report, "the "), f"{beside['name']} (no network)", row["difference"] or 0, row["p"])
     numbers = f"{NAMES[row['measure']]} {row['own']:.4f} against {row['other']:.4f}"
-    return [f"On test, {clause}, which takes no network: {numbers}; {evidence(row)}."]
+    return [f"On test, {clause}: {numbers}; {evidence(row)}."]
 
 
 def _of_several(rows: Sequence[Tested], both: tuple[str, str], numbers: str) -> str:

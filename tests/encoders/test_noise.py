@@ -67,6 +67,14 @@ def test_grey_images_stay_grey_and_colours_do_not_share_it(text):
     assert not torch.equal(found[1, 0], found[1, 2])
 
 
+@pytest.mark.parametrize("text", ["gaussian:0.1", "poisson:50"])
+def test_of_grey_images_one_channel_is_drawn(text):
+    three, one = stream(), stream()
+    whole, channel = noise(text).on(grey(), three), noise(text).on(grey()[:, :1], one)
+    assert torch.equal(whole, channel.expand_as(whole))
+    assert torch.equal(three.get_state(), one.get_state()), "nothing was drawn that is thrown away"
+
+
 def test_a_stream_gives_the_same_noise_twice():
     both = [noise("poisson:50").on(grey(), stream(3)) for _ in range(2)]
     assert torch.equal(*both)

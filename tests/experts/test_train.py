@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -83,7 +84,9 @@ def test_answers_that_are_no_hits_have_no_test_of_hits_and_truth_is_read_once(tm
     words = ["train", "--task", "discs", "--blueprint", "ums-rep", *("--set", "training.epochs=1"), "--device", "cpu"]
     app([*words, "--data-dir", str(dense_data()), "--runs-dir", str(tmp_path)], standalone_mode=False)
     assert len(reads) == 1
-    assert "best constant mask" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "best constant mask" in told
+    assert re.search(r"page .*report.html  \(figures and page took \d+\.\d s", told)
 
 
 def test_a_taken_name_is_refused_before_anything_is_made(tmp_path, monkeypatch):

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from figure_checks import LONG, outside
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Circle, FancyBboxPatch
 
 from data_prep.errors import PathsearchError
@@ -19,7 +20,7 @@ from pathsearch.measures.metrics import evaluate
 from pathsearch.measures.reliability import calibration
 from pathsearch.reports import figures
 from pathsearch.reports.figure_paths import LOOKS, paths_on_grid
-from pathsearch.reports.figure_style import compact, styled, tidy
+from pathsearch.reports.figure_style import COLUMN, canvas, compact, save, styled, tidy
 from pathsearch.reports.figures import plot_joint, plot_run
 
 RUN = ["fitness_curve", "training_curve", "path_on_grid", "paths", "confusion_validation", "confusion_test"]
@@ -150,6 +151,15 @@ def test_every_figure_in_both_forms_and_nothing_else(run_dir: Path, joint_dir: P
         found = {file.name for file in folder.iterdir() if file.suffix in (".png", ".svg")}
         assert found == {f"{name}{suffix}" for name in names for suffix in (".png", ".svg")}
         assert not list(folder.glob(".*"))  # no part files
+
+
+def test_a_figure_is_laid_out_once_for_both_forms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    calls, execute = [], ConstrainedLayoutEngine.execute
+    monkeypatch.setattr(ConstrainedLayoutEngine, "execute", lambda *given: calls.append(execute(*given)))
+    figure = canvas(COLUMN, 2)
+    figure.subplots().set_ylabel("share")
+    assert len(save(figure, tmp_path / "one")) == 2
+    assert len(calls) == 1
 
 
 def test_same_bytes_again_whatever_the_users_settings(run_dir: Path, monkeypatch: pytest.MonkeyPatch):
