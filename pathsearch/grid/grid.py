@@ -17,7 +17,7 @@ from pathsearch.grid.blueprint import Blueprint
 from pathsearch.grid.modules import Shape
 from pathsearch.grid.path import Path, Space
 from pathsearch.grid.vocabulary import blueprint_of
-from pathsearch.grid.walk import walk
+from pathsearch.grid.walk import walked
 from pathsearch.run.settings import GridSettings
 from pathsearch.run.streams import torch_stream
 
@@ -152,14 +152,22 @@ class PathNetwork(nn.Module):
     def forward(
         self, x: Tensor, masks: Sequence[Tensor] | None = None, shared: dict[str, Tensor | None] | None = None
     ) -> Tensor:
-        """What the head says, (B, …), to B images as `Blueprint.cut` takes them; `shared` as in `walk`."""
+        """What the head says, (B, …), to B images as `Blueprint.cut` takes them; `shared` as in `walked`."""
         if self.blueprint is None:
             return self.head(x)
+        return self.head(self.states(x, masks, shared)[self.blueprint.head])
+
+    def states(
+        self, x: Tensor, masks: Sequence[Tensor] | None = None, shared: dict[str, Tensor | None] | None = None
+    ) -> dict[str, Tensor]:
+        """What heads read of B images, by the names of its layers; nothing where there are none."""
+        if self.blueprint is None:
+            return {}
 
         def sums(number: int, read: Tensor) -> Tensor:
             return torch.stack([module(read) for module in self.modules_of(number)]).sum(0)
 
-        return self.head(walk(self.blueprint, x, sums, masks, shared=shared))
+        return walked(self.blueprint, x, sums, masks, shared=shared)
 
 
 def common_layers(networks: Sequence[PathNetwork]) -> list[str]:
