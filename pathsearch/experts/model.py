@@ -22,7 +22,6 @@ from pathsearch.run.runs import Run
 from pathsearch.run.same_encoder import described
 from pathsearch.targets import target_of
 from pathsearch.targets.decoded import Decoded, Size
-from pathsearch.training.fitness import answering_batch
 
 __all__ = ["Answer", "Model", "check_sight", "check_unchanged"]
 
@@ -121,7 +120,7 @@ class Model:
     def _decoded(self, task: str, maps: Tensor, sizes: Sequence[Size]) -> Iterator[Decoded]:
         """The answers of a task's expert."""
         expert = self.experts[task]
-        outputs = torch.cat([expert.outputs(part) for part in maps.split(answering_batch(expert.path_network))])
+        outputs = torch.cat([expert.outputs(part) for part in maps.split(expert.at_once)])
         return expert.target.decoded(outputs, expert.facts.threshold, sizes)
 
     def _in_levels(self, task: str, mask: np.ndarray) -> np.ndarray:

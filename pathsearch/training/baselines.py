@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
 
+from pathsearch.grid.blueprint import FEATURES
 from pathsearch.grid.grid import Grid, PathNetwork, probe
 from pathsearch.grid.modules import Shape
 from pathsearch.grid.path import Path
@@ -20,8 +21,8 @@ def network_of(bench: Bench, grid: Grid, path: Path) -> PathNetwork:
     """A path's network at the present weights of the grid; the probe's, of which the grid knows nothing, untrained."""
     if not path.is_probe:
         return grid.network(path, bench.task)
-    features = bench.target.probed(bench.shape)
-    return probe(*bench.target.head(features), features, torch_stream(bench.seed, "probe")).to(bench.device)
+    places = bench.places or {FEATURES: bench.shape}
+    return probe(bench.target, places, torch_stream(bench.seed, "probe")).to(bench.device)
 
 
 def train_path(bench: Bench, grid: Grid, path: Path) -> Trained:

@@ -82,7 +82,7 @@ def _parted(network: PathNetwork) -> tuple[PathNetwork, PathNetwork, dict[str, S
 def _write(bench: Bench, leading: PathNetwork, names: Sequence[str], stream: FileIO) -> None:
     """What layers and places of these names have of every image and view, float32."""
     assert leading.blueprint is not None
-    size = answering_batch(leading)
+    size = answering_batch(leading, bench.training.shape)
     for split, view in _shown(bench):
         for positions in torch.arange(len(split)).split(size):
             x = split.batch(positions, torch.full_like(positions, view)).to(bench.device)
