@@ -5,6 +5,7 @@
   and nothing else.
 - `features`: Encode once, keep, verify: feature maps on disk, one array a view, memory-mapped; the search sees no
   image.
+- `frozen`: A network fixed for good, and the digest that says whether it is another's equal.
 - `noise`: Noise on pixels, of a stated kind and strength: what a network that denoises must see through.
 - `own`: Encoders of a user's own: what fails in their code is told as theirs, in one line.
 - `pixels`: Pixels as a source: no trunk at all, for networks that are complete by themselves.

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from data_prep.errors import PathsearchError
 from pathsearch.encoders.encoder_weights import load_weights, torchvision_models
-from pathsearch.encoders.pooled import Sight, pooled
+from pathsearch.encoders.frozen import digest, frozen
+from pathsearch.encoders.pooled import STAGE, Sight, pooled
 from pathsearch.run.settings import EncoderSettings
 
 MEAN, STD = (
@@ -72,7 +73,7 @@ class Encoder:
         self._steps = _steps(self.trunk.network)
         blank = torch.zeros(1, 3, settings.image_size, settings.image_size, dtype=torch.uint8)
         ends = self._stage_ends(blank)
-        self._ends = frozenset(ends)
+        self._ends, self._steps = frozenset(ends), self._steps[: max(ends) + 1]
         self.taps = tuple(ends.values())
         if settings.sizes == "own":
             self._stage_shapes = [tuple(one.shape[1:]) for one in self.maps(blank)]
@@ -83,7 +84,7 @@ class Encoder:
         """Shape of each place that a blueprint may read: the features, or each stage at its own size."""
         if self.settings.sizes == "one":
             return {"features": self.feature_shape}
-        return {f"stage{number}": shape for number, shape in enumerate(self._stage_shapes, 1)}
+        return {f"{STAGE}{number}": shape for number, shape in enumerate(self._stage_shapes, 1)}
 
     def seen(self, features: Tensor) -> Tensor:
         """(B, n) float32, what the router sees of features (B, …)."""
@@ -113,6 +114,8 @@ class Encoder:
         }
         if self.settings.precision != "float32":
             about["precision"] = self.settings.precision
+        if self.settings.stages is not None:
+            about["stages"] = self.settings.stages
         if self.settings.taps > 1:
             about["taps"] = list(self.taps)
         if self.settings.sizes != "one":
@@ -202,7 +205,7 @@ class Encoder:
     def _stage_ends(self, blank: Tensor) -> dict[int, int]:
         """The last step and, backwards, those after which the map changes its size, one a tap: place and channels.
 
-        A pooling that ends the trunk (VGG's) opens no stage of its own.
+        A pooling that ends the trunk (VGG's) opens no stage of its own; of the first stages alone, it is left out.
         """
         x, shapes = self.normalised(blank.to(self.device).float()), []
         for step in self._steps:
@@ -210,12 +213,16 @@ class Encoder:
             shapes.append(x.shape)
         last = len(shapes) - 1
         ends = [last, *(i for i in reversed(range(last - 1)) if shapes[i][-1] != shapes[i + 1][-1])]
-        if self.settings.taps > len(ends):
-            raise PathsearchError(
-                f"encoder.taps: expected at most {len(ends)}, the stages of {self.settings.name} at "
-                f"{self.settings.image_size} px, got {self.settings.taps}; choose fewer"
-            )
-        return {place: shapes[place][1] for place in ends[: self.settings.taps]}
+        kept = ends[-(self.settings.stages or len(ends)) :]
+        asked = {"stages": (self.settings.stages or 1, ends), "taps": (self.settings.taps, kept)}
+        for name, (wanted, there) in asked.items():
+            if wanted > len(there):
+                raise PathsearchError(
+                    f"encoder.{name}: expected at most {len(there)}, the stages of {self.settings.name} at "
+                    f"{self.settings.image_size} px{' that are kept' if len(there) < len(ends) else ''}, got {wanted}; "
+                    "choose fewer"
+                )
+        return {place: shapes[place][1] for place in kept[: self.settings.taps]}
 
     def normalised(self, images: Tensor) -> Tensor:
         """Pixels of 0…255, float32, as the trunk wants them: of ImageNet's mean and spread."""
@@ -256,36 +263,6 @@ def register(name: str) -> Callable[[Kind], Kind]:
         return kind
 
     return enter
-
-
-class Frozen(nn.Module):
-    """A network fixed for good: no gradients, and evaluation mode that no parent's `train()` can leave."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network.requires_grad_(False).eval()
-
-    def train(self, mode: bool = True) -> Frozen:
-        """Stay in evaluation mode: batch normalisation would otherwise keep learning."""
-        return super().train(False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Run it; see the class."""
-        return self.network(x)
-
-
-def frozen(network: nn.Module) -> Frozen:
-    """Freeze parameters, buffers and mode of a network; the one place where that is done."""
-    return Frozen(network).eval()
-
-
-def digest(network: nn.Module) -> str:
-    """SHA-256 over names and bytes of all parameters and buffers."""
-    sha = hashlib.sha256()
-    for name, tensor in sorted(network.state_dict().items()):
-        sha.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}".encode())
-        sha.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return sha.hexdigest()
 
 
 def choose_device(name: str) -> torch.device:

@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,7 +23,7 @@ from data_prep.whole_files import file_sha256, write_json, write_text
 from pathsearch.encoders.encoder import Encoder
 from pathsearch.encoders.noise import Noise
 from pathsearch.encoders.own import encoded
-from pathsearch.encoders.pooled import Sight, pooled
+from pathsearch.encoders.pooled import STAGE, Sight, pooled
 from pathsearch.encoders.split import Split, Standardiser
 from pathsearch.encoders.views import PLAIN, Style, load_image, stacked
 from pathsearch.run.ahead import ahead
@@ -96,7 +96,8 @@ class Features:
                     f"got {images_per_class}; choose fewer"
                 )
         few = {split: _draw(self.task.labels(split), images_per_class, seed, split) for split in ("train", "val")}
-        standardise = Standardiser.fit(self.views[0], self.task.rows("train")[few["train"]], self.taps)
+        rows = self.task.rows("train")[few["train"]]
+        standardise = Standardiser.fit(self.views[0], rows, self.taps, _stages(self.shapes))
         return replace(self, standardise=standardise, few=few)
 
     def train(self) -> Split:
@@ -188,7 +189,7 @@ def encode(
                 if progress:
                     progress(done, to_do)
         arrays = tuple(np.load(place, mmap_mode="r") for place in places)
-        standardise = _standardiser(plain, arrays[0], task, encoder.parts)
+        standardise = _standardiser(plain, arrays[0], task, encoder)
     found = Features(task, arrays, standardise, to_do, encoder.parts, shapes=encoder.places, style=style)
     return replace(found, sees=encoder.sees)
 
@@ -249,19 +250,25 @@ def _parts(rows: range, number: int) -> list[range]:
     return [rows[start : start + step] for start in range(0, len(rows), step)]
 
 
-def _standardiser(folder: Path, maps: np.ndarray, task: Task, taps: Sequence[int]) -> Standardiser:
+def _standardiser(folder: Path, maps: np.ndarray, task: Task, encoder: Encoder) -> Standardiser:
     """The fitted standardiser of `maps`, view 0 of the features in `folder`; kept beside them once it is fitted."""
     if maps.dtype == np.uint8:  # of pixels, for which nothing is fitted
         return Standardiser.fit(maps, task.rows("train"))
-    file, view = folder / "standardise.safetensors", (folder / "view0.sha256").read_text().strip()
+    file, stages = folder / "standardise.safetensors", _stages(encoder.places)
+    own = {"view0": (folder / "view0.sha256").read_text().strip(), **({"by": "channel"} if stages else {})}
     if _is_whole(file):
         tensors, about = load_tensors(file, "standardiser")
-        if about == {"view0": view}:
+        if about == own:
             return Standardiser(tensors["mean"], tensors["std"])
-    fitted = Standardiser.fit(maps, task.rows("train"), taps)
-    save_tensors(file, {"mean": fitted.mean, "std": fitted.std}, {"view0": view})
+    fitted = Standardiser.fit(maps, task.rows("train"), encoder.parts, stages)
+    save_tensors(file, {"mean": fitted.mean, "std": fitted.std}, own)
     write_text(file.with_suffix(".sha256"), file_sha256(file) + "\n")
     return fitted
+
+
+def _stages(places: Mapping[str, tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """Shapes of the places that are stages at their own sizes."""
+    return [shape for name, shape in places.items() if name.startswith(STAGE)]
 
 
 def batch_size(image_size: int) -> int:

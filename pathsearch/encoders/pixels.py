@@ -35,7 +35,7 @@ class Pixels(Encoder):
     sees = staticmethod(sketch)
 
     def __init__(self, settings: EncoderSettings, device: torch.device | str = "cpu") -> None:
-        for name in ("map_size", "taps", "precision", "sizes"):
+        for name in ("map_size", "stages", "taps", "precision", "sizes"):
             if (given := getattr(settings, name)) != (wanted := getattr(EncoderSettings, name)):
                 raise PathsearchError(
                     f"encoder.{name}: expected {wanted} with encoder.name={settings.name}, which has no maps, got "

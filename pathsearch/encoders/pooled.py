@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 Places = Mapping[str, tuple[int, ...]]
+STAGE = "stage"  # how the name of a place begins that is one map of several sizes; a number ends it, 1 of the last map
 Sight = Callable[[Tensor, Places], Tensor]  # features (B, …), and the places of their source, to (B, n) float32
 
 THUMBNAIL, QUARTERS = 8, 2  # positions a side, see `sketch`

@@ -17,6 +17,7 @@ from pathsearch.encoders.pooled import Sight, pooled
 
 PIXEL = (127.5, 63.75)  # mean and spread that stand for all images: the full range is -2 to 2
 SEEN = 1 << 23  # features that the router looks at together
+FITTED = 1 << 26  # features that a standardiser is fitted on together, in double precision
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,13 @@ class Standardiser:
         return (maps.float() - self.mean) / self.std
 
     @classmethod
-    def fit(cls, maps: np.ndarray, rows: np.ndarray, taps: Sequence[int] = ()) -> Standardiser:
+    def fit(
+        cls, maps: np.ndarray, rows: np.ndarray, taps: Sequence[int] = (), stages: Sequence[tuple[int, ...]] = ()
+    ) -> Standardiser:
         """Fit on `maps[rows]`, in chunks; a spread under a twentieth of its tap's mean spread counts as that.
+
+        Stages at their own sizes, of these shapes, have one mean and spread a channel: decoders look for what stands at
+        the same place in most images, which a mean for each position would take away.
 
         Nothing is fitted for pixels, which are uint8: layers that several tasks share must mean the same to each.
         """
@@ -40,15 +46,25 @@ class Standardiser:
             return cls(*(torch.full((maps.shape[1], 1, 1), value) for value in PIXEL))
         total = np.zeros(maps.shape[1:])
         squares = np.zeros(maps.shape[1:])
-        for chunk in np.array_split(rows, math.ceil(len(rows) / 1024)):
+        at_once = max(1, min(1024, FITTED // math.prod(maps.shape[1:])))
+        for chunk in np.array_split(rows, math.ceil(len(rows) / at_once)):
             block = maps[chunk].astype(np.float64)
             total += block.sum(0)
             squares += (block**2).sum(0)
-        mean, square = total / len(rows), squares / len(rows)
+        mean, square = (_by_channel(one / len(rows), stages) for one in (total, squares))
         std = np.sqrt(np.maximum(square - mean**2, 0))
         parts = np.split(std, np.cumsum(taps)[:-1]) if len(taps) > 1 else [std]  # maps of different scale
         std = np.concatenate([np.maximum(part, max(0.05 * part.mean(), 1e-6)) for part in parts])
         return cls(torch.tensor(mean).float(), torch.tensor(std).float())
+
+
+def _by_channel(values: np.ndarray, stages: Sequence[tuple[int, ...]]) -> np.ndarray:
+    """Values of all features, each replaced by the mean over its channel in its stage; as they are without stages."""
+    if not stages:
+        return values
+    parts = np.split(values.ravel(), np.cumsum(list(map(math.prod, stages)))[:-1])
+    each = [part.reshape(shape[0], -1) for part, shape in zip(parts, stages, strict=True)]
+    return np.concatenate([np.repeat(one.mean(1), one.shape[1]) for one in each]).reshape(values.shape)
 
 
 @dataclass(frozen=True)
@@ -82,6 +98,11 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.truth)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one image's features."""
+        return self.views[0].shape[1:]
 
     def __getstate__(self) -> dict[str, Any]:
         """For another process: features on disk go as their files' names, tensors as plain arrays."""
@@ -164,7 +185,7 @@ class Split:
 
     def pooled(self) -> Tensor:
         """(n, C) float32, what the router sees of the unchanged images, with the noise that each always has."""
-        parts = torch.arange(len(self)).split(max(1, SEEN // math.prod(self.views[0].shape[1:])))
+        parts = torch.arange(len(self)).split(max(1, SEEN // math.prod(self.shape)))
         return torch.cat([self.sees(self.raw(part), self.places) for part in parts])
 
 

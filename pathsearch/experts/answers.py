@@ -16,12 +16,10 @@ from pathsearch.encoders.split import Split
 from pathsearch.experts.expert import Expert
 from pathsearch.experts.pictures import shown as picture
 from pathsearch.experts.run_report import Shown, ShownImage
-from pathsearch.grid.grid import PathNetwork
 from pathsearch.run.runs import RESTORE
 from pathsearch.run.tensor_file import load_tensors, save_tensors
 from pathsearch.targets.extremes import extremes
 from pathsearch.targets.target import Said
-from pathsearch.training.fitness import answering_batch
 
 LONGEST = 192  # pixels of a side: what a figure of five beside each other can show
 
@@ -58,7 +56,7 @@ def keep(file: Path, shown: Shown, expert: Expert, task: Task, test: Split) -> N
     place = {name: number for number, name in enumerate(_files(task))}
     files = [row["file"] for row in in_order(shown)]
     positions = torch.tensor([place[name] for name in files])
-    parts = positions.split(answering_batch(cast(PathNetwork, expert.network.network)))
+    parts = positions.split(expert.at_once)
     outputs = torch.cat([expert.outputs(test.raw(some)) for some in parts])
     drawn = expert.target.shown(outputs, test.truth[positions])
     read = test.raw(positions)

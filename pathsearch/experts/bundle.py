@@ -231,6 +231,7 @@ def load(folder: Path, device: torch.device) -> Predictor:
             about.get("precision", "float32"),
             len(about["taps"]) if "taps" in about else 1,
             about.get("sizes", "one"),
+            about.get("stages"),
         )
         preparation = Preparation(tuple(index["preparation"]["sizes"]), index["preparation"]["grey"])
         entries = {

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from data_prep.errors import PathsearchError
 from data_prep.whole_files import file_sha256
-from pathsearch.encoders.encoder import frozen
+from pathsearch.encoders.frozen import frozen
 from pathsearch.encoders.split import Standardiser
 from pathsearch.grid import modules
-from pathsearch.grid.blueprint import Blueprint
+from pathsearch.grid.blueprint import FEATURES, Blueprint
 from pathsearch.grid.grid import PathNetwork, probe
 from pathsearch.grid.path import Path
 from pathsearch.grid.plugins import check_plugins
@@ -25,6 +25,7 @@ from pathsearch.run.tensor_file import load_tensors, save_tensors
 from pathsearch.targets.classes import probabilities
 from pathsearch.targets.decision import decide
 from pathsearch.targets.target import DEFAULT, Said, make_target
+from pathsearch.training.fitness import answering_batch
 
 FORMAT = 1
 FACTS: dict[str, Any] = {  # types of the facts in a file
@@ -99,6 +100,11 @@ class Expert(nn.Module):
         """The network itself, without what keeps it fixed."""
         return cast("PathNetwork", self.network.network)
 
+    @property
+    def at_once(self) -> int:
+        """Images that it is asked at once, as memory allows."""
+        return answering_batch(self.path_network, tuple(self.facts.shapes[0]))
+
     def n_parameters(self) -> int:
         """Number of weights on the path and in the head."""
         return sum(p.numel() for p in self.network.parameters())
@@ -155,13 +161,13 @@ def _rebuild(facts: ExpertFacts) -> PathNetwork:
     """The network of an expert, its weights yet to be filled in."""
     nothing, target = torch.Generator(), make_target(facts.target, facts.classes)
     if Path.parse(facts.path).is_probe:  # which refuses nonsense with a clear line
-        if facts.specifications or facts.wiring is not None or len(facts.shapes) != 1:
+        wiring = facts.wiring or {"places": [[FEATURES, *facts.shapes]], "layers": []}
+        if facts.specifications or wiring["layers"] or len(facts.shapes) != 1:
             raise PathsearchError(
                 f"expected no module, no wiring and one shape with path {facts.path}, got {len(facts.specifications)} "
                 f"layers of modules, wiring {facts.wiring!r:.60} and {len(facts.shapes)} shapes; restore the file"
             )
-        features = target.probed(tuple(facts.shapes[0]))
-        return probe(*target.head(features), features, nothing)
+        return probe(target, {name: tuple(shape) for name, shape in wiring["places"]}, nothing)
     blueprint = Blueprint.of([tuple(shape) for shape in facts.shapes], facts.specifications, facts.wiring)
     layers = [
         [modules.build(kind, in_shape, layer.out_shape, nothing) for kind in layer.modules]

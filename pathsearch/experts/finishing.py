@@ -13,9 +13,12 @@ from pathsearch.experts.expert import Expert, ExpertFacts
 from pathsearch.experts.reporting import Outcome, Ready, report
 from pathsearch.experts.router import Territory
 from pathsearch.experts.seen import seen_before
+from pathsearch.grid.grid import Grid
+from pathsearch.grid.path import Path
 from pathsearch.grid.plugins import plugins_of
 from pathsearch.run.log_table import write_table
 from pathsearch.run.runs import Run, forget_trainings
+from pathsearch.training.bench import Bench
 
 
 class Clock:
@@ -83,6 +86,14 @@ def finish(
     return result
 
 
+def _wiring(bench: Bench, path: Path, grid: Grid) -> dict[str, Any] | None:
+    """What a path's layers read; of a probe, the maps that its heads read, where there are several."""
+    if not path.is_probe:
+        return grid.blueprint.wiring
+    several = bench.target.reads_maps and len(bench.places) > 1
+    return {"places": [[name, list(shape)] for name, shape in bench.places.items()], "layers": []} if several else None
+
+
 def _facts(ready: Ready) -> ExpertFacts:
     bench, grid, path, encoder = ready.bench, ready.grid, ready.choice.path, ready.encoder
     specifications = [[grid.specifications[n][i] for i in layer] for n, layer in enumerate(path.layers)]
@@ -92,7 +103,7 @@ def _facts(ready: Ready) -> ExpertFacts:
         path=str(path),
         specifications=specifications,
         shapes=[list(shape) for shape in (grid.shapes[:1] if path.is_probe else grid.shapes)],
-        wiring=None if path.is_probe else grid.blueprint.wiring,
+        wiring=_wiring(bench, path, grid),
         encoder=encoder.identity,
         threshold=bench.target.fix(bench.last.threshold, ready.choice.best.said, bench.validation.truth),
         split=ready.task.split_name,

@@ -19,7 +19,7 @@ from pathsearch.experts.router import Router
 from pathsearch.measures.metrics import UNKNOWN
 from pathsearch.run.teller import Teller
 from pathsearch.targets.target import DEFAULT, Said
-from pathsearch.training.fitness import answering_batch, joined
+from pathsearch.training.fitness import joined
 
 CHUNK = 512  # images of the mixed stream that are answered together
 
@@ -159,7 +159,7 @@ def of_classes(expert: Expert) -> bool:
 
 def _said(expert: Expert, maps: Tensor, test: Split, where: np.ndarray) -> Said:
     """What an expert says in full to images, a few at a time."""
-    truth, size = test.truth[torch.from_numpy(where)], answering_batch(expert.path_network)
+    truth, size = test.truth[torch.from_numpy(where)], expert.at_once
     return joined([expert.said(x, y, in_full=True) for x, y in zip(maps.split(size), truth.split(size), strict=True)])
 
 

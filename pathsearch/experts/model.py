@@ -24,7 +24,6 @@ from pathsearch.run.runs import Run
 from pathsearch.run.same_encoder import described
 from pathsearch.targets import target_of
 from pathsearch.targets.decoded import Decoded, Size, together
-from pathsearch.training.fitness import answering_batch
 
 __all__ = ["Answer", "Model", "check_sight", "check_unchanged"]
 
@@ -165,7 +164,7 @@ class Model:
     def _said(self, name: str, maps: Tensor, sizes: Sequence[Size]) -> Iterator[Decoded]:
         """The answers of one expert, masks in the grey levels that its task has for their labels."""
         expert, levels = self.experts[name], self.levels.get(name)
-        outputs = torch.cat([expert.outputs(part) for part in maps.split(answering_batch(expert.path_network))])
+        outputs = torch.cat([expert.outputs(part) for part in maps.split(expert.at_once)])
         for one in expert.target.decoded(outputs, expert.facts.threshold, sizes):
             in_levels = levels is not None and one.mask is not None
             yield replace(one, mask=np.array(levels, np.uint8)[one.mask]) if in_levels else one

@@ -30,7 +30,7 @@ from pathsearch.search.choice import Choice
 from pathsearch.search.search import SearchState
 from pathsearch.targets.target import DEFAULT, Said, Target
 from pathsearch.training.bench import Bench
-from pathsearch.training.fitness import answering_batch, joined, said_to
+from pathsearch.training.fitness import joined, said_to
 from pathsearch.training.last_training import Trained
 
 AT_ONCE = 16  # images that an answer without a network is measured of at once
@@ -189,7 +189,7 @@ def _finalists(outcome: Outcome) -> list[dict[str, Any]]:
 def _expert_answers(outcome: Outcome, test: Split) -> _Answers:
     """The expert's answers, from the raw maps, as the joint evaluation asks an expert."""
     expert = outcome.expert
-    parts = torch.arange(len(test)).split(answering_batch(expert.path_network))
+    parts = torch.arange(len(test)).split(expert.at_once)
     on_test = joined([expert.said(test.raw(positions), test.truth[positions], in_full=True) for positions in parts])
     return _Answers("expert", expert.n_parameters(), outcome.choice.best.said, on_test, expert.facts.threshold)
 

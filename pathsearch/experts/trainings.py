@@ -58,7 +58,8 @@ class Training:
         return baselines.network_of(self.bench, self.bench.grid(), self.path)
 
     def _train(self) -> Trained:
-        bench = replace(self.bench, halfway=self.kept.halfway(self.number, self.what))
+        scratch = self.kept.folder if self.bench.settings.path else None  # a search trains several at once
+        bench = replace(self.bench, halfway=self.kept.halfway(self.number, self.what), scratch=scratch)
         grid = bench.grid()
         experts = [Expert.load(file) for file in self.earlier]
         settle(grid, experts)

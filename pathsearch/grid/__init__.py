@@ -13,8 +13,8 @@
   population.
 - `presets`: Presets: published networks by name, each one path of a blueprint that holds it, and how it is trained.
 - `recipe`: A recipe: how a path is trained, as genes that evolve with its modules. An immutable value.
-- `unets`: Blueprints of networks that are complete by themselves: from pixels down to small maps, and up again to large
-  ones.
+- `unets`: Blueprints of networks from pixels down to small maps, and up again to large ones; or up from an encoder's
+  stages.
 - `vocabulary`: Vocabularies: what each layer of a grid offers, by the name that --modules takes.
 - `walk`: The one walk through a blueprint's layers, whoever walks: a single path, a population in one pass, or copies.
 """

@@ -19,7 +19,7 @@ that each of its modules sees one tensor. A worked example, in one file that imp
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
@@ -174,6 +174,28 @@ class Blueprint:
                 layers.append(layer)
         return Blueprint(self.places, tuple(reversed(layers)))
 
+    def parted(self, names: Collection[str]) -> tuple[Blueprint | None, Blueprint | None]:
+        """What can be walked first, of layers of these names, and the rest.
+
+        Returns:
+            The layers of `names` that read places and each other alone; its `heads` are what the rest reads of it.
+            All other layers; its places are what it reads of the first part and of the source. None for no layer.
+        """
+        first: list[Layer] = []
+        rest: list[Layer] = []
+        known = set(self.places)
+        for layer in self.layers:
+            leads = layer.name in names and known.issuperset(layer.reads)
+            (first if leads else rest).append(layer)
+            known |= {layer.name} if leads else set()
+        read = {name for layer in rest for name in layer.reads} | {self.head}
+        places = {name: shape for name, shape in self._known.items() if name in known & read}
+        ends = {name: name for name in places if name not in self.places}
+        return (
+            Blueprint(self.places, tuple(first), heads=ends) if first else None,
+            Blueprint(places, tuple(rest), self.head) if rest else None,
+        )
+
     @property
     def shapes(self) -> list[Shape]:
         """Of what a network takes for one image (see `cut`), and of each layer's output."""
@@ -248,7 +270,7 @@ class Blueprint:
     def spent(self) -> tuple[tuple[str, ...], ...]:
         """For each layer, what nothing reads after it."""
         last = {name: number for number, layer in enumerate(self.layers) for name in layer.reads}
-        last[self.head] = len(self.layers)
+        last |= dict.fromkeys((self.head, *self.heads.values()), len(self.layers))
         return tuple(tuple(name for name, at in last.items() if at == number) for number in range(len(self.layers)))
 
     def along(self, path: Path) -> Blueprint:

@@ -17,9 +17,10 @@ from pathsearch.grid.blueprint import Blueprint
 from pathsearch.grid.modules import Shape
 from pathsearch.grid.path import Path, Space
 from pathsearch.grid.vocabulary import blueprint_of
-from pathsearch.grid.walk import walk
+from pathsearch.grid.walk import resized, walked
 from pathsearch.run.settings import GridSettings
 from pathsearch.run.streams import torch_stream
+from pathsearch.targets.target import Target
 
 
 class Grid(nn.Module):
@@ -152,14 +153,22 @@ class PathNetwork(nn.Module):
     def forward(
         self, x: Tensor, masks: Sequence[Tensor] | None = None, shared: dict[str, Tensor | None] | None = None
     ) -> Tensor:
-        """What the head says, (B, …), to B images as `Blueprint.cut` takes them; `shared` as in `walk`."""
+        """What the head says, (B, …), to B images as `Blueprint.cut` takes them; `shared` as in `walked`."""
         if self.blueprint is None:
             return self.head(x)
+        return self.head(self.states(x, masks, shared)[self.blueprint.head])
+
+    def states(
+        self, x: Tensor, masks: Sequence[Tensor] | None = None, shared: dict[str, Tensor | None] | None = None
+    ) -> dict[str, Tensor]:
+        """What heads read of B images, by the names of its layers; nothing where there are none."""
+        if self.blueprint is None:
+            return {}
 
         def sums(number: int, read: Tensor) -> Tensor:
             return torch.stack([module(read) for module in self.modules_of(number)]).sum(0)
 
-        return self.head(walk(self.blueprint, x, sums, masks, shared=shared))
+        return walked(self.blueprint, x, sums, masks, shared=shared)
 
 
 def common_layers(networks: Sequence[PathNetwork]) -> list[str]:
@@ -181,17 +190,38 @@ def common_layers(networks: Sequence[PathNetwork]) -> list[str]:
     return found
 
 
-def probe(specification: str, out_shape: Shape, features: Shape, generator: torch.Generator) -> PathNetwork:
-    """The path without a layer: a head, linear for most targets, on all features at once, or at every position.
+def probe(target: Target, places: Mapping[str, Shape], generator: torch.Generator) -> PathNetwork:
+    """The path without a layer: a head, linear for most targets, on all features at once.
+
+    For a target that reads maps, one at every position of each place's map; what they put out is added up.
 
     Args:
-        specification: of the head.
-        out_shape: of what it puts out for one image.
-        features: of what it reads: (width,), all features in a row, or a map.
+        target: whose head it is.
+        places: shape of each place of the source.
         generator: of its initial weights.
     """
-    head = modules.build(specification, features, out_shape, generator)
-    return PathNetwork([], nn.Sequential(nn.Flatten(), head) if len(features) == 1 else head)
+    several = len(places) > 1 and target.reads_maps
+    shapes = list(places.values()) if several or len(places) == 1 else [(sum(map(prod, places.values())),)]
+    read = [target.probed(shape) for shape in shapes]
+    heads = [modules.build(target.head(shape)[0], shape, target.head(shape)[1], generator) for shape in read]
+    if several:
+        return PathNetwork([], Everywhere(read, heads))
+    return PathNetwork([], nn.Sequential(nn.Flatten(), *heads) if len(read[0]) == 1 else heads[0])
+
+
+class Everywhere(nn.Module):
+    """Heads on maps at their own sizes; the sum of what they put out, at the size of the largest."""
+
+    def __init__(self, shapes: Sequence[Shape], heads: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.shapes, self.heads = shapes, nn.ModuleList(heads)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Answer to rows (B, n) of all maps."""
+        parts = zip(x.split(list(map(prod, self.shapes)), 1), self.shapes, self.heads, strict=True)
+        said = [head(part.unflatten(1, shape)) for part, shape, head in parts]
+        largest = max((one.shape[2], one.shape[3]) for one in said)
+        return torch.stack([resized(one, largest) for one in said]).sum(0)
 
 
 class Heads(nn.ModuleDict):

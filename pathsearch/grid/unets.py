@@ -1,7 +1,10 @@
-"""Blueprints of networks that are complete by themselves: from pixels down to small maps, and up again to large ones.
+"""Blueprints of networks from pixels down to small maps, and up again to large ones; or up from an encoder's stages.
 
 Layers down come first, each at half the size of the one before, then what classes and boxes are read from, then layers
 up. A task's grid is what leads to its head, so tasks of different targets share the layers down and no others.
+
+Where the source is an encoder's stages at their own sizes, the smallest first, these stand for layers down, and there
+is a layer up at the size of each larger one, or of the only one.
 """
 
 from __future__ import annotations
@@ -9,22 +12,26 @@ from __future__ import annotations
 from itertools import cycle, islice
 
 from data_prep.errors import PathsearchError
+from pathsearch.encoders.pooled import STAGE
 from pathsearch.grid import map_modules as map_modules  # enters the kinds that these are made of
-from pathsearch.grid.blueprint import Blueprint, Layer, register
+from pathsearch.grid.blueprint import FEATURES, Blueprint, Layer, register
 from pathsearch.grid.modules import Shape
 from pathsearch.run.settings import GridSettings
 
 DEPTH = 4  # halvings
 UMS_REP = (32, 64, 128, 256)  # channels down; the paper names none: these have 0.78 million weights, and its 0.80
 U_NET = (16, 32, 64, 128, 128)  # channels at each size, from the image's own down
+SHARE, MOST = 4, 128  # channels up: this part of the stage's, at most so many; with VGG-16's, those of the U-Net
+HEADS = {"class": "pooled", "box": "placed"}
 
 
 def _image(name: str, places: dict[str, Shape]) -> tuple[str, Shape]:
     """The only place, a map whose sides can be halved as often as wanted."""
     (place, shape), *others = places.items()
-    if others or len(shape) != 3:
+    if others or len(shape) != 3 or place == FEATURES:  # all of an encoder's at one small size
         raise PathsearchError(
-            f"blueprint {name}: expected one map, such as the image's pixels, got {places}; give --encoder pixels"
+            f"blueprint {name}: expected the image's pixels as one map, or an encoder's stages, got {places}; give "
+            "--encoder pixels, or --set encoder.sizes=own"
         )
     if any(side % 2**DEPTH for side in shape[1:]):
         raise PathsearchError(
@@ -43,6 +50,8 @@ def ums_rep(places: dict[str, Shape], settings: GridSettings) -> Blueprint:
     Source: Zamzmi, Rajaraman and Antani 2022, "UMS-Rep: Unified modality-specific representation for efficient medical
     image analysis", figure 6.
     """
+    if _stages(places):
+        return _decoder(places, settings, "strided", skips=False)
     place, (_, height, width) = _image("ums-rep", places)
     layers, read = [], place
     for level, channels in enumerate(UMS_REP, 1):
@@ -56,7 +65,7 @@ def ums_rep(places: dict[str, Shape], settings: GridSettings) -> Blueprint:
         side = (height >> level, width >> level)
         layers.append(Layer(f"up{level}", (read,), (channels, *side), _several(settings, "strided")))
         read = f"up{level}"
-    return Blueprint(places, tuple(layers), heads={"class": "pooled", "box": "placed"})
+    return Blueprint(places, tuple(layers), heads=HEADS)
 
 
 @register("unet")
@@ -65,6 +74,8 @@ def unet(places: dict[str, Shape], settings: GridSettings) -> Blueprint:
 
     Source: Ronneberger, Fischer and Brox 2015; blocks and strided layers down as in nnU-Net, Isensee et al. 2021.
     """
+    if _stages(places):
+        return _decoder(places, settings, "double", skips=True)
     place, (_, height, width) = _image("unet", places)
     layers, read = [], place
     for level, channels in enumerate(U_NET):
@@ -77,7 +88,25 @@ def unet(places: dict[str, Shape], settings: GridSettings) -> Blueprint:
         shape = (U_NET[level], height >> level, width >> level)
         layers.append(Layer(f"up{level}", (read, f"down{level}"), shape, _several(settings, "double")))
         read = f"up{level}"
-    return Blueprint(places, tuple(layers), heads={"class": "pooled", "box": "placed"})
+    return Blueprint(places, tuple(layers), heads=HEADS)
+
+
+def _stages(places: dict[str, Shape]) -> bool:
+    """Whether these are an encoder's, at their own sizes."""
+    return all(name.startswith(STAGE) for name in places)
+
+
+def _decoder(places: dict[str, Shape], settings: GridSettings, kind: str, *, skips: bool) -> Blueprint:
+    """Up from the smallest of an encoder's stages; with skips, each layer reads the stage of its own size too."""
+    read, *larger = places
+    layers = _vectors(read, settings)
+    for number, place in enumerate(larger or [read], 1):
+        channels, *side = places[place]
+        reads = (read, place) if skips and place != read else (read,)
+        shape = (max(1, min(MOST, channels // SHARE)), *side)
+        layers.append(Layer(f"up{number}", reads, shape, _several(settings, kind)))
+        read = f"up{number}"
+    return Blueprint(places, tuple(layers), heads=HEADS)
 
 
 def _vectors(deepest: str, settings: GridSettings) -> list[Layer]:

@@ -20,14 +20,21 @@ Rows = Sequence[Sequence[Tensor | None]]  # for each layer and thing it reads, w
 
 
 def walk(
+    blueprint: Blueprint, x: Tensor, sums: Sums, masks: Sequence[Tensor] | None = None, rows: Rows | None = None
+) -> Tensor:
+    """What the head reads; see `walked`."""
+    return walked(blueprint, x, sums, masks, rows)[blueprint.head]
+
+
+def walked(
     blueprint: Blueprint,
     x: Tensor,
     sums: Sums,
     masks: Sequence[Tensor] | None = None,
     rows: Rows | None = None,
     shared: dict[str, Tensor | None] | None = None,
-) -> Tensor:
-    """What the head reads.
+) -> dict[str, Tensor]:
+    """What heads read, by the names of its layers.
 
     Args:
         blueprint: the layers.
@@ -56,7 +63,7 @@ def walk(
         # 3. let go what nothing reads any more
         for name in blueprint.spent[number]:
             del known[name]
-    return known[blueprint.head]
+    return known
 
 
 def joined(

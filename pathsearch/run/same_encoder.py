@@ -11,7 +11,12 @@ if TYPE_CHECKING:
 LABELS = ("weights", "key")  # a description that may name a file, and a digest of all the others
 SHAPE = "feature_shape"  # follows from the others
 SHOWN = ("name", "image_size")  # beside the weights, whenever an encoder is put in words
-UNNAMED = {"precision": "float32", "taps": "the last", "sizes": "one"}  # what an identity does not mention
+UNNAMED = {
+    "precision": "float32",
+    "stages": "all",
+    "taps": "the last",
+    "sizes": "one",
+}  # what an identity does not mention
 
 
 class Identity(TypedDict):
@@ -26,6 +31,7 @@ class Identity(TypedDict):
     feature_shape: list[int]
     key: str
     precision: NotRequired[str]  # where it is not as usual
+    stages: NotRequired[int]
     taps: NotRequired[list[int]]
     sizes: NotRequired[str]
 

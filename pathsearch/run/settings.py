@@ -80,6 +80,13 @@ class EncoderSettings:
         "one small size is cheap to cache, and enough for a chain",
         choices=("one", "own"),
     )
+    stages: int | None = setting(
+        None,
+        "First stages of the trunk that are kept, each ending where maps become smaller; null: all.",
+        "classes are read from the last; outlines are still sharp in the first",
+        low=1,
+        high=100,
+    )
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -94,7 +101,7 @@ class GridSettings:
     max_active: int = setting(3, "Modules that a path has in a layer at most (N).", "PathNet's", low=1)
     modules: str = setting(
         "mixed",
-        "The space: mixed kinds, paper: identical modules, ums-rep or unet (from pixels), or one of a --plugin.",
+        "The space: mixed kinds, paper: identical modules, ums-rep or unet (pixels, or stages), or one of a --plugin.",
         "kinds and sizes differ, so that a choice means something",
         choices=("mixed", "paper", "ums-rep", "unet"),
         unless="plugins",

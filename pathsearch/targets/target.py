@@ -108,7 +108,7 @@ class Target(Measuring):
         if len(shape) != 3:
             raise PathsearchError(
                 f"target {self.kind}: expected features that are one map (channels, height, width), got {shape}; "
-                "leave out encoder.sizes=own"
+                "take a source of maps"
             )
         return shape
 

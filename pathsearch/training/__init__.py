@@ -5,6 +5,7 @@
 - `cost`: What training costs, counted alike for every method: images, path-images and operations.
 - `course`: The course of a last training: one network or several, and everything that the next epoch depends on.
 - `fitness`: Train the paths of a generation and score them on validation images: PathNet's way, with shared weights.
+- `fixed_layers`: Fixed layers that come first in a network: what they put out is computed once for each image and view.
 - `folds`: Cross-validation, in a search and in the choice after it: images in parts, of which each is left out once.
 - `fresh`: The other way to score paths: every one trained from the same start, so that its fitness is its own.
 - `halfway`: Where a long training stands, kept every so often, so that a kill costs half a minute and not all of it.

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
 
+from pathsearch.grid.blueprint import FEATURES
 from pathsearch.grid.grid import Grid, PathNetwork, probe
 from pathsearch.grid.modules import Shape
 from pathsearch.grid.path import Path
 from pathsearch.grid.recipe import followed
 from pathsearch.run.streams import derive, python_stream, torch_stream
 from pathsearch.training.bench import Bench
+from pathsearch.training.fixed_layers import shortened
 from pathsearch.training.last_training import Trained, refit, train
 
 
@@ -19,21 +21,26 @@ def network_of(bench: Bench, grid: Grid, path: Path) -> PathNetwork:
     """A path's network at the present weights of the grid; the probe's, of which the grid knows nothing, untrained."""
     if not path.is_probe:
         return grid.network(path, bench.task)
-    features = bench.target.probed(bench.shape)
-    return probe(*bench.target.head(features), features, torch_stream(bench.seed, "probe")).to(bench.device)
+    places = bench.places or {FEATURES: bench.shape}
+    return probe(bench.target, places, torch_stream(bench.seed, "probe")).to(bench.device)
 
 
 def train_path(bench: Bench, grid: Grid, path: Path) -> Trained:
     """The last training of one path of a grid, from the grid's present weights; by its recipe if it has one."""
-    trained = train(_of_path(bench, path), network_of(bench, grid, path), _shapes(grid, path))
-    return refit_path(bench, grid, path, trained)
+    network = network_of(bench, grid, path)
+    with shortened(_of_path(bench, path), network) as (own, rest):
+        trained = train(own, rest, _shapes(grid, path))
+    return refit_path(bench, grid, path, replace(trained, network=network.eval()))
 
 
 def refit_path(bench: Bench, grid: Grid, path: Path, trained: Trained) -> Trained:
     """What `train_path` adds to a path that was trained without a refit, if the settings ask for one."""
     if not bench.last.refit:
         return trained
-    return refit(_of_path(bench, path), trained, network_of(bench, grid, path), _shapes(grid, path))
+    network = network_of(bench, grid, path)
+    with shortened(_of_path(bench, path), network) as (own, rest):
+        trained = refit(own, trained, rest, _shapes(grid, path))
+    return replace(trained, network=network.eval())
 
 
 def _shapes(grid: Grid, path: Path) -> list[Shape]:

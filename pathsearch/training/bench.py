@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import torch
 
@@ -34,6 +35,7 @@ class Bench:
         tell: progress.
         places: what a blueprint may read, by name; the features, if none are named.
         halfway: where a long training leaves where it stands.
+        scratch: a folder for what a training may compute once and keep until it ends, see `fixed_layers`.
     """
 
     settings: RunSettings
@@ -46,6 +48,7 @@ class Bench:
     tell: Teller = Silent()  # noqa: RUF009 (it has no state)
     places: dict[str, Shape] = field(default_factory=dict)
     halfway: Halfway = Nowhere()  # noqa: RUF009 (it has no state)
+    scratch: Path | None = None
 
     @classmethod
     def of(cls, settings: RunSettings, encoder: Encoder, features: Features, place: Place) -> Bench:

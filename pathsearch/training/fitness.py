@@ -14,6 +14,7 @@ from torch import Tensor
 from pathsearch.encoders.split import Split
 from pathsearch.grid import population
 from pathsearch.grid.grid import Grid, PathNetwork, device_of, dropout_masks, head_name
+from pathsearch.grid.modules import Shape
 from pathsearch.grid.path import Path
 from pathsearch.grid.population import Plan
 from pathsearch.run.streams import torch_stream
@@ -271,11 +272,10 @@ def scoring_batch(grid: Grid, plan: Plan, outputs: int = 1) -> int:
     return max(FEWEST, min(1024, SCORING_BYTES // (4 * (4 * plan.widest * widest + maps)), said))
 
 
-def answering_batch(network: PathNetwork) -> int:
-    """Images in a chunk of what one network says, so that its activations stay within `ANSWERING_BYTES`."""
-    if network.blueprint is None:
-        return ANSWERED
-    widest = max(map(math.prod, (*network.blueprint.in_shapes, *network.blueprint.shapes)))
+def answering_batch(network: PathNetwork, features: Shape) -> int:
+    """Images in a chunk of what one network says to features of this shape, within `ANSWERING_BYTES` of activations."""
+    made = [] if network.blueprint is None else [*network.blueprint.in_shapes, *network.blueprint.shapes]
+    widest = max(map(math.prod, (features, *made)))
     return max(8, min(ANSWERED, ANSWERING_BYTES // (4 * 4 * widest)))
 
 
@@ -283,7 +283,7 @@ def answering_batch(network: PathNetwork) -> int:
 def said_to(target: Target, network: PathNetwork, split: Split, in_full: bool = False) -> Said:
     """What one network says to all images of a split, in evaluation mode; in full, where it is a final one."""
     network.eval()
-    size = answering_batch(network)
+    size = answering_batch(network, split.shape)
     device, said = device_of(network), target.said_in_full if in_full else target.said
     return joined([said(network(x.to(device)), truth.to(device)) for x, truth in split.batches(size)])
 

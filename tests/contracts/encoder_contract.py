@@ -16,7 +16,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from pathsearch.encoders.encoder import Encoder, digest
+from pathsearch.encoders.encoder import Encoder
+from pathsearch.encoders.frozen import digest
 from pathsearch.encoders.pixels import make_encoder
 from pathsearch.run.settings import EncoderSettings
 

@@ -13,7 +13,8 @@ from safetensors.torch import save_file
 from small_world import from_file, full_model, noise, refused
 from torch import nn
 
-from pathsearch.encoders.encoder import MEAN, STD, Encoder, choose_device, digest, frozen
+from pathsearch.encoders.encoder import MEAN, STD, Encoder, choose_device
+from pathsearch.encoders.frozen import digest, frozen
 from pathsearch.run.settings import EncoderSettings
 
 # Channels of the last map, and its side at 64 px: five halvings leave 2; SqueezeNet rounds up to 3.

@@ -13,7 +13,8 @@ from safetensors.torch import save_file
 from small_world import from_file, full_model, noise, refused
 from torchvision import models
 
-from pathsearch.encoders.encoder import Encoder, digest, frozen
+from pathsearch.encoders.encoder import Encoder
+from pathsearch.encoders.frozen import digest, frozen
 from pathsearch.run.settings import EncoderSettings
 
 # --- weights from files ---------------------------------------------------------------------------------------------

@@ -54,21 +54,47 @@ def test_what_is_one_size_is_what_it_was():
     assert Encoder(ENCODER).places == {"features": Encoder(ENCODER).feature_shape}
 
 
+def test_the_first_stages_alone_are_those_of_the_whole_trunk():
+    images, whole = (
+        load_images(task("blobs").files()[:2], SIZE),
+        Encoder(EncoderSettings("squeezenet1_1", "random", SIZE)),
+    )
+    first = Encoder(EncoderSettings("squeezenet1_1", "random", SIZE, taps=2, sizes="own", stages=2))
+    x = whole.normalised(images.float())
+    for own, end in zip(first.maps(images), (5, 2), strict=True):  # it halves at layers 0, 2, 5 and 8
+        assert torch.equal(own, whole.trunk.network[:end](x))
+    assert first.weights_sha256 == whole.weights_sha256
+    assert (first.identity["stages"], "stages" in whole.identity) == (2, False)
+    assert torch.equal(first.stages(x)[0], first.maps(images)[0])
+    with refused(r"^encoder.stages: expected at most 4, the stages of squeezenet1_1 at 48 px, got 5; choose fewer"):
+        Encoder(EncoderSettings("squeezenet1_1", "random", SIZE, stages=5))
+    with refused(
+        r"^encoder.taps: expected at most 2, the stages of squeezenet1_1 at 48 px that are kept, got 3; choose"
+    ):
+        Encoder(EncoderSettings("squeezenet1_1", "random", SIZE, taps=3, stages=2))
+
+
 def test_settings_without_effect_are_refused():
     trunk = Encoder(EncoderSettings("squeezenet1_1", "random", SIZE, map_size=1, sizes="own"))
     with refused(r"^encoder.map_size: 1 has no effect with encoder.sizes=own"):
         trunk.refuse_idle_map_size()
     with refused(r"^encoder.sizes: expected one with encoder.name=pixels"):
         make_encoder(EncoderSettings("pixels", image_size=SIZE, sizes="own"))
+    with refused(r"^encoder.stages: expected None with encoder.name=pixels"):
+        make_encoder(EncoderSettings("pixels", image_size=SIZE, stages=2))
 
 
 def test_rows_are_standardised_cut_pooled_and_pickled(stages, tmp_path):
     found = encode(task("blobs"), stages, tmp_path / "cache", n_views=2)
     split = found.train()
     whole = split.batch(torch.arange(len(split)))
-    torch.testing.assert_close(whole.mean(0), torch.zeros(whole.shape[1]), atol=1e-3, rtol=0)
-    floors = [part.min() / part.mean() for part in split.standardise.std.split(list(stages.parts))]
-    assert min(floors) > 0.04, "each stage has a floor of its own"
+    own = zip(whole.split(list(stages.parts), 1), split.standardise.std.split(list(stages.parts)), strict=True)
+    for (maps, std), shape in zip(own, stages.places.values(), strict=True):
+        by_channel = maps.unflatten(1, shape).mean((0, 2, 3))
+        torch.testing.assert_close(by_channel, torch.zeros(shape[0]), atol=1e-3, rtol=0)
+        assert maps.mean(0).abs().max() > 0.1, "what most images have at one place is still there"
+        assert len(std.unique()) <= shape[0], "one spread a channel"
+        assert std.min() / std.mean() > 0.04, "each stage has a floor of its own"
     again = pickle.loads(pickle.dumps(split))  # noqa: S301
     assert torch.equal(again.batch(torch.arange(4)), whole[:4])
     assert again.places == stages.places

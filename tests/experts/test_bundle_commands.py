@@ -22,7 +22,7 @@ from small_world import (
     runs_dir,
 )
 
-from pathsearch.encoders.encoder import digest, frozen
+from pathsearch.encoders.frozen import digest, frozen
 from pathsearch.experts import bundle
 from pathsearch.experts.pictures import Preparation
 

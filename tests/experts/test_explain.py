@@ -17,7 +17,7 @@ from PIL import Image
 from small_world import CPU, SIZE, data_dir, encoder, finished, noise, pathsearch, scratch, task
 from torch import nn
 
-from pathsearch.encoders.encoder import frozen
+from pathsearch.encoders.frozen import frozen
 from pathsearch.experts import bundle
 from pathsearch.experts.explain import heat_map
 from pathsearch.experts.model import Model

@@ -9,13 +9,15 @@ from dataclasses import replace
 
 import pytest
 import torch
-from blueprints import STAGES, U, blueprints, in_shape
+from blueprints import STAGES, U, blueprints, grid_of, in_shape, paths_of, source
 from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
 
 from data_prep.errors import PathsearchError
 from pathsearch.grid import blueprint as module
 from pathsearch.grid.blueprint import BLUEPRINTS, Blueprint, Layer, register
-from pathsearch.grid.grid import Grid
+from pathsearch.grid.grid import Grid, PathNetwork
 from pathsearch.grid.path import Path
 from pathsearch.grid.vocabulary import VOCABULARIES, blueprint_of, chain, check_vocabulary, refuse_idle_sizes
 from pathsearch.run.settings import GridSettings
@@ -83,6 +85,40 @@ def test_one_tensor_is_cut_into_places():
     maps = torch.zeros(2, 3, 8, 8)
     assert alone.cut(maps)["fine"] is maps
     assert alone.shapes[0] == (3, 8, 8)
+
+
+# --- what can be walked first -----------------------------------------------------------------------------------------
+
+
+def test_a_u_is_parted_before_what_learns():
+    first, rest = U.parted({"down1", "down2", "up2"})
+    assert [layer.name for layer in first.layers] == ["down1", "down2"], "up2 reads up1, which learns"
+    assert first.heads == {"down1": "down1", "down2": "down2"}
+    assert list(rest.places) == ["fine", "coarse", "down1", "down2"]
+    assert [layer.name for layer in rest.layers] == ["both", "up1", "up2", "out"]
+    assert rest.head == "out"
+    assert U.parted({"up1"}) == (None, U)
+    assert U.parted([layer.name for layer in U.layers])[1] is None
+
+
+@given(blueprints(), st.sets(st.integers(0, 4)))
+def test_the_parts_of_a_network_say_what_the_whole_says(made, numbers):
+    grid = grid_of(made)
+    path = paths_of(grid, 1)[0]
+    x, whole = source(made), grid.network(path, "planted")
+    own = {layer.name: list(whole.modules_of(number)) for number, layer in enumerate(made.layers)}
+    first, rest = whole.blueprint.parted({f"layer{number}" for number in numbers})
+    assert len(first.layers if first else ()) + len(rest.layers if rest else ()) == len(made.layers)
+    known = made.cut(x)
+    if first:
+        known |= PathNetwork([own[layer.name] for layer in first.layers], nn.Identity(), first).states(x)
+    if rest:
+        read = [known[name] for name in rest.places]
+        read = read[0] if len(read) == 1 else torch.cat([one.flatten(1) for one in read], 1)
+        found = PathNetwork([own[layer.name] for layer in rest.layers], whole.head, rest)(read)
+    else:
+        found = whole.head(known[made.head])
+    assert torch.equal(found, whole(x))
 
 
 # --- what cannot be -------------------------------------------------------------------------------------------------

@@ -23,14 +23,23 @@ SETTINGS = GridSettings(modules="ums-rep", n_modules=2, max_active=2)
 NAMES = ("ums-rep", "unet")
 
 
+STAGES = {"stage1": (512, 2, 2), "stage2": (256, 5, 5), "stage3": (64, 11, 11)}
+
+
+def upon(name: str, places: dict[str, tuple[int, ...]] = STAGES) -> Blueprint:
+    """On an encoder's stages."""
+    return blueprint_of(places, replace(SETTINGS, modules=name))
+
+
 def made(name: str, side: int = 32) -> Blueprint:
     return blueprint_of({"pixels": (3, side, side)}, replace(SETTINGS, modules=name))
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("kind", ["mask", "class"])
-def test_the_pass_and_the_copies_are_the_loop(name, kind):
-    grid = grid_of(made(name, 16).ending(kind))
+@pytest.mark.parametrize("on", ["pixels", "stages"])
+def test_the_pass_and_the_copies_are_the_loop(name, kind, on):
+    grid = grid_of((made(name, 16) if on == "pixels" else upon(name)).ending(kind))
     paths, x = paths_of(grid, 4), source(grid.blueprint, 2)
     expected = loop(grid, paths, x, None)
     found = population.forward(grid, "planted", population.plan(paths, grid.blueprint), x)
@@ -52,6 +61,18 @@ def test_each_target_has_what_leads_to_its_head(name):
         assert all(map(torch.equal, weights.values(), Grid(whole, SETTINGS, 3).module(0, 1).state_dict().values()))
 
 
+def test_stages_stand_for_layers_down():
+    masks = {name: upon(name).ending("mask") for name in NAMES}
+    assert [layer.reads for layer in masks["unet"].layers] == [("stage1", "stage2"), ("up1", "stage3")]
+    assert [layer.reads for layer in masks["ums-rep"].layers] == [("stage1",), ("up1",)]
+    for one in masks.values():
+        assert [layer.out_shape for layer in one.layers] == [(64, 5, 5), (16, 11, 11)]
+    for kind, name in (("class", "pooled"), ("box", "placed")):
+        assert [(layer.name, layer.reads) for layer in upon("unet").ending(kind).layers] == [(name, ("stage1",))]
+    alone = upon("unet", {"stage1": (64, 4, 4)}).ending("mask")
+    assert [(layer.reads, layer.out_shape) for layer in alone.layers] == [(("stage1",), (16, 4, 4))]
+
+
 def test_a_chain_ends_alike_for_every_target():
     chain = Blueprint.chain([(4,), (4,), (4,)], [["linear"], ["relu"]])
     assert chain.ending("mask") == chain
@@ -65,7 +86,7 @@ def test_sizes_are_those_of_the_paper():
 
 def test_files_say_strides_and_heads():
     for name in NAMES:
-        for one in (made(name), made(name).ending("mask"), made(name).ending("class")):
+        for one in (made(name), made(name).ending("mask"), made(name).ending("class"), upon(name)):
             again = Blueprint.of(one.shapes, one.specifications, json.loads(json.dumps(one.wiring)))
             assert again == one
             path = Path.of([[1]] * len(one.layers))
@@ -80,8 +101,8 @@ def test_a_strided_layer_sees_twice_its_size():
 @pytest.mark.parametrize(
     ("places", "message"),
     [
-        ({"features": (512,)}, "expected one map"),
-        ({"pixels": (3, 32, 32), "more": (3, 32, 32)}, "expected one map"),
+        ({"features": (512,)}, "expected the image's pixels as one map, or an encoder's stages"),
+        ({"pixels": (3, 32, 32), "more": (3, 32, 32)}, "give --encoder pixels, or --set encoder.sizes=own"),
         ({"pixels": (3, 70, 64)}, "expected sides that are multiples of 16, got 70x64; give --encoder pixels and "),
     ],
 )
