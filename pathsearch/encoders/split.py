@@ -16,6 +16,8 @@ from pathsearch.encoders.noise import Noise
 from pathsearch.encoders.pooled import Sight, pooled
 
 PIXEL = (127.5, 63.75)  # mean and spread that stand for all images: the full range is -2 to 2
+ROWS = 1024  # images that are standardised at once
+HELD_BYTES = 128 << 20  # of a split's standardised features that a training holds in memory at most
 SEEN = 1 << 23  # features that the router looks at together
 FITTED = 1 << 26  # features that a standardiser is fitted on together, in double precision
 
@@ -46,7 +48,7 @@ class Standardiser:
             return cls(*(torch.full((maps.shape[1], 1, 1), value) for value in PIXEL))
         total = np.zeros(maps.shape[1:])
         squares = np.zeros(maps.shape[1:])
-        at_once = max(1, min(1024, FITTED // math.prod(maps.shape[1:])))
+        at_once = max(1, min(ROWS, FITTED // math.prod(maps.shape[1:])))
         for chunk in np.array_split(rows, math.ceil(len(rows) / at_once)):
             block = maps[chunk].astype(np.float64)
             total += block.sum(0)
@@ -56,6 +58,13 @@ class Standardiser:
         parts = np.split(std, np.cumsum(taps)[:-1]) if len(taps) > 1 else [std]  # maps of different scale
         std = np.concatenate([np.maximum(part, max(0.05 * part.mean(), 1e-6)) for part in parts])
         return cls(torch.tensor(mean).float(), torch.tensor(std).float())
+
+
+class _Done(Standardiser):
+    """Of features that are standardised already."""
+
+    def __call__(self, maps: Tensor) -> Tensor:
+        return maps
 
 
 def _by_channel(values: np.ndarray, stages: Sequence[tuple[int, ...]]) -> np.ndarray:
@@ -161,6 +170,23 @@ class Split:
         """Features and truth of all images in order, `size` at a time."""
         for positions in torch.arange(len(self)).split(size):
             yield self.batch(positions), self.truth[positions]
+
+    def held(self) -> Split:
+        """The same images for `batch`, standardised once and kept in memory; as it is where they are too many.
+
+        So it is with several views and with noise, too: a training draws those anew.
+        """
+        if (
+            len(self.views) > 1
+            or self.noise is not None
+            or 4 * len(self) * math.prod(self.views[0].shape[1:]) > HELD_BYTES
+        ):
+            return self
+        maps = np.empty((len(self), *self.views[0].shape[1:]), np.float32)
+        for part in torch.arange(len(self)).split(ROWS):
+            maps[part.numpy()] = self.batch(part).numpy()
+        nothing = _Done(torch.zeros(()), torch.ones(()))
+        return replace(self, views=(maps,), rows=(np.arange(len(self)),), standardise=nothing)
 
     def joined(self, other: Split) -> Split:
         """This split's images followed by those of `other`, a split of the same task."""

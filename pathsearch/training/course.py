@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from data_prep.table_words import folder_of
+from pathsearch.encoders.split import Split
 from pathsearch.grid.grid import PathNetwork, common_layers, device_of, dropout_masks
 from pathsearch.grid.modules import Shape
 from pathsearch.run.settings import TrainingSettings
@@ -102,7 +103,7 @@ class Course:
         self.whole.train()
         # loss and quality of each, read once: a step waits for none
         sums = torch.zeros(len(self.pupils), 2, dtype=torch.float64, device=device_of(self.whole))
-        batches = [self._minibatches(group, len(turns)) for group in self._groups]
+        batches = [self._minibatches(*each, len(turns)) for each in zip(self._groups, self._seen, strict=True)]
         for turn in turns:
             # one minibatch of each that has its turn, one step
             losses: list[Tensor] = []
@@ -139,11 +140,15 @@ class Course:
             found.setdefault((folder_of(one.bench.task), len(one.bench.training)), []).append(number)
         return list(found.values())
 
-    def _minibatches(self, group: list[int], steps: int) -> Iterator[tuple[Tensor, list[Tensor]]]:
+    @cached_property
+    def _seen(self) -> list[Split]:
+        """The images of each group, held: every epoch reads them again."""
+        return [self.pupils[first].bench.training.held() for first, *_ in self._groups]
+
+    def _minibatches(self, group: list[int], seen: Split, steps: int) -> Iterator[tuple[Tensor, list[Tensor]]]:
         """Of the networks of a group, in this epoch."""
-        first = self.pupils[group[0]].bench
-        order = torch_stream(first.seed, "last batches", self.number)
-        splits = [self.pupils[number].bench.training for number in group]
+        order = torch_stream(self.pupils[group[0]].bench.seed, "last batches", self.number)
+        splits = [seen, *(self.pupils[number].bench.training for number in group[1:])]
         return shared_minibatches(splits, self.settings.batch_size, steps, order)
 
     def _shared(self, numbers: tuple[int, ...]) -> dict[str, Tensor | None]:

@@ -55,7 +55,7 @@ def train_together(pupils: Sequence[Pupil]) -> list[Trained]:
         NonFiniteFitness: a loss became NaN or infinite.
     """
     settings, bench = pupils[0].bench.last, pupils[0].bench
-    course = Course(pupils, settings.epochs)
+    course, validation = Course(pupils, settings.epochs), [one.bench.validation.held() for one in pupils]
     histories: list[list[dict[str, Any]]] = [[] for _ in pupils]
     best: _Best | None = None
     if stood := bench.halfway.load(TRAIN):
@@ -68,11 +68,8 @@ def train_together(pupils: Sequence[Pupil]) -> list[Trained]:
             break
         # 2. one more; score the averaged weights, keep the best
         epoch, targets = course.epoch(), [one.bench.target for one in pupils]
-        truths = [one.bench.validation.truth for one in pupils]
-        said = [
-            said_to(one.bench.target, net, one.bench.validation)
-            for one, net in zip(pupils, course.averaged, strict=True)
-        ]
+        truths = [split.truth for split in validation]
+        said = [said_to(*each) for each in zip(targets, course.averaged, validation, strict=True)]
         each = [target.stopping(own, truth) for target, own, truth in zip(targets, said, truths, strict=True)]
         stopping = course.weights.stopping(each)
         if not math.isfinite(stopping):

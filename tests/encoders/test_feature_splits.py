@@ -79,6 +79,22 @@ def test_joined_puts_one_split_after_the_other(task, tmp_path):
     assert torch.equal(seen[1], val.batch(torch.tensor([1]))[0])
 
 
+def test_held_images_are_the_same_to_the_bit(task, tmp_path, monkeypatch):
+    found = encode(task, encoder(), tmp_path, 2)
+    split, views = found.validation().joined(found.test()), found.train()
+    held, some = split.held(), torch.tensor([3, 0, 3])
+    assert torch.equal(held.batch(some), split.batch(some))
+    assert torch.equal(held.truth, split.truth)
+    assert (held.views[0].dtype, held.views[0].shape[0]) == (np.float32, len(split))
+    assert views.held() is views, "views are drawn anew"
+    monkeypatch.setattr("pathsearch.encoders.split.ROWS", 2)
+    assert np.array_equal(split.held().views[0], held.views[0])
+    monkeypatch.setattr("pathsearch.encoders.split.HELD_BYTES", held.views[0].nbytes)
+    assert split.held() is not split
+    monkeypatch.setattr("pathsearch.encoders.split.HELD_BYTES", held.views[0].nbytes - 1)
+    assert split.held() is split
+
+
 def test_pooled_is_the_mean_over_positions():
     maps = np.arange(24, dtype=np.float16).reshape(3, 2, 2, 2)
     split = Split("val", torch.tensor([0, 1]), (maps,), (np.array([2, 0]),), Standardiser.fit(maps, np.arange(3)))
