@@ -61,8 +61,8 @@ def train(
 
     Its blueprint is a preset, which brings settings of its own. On the grid of an earlier run it keeps what that has
     learned in the layers down, and learns its own way up. Several tasks, or targets of one, share the layers down, each
-    as a run of its own: one after another (the first one learns them), or by --strategy joint or alternating, which
-    begin from the layers of --grid and train them on.
+    as a run of its own: one after another (the first one learns them), or by a joint or alternating strategy, which
+    begins from the layers of an earlier grid and trains them on.
     """
     from data_prep.manifest import load_task
     from pathsearch.grid.presets import PRESETS, preset
