@@ -410,7 +410,7 @@ def test_the_command_line_takes_it_to_a_page(tmp_path):
     unknown = ["prepare", "npz", "--source", "x.npz", "--target", "cuont", "--plugin", COUNT]
     refusal = pathsearch(*unknown, "--data-dir", tmp_path)
     assert "error: --target: expected one of class, mask, box, image, count; got 'cuont'" in refusal.err
-    refusal = pathsearch("evolve", *small, *where[:-2])
+    refusal = pathsearch("evolve", *small, *where[:-4], "--runs-dir", tmp_path / "others")
     assert (
         "target: expected one of box, class, mask, image; got 'count'; one of your own needs --plugin FILE"
         in refusal.err
