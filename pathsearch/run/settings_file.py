@@ -120,7 +120,7 @@ def _short(text: str, length: int = SHOWN) -> str:
 def settings_text() -> str:
     """A settings file with every setting at its default, what it is and why as comments."""
     lines = [
-        "# All settings of `pathsearch evolve` and `pathsearch compare`, at their defaults. Give this file, or the",
+        "# All settings of `pathsearch evolve`, `train` and `compare`, at their defaults. Give this file, or the",
         "# lines of it that you change, with --config FILE; options and --set on the command line overrule it.",
     ]
     section = ""

@@ -38,7 +38,7 @@ def test_the_printed_file_gives_the_defaults(plain, file):
     silent = {one.key for one in DECLARED.values() if one.default is None or one.said.otherwise or one.said.apart}
     assert set(found) == set(DECLARED) - silent
     assert silent == {
-        *("encoder.image_size", "grid.plugins", "search.target"),
+        *("encoder.image_size", "encoder.stages", "grid.plugins", "search.target"),
         *("training.images_per_class", "training.choice_folds"),
     }
 
@@ -58,7 +58,7 @@ def test_the_printed_file_says_help_reason_bounds_and_option_of_every_setting():
 
 def test_its_silent_settings_can_be_given_by_taking_the_comment_away(plain, file):
     text = re.sub(r"^# (\w+ =)", r"\1", settings_text(), flags=re.MULTILINE)
-    for name in ("target", "images_per_class", "choice_folds"):
+    for name in ("stages", "target", "images_per_class", "choice_folds"):
         text = text.replace(f"{name} =", f'{name} = "null"')
     assert with_settings(plain, [], file=of(file, text)) == plain
 
@@ -293,4 +293,4 @@ def test_python_310_has_a_reader_too():
     text = (Path(__file__).parents[2] / "pyproject.toml").read_text()
     assert "tomli>=2.0; python_version < '3.11'" in text
     assert ("tomllib" if sys.version_info >= (3, 11) else "tomli") in sys.modules
-    assert set(SECTIONS) == {"encoder", "grid", "search", "training"}
+    assert set(SECTIONS) == {"encoder", "grid", "search", "training", "together"}
