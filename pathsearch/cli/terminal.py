@@ -134,7 +134,7 @@ class Terminal:
 
     def run_table(self, found: Mapping[str, Any]) -> None:
         """One run's result, from its report, beside its baselines, and what it stands on."""
-        from pathsearch.experts.run_report import beside, named  # imports scipy
+        from pathsearch.experts.run_report import distinct, named  # imports scipy
         from pathsearch.measures.rates import interval_of, other_target, spread_of
 
         report = cast("RunReport", found)
@@ -154,7 +154,7 @@ class Terminal:
         rows: list[tuple[str, float, ClassRates | MeanRates, ClassRates | MeanRates]] = [
             (named(report), report["parameters"]["expert"], report["validation"], report["test"])
         ]
-        for key, row in beside(report, report["baselines"]).items():
+        for key, row in distinct(report, report["baselines"]).items():
             if row["test"]["n"] and row["parameters"] is not None:
                 rows.append((BASELINES[key], row["parameters"], row["validation"], row["test"]))
         for name, parameters, validation, test in rows:
@@ -174,7 +174,7 @@ class Terminal:
 
     def _other_table(self, report: RunReport) -> None:
         """The same of another target than classes, by the measure that was maximised."""
-        from pathsearch.experts.run_report import beside, named
+        from pathsearch.experts.run_report import distinct, named
         from pathsearch.measures.measure import NAMES
         from pathsearch.measures.rates import measured_of, over_of
 
@@ -183,7 +183,7 @@ class Terminal:
         for name in ("", "parameters", f"validation {NAMES[measure]}", f"test {NAMES[measure]} (95 %)"):
             table.add_column(name, justify="right" if name else "left")
         rows: list[tuple[str, float, Any]] = [(named(report), report["parameters"]["expert"], report)]
-        for key, row in beside(report, report["baselines"]).items():
+        for key, row in distinct(report, report["baselines"]).items():
             if row["parameters"] is not None:
                 rows.append((BASELINES[key], row["parameters"], row))
         if plain := report.get("without_network"):

@@ -15,7 +15,7 @@ from pathsearch.experts.markdown import escaped, inline_code
 from pathsearch.experts.model import Model
 from pathsearch.experts.pictures import Preparation
 from pathsearch.experts.router import FALSE_REJECTION
-from pathsearch.experts.run_report import RunReport, beside, is_probe, report_of
+from pathsearch.experts.run_report import RunReport, distinct, is_probe, report_of
 from pathsearch.experts.run_verdict import run_verdict
 from pathsearch.experts.seen import seen_in_words
 from pathsearch.grid.path import Path
@@ -144,7 +144,7 @@ def _numbers(reports: Sequence[RunReport], joint: JointReport | None) -> str:
             "| --- | --- | --- | --- |",
             f"| {_own(report)} | " + " | ".join(_rate(report["test"], rate) for rate in RATES) + " |",
         ]
-        for key, row in beside(report, report["baselines"]).items():
+        for key, row in distinct(report, report["baselines"]).items():
             if row["test"]["n"]:
                 rows.append(f"| {BASELINES[key]} | " + " | ".join(_rate(row["test"], rate) for rate in RATES) + " |")
         recalls = report["test"]["recall_per_class"].items()
@@ -187,7 +187,7 @@ def _other_numbers(report: RunReport) -> str:
     measures = [name for name in part["ci95"] if part.get(name) is not None]
     named = {
         _own(report): test,
-        **{BASELINES[key]: row["test"] for key, row in beside(report, report["baselines"]).items()},
+        **{BASELINES[key]: row["test"] for key, row in distinct(report, report["baselines"]).items()},
     }
     return "\n".join(
         [

@@ -252,7 +252,7 @@ def named(report: RunReport) -> str:
     return called(report) + (", the linear probe" if is_probe(report) else "")
 
 
-def beside(report: RunReport, rows: Mapping[str, Row]) -> dict[str, Row]:
+def distinct(report: RunReport, rows: Mapping[str, Row]) -> dict[str, Row]:
     """Those of one row a baseline that are of another network than the run's own."""
     return {name: row for name, row in rows.items() if not (name == PROBE and is_probe(report))}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from pathsearch.experts.run_report import RunReport, beside, called, is_probe, mcnemar_each, paired_each
+from pathsearch.experts.run_report import RunReport, called, distinct, is_probe, mcnemar_each, paired_each
 from pathsearch.measures.measure import NAMES, MeasureName
 from pathsearch.measures.rates import measured_of
 from pathsearch.measures.standing import BETTER, UNDECIDED, WORSE, Tested, evidence, how_many, standing, told, too_few
@@ -32,7 +32,7 @@ def run_verdict(found: Mapping[str, Any], measure: MeasureName | None = None) ->
             "The linear probe was chosen itself, here called the evolved path: on "
             f"{report['choice']['in_words']}, no smaller finalist came within one standard error of the best."
         )
-    for name, baseline in beside(report, report["baselines"]).items():
+    for name, baseline in distinct(report, report["baselines"]).items():
         rows, by = _tested(report, name, wanted)
         (own, pair), (other, _) = measured_of(report["test"], by), measured_of(baseline["test"], by)
         if own is None or other is None:

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from pathsearch.experts.joint_report import JointReport
-from pathsearch.experts.run_report import PathCard, RunReport, beside, called, chosen_by, learned_by, named
+from pathsearch.experts.run_report import PathCard, RunReport, called, chosen_by, distinct, learned_by, named
 from pathsearch.grid.path import PROBE
 from pathsearch.measures.confusions import largest, table_of
 from pathsearch.measures.measure import NAMES, MeasureName
@@ -105,7 +105,7 @@ def baselines(files: Texts) -> str:
     low, high = pair or (None, None)
     others = "; ".join(
         f"{BASELINES.get(name, name)} {_r(measured_of(row['test'], measure)[0])}"
-        for name, row in beside(report, report["baselines"]).items()
+        for name, row in distinct(report, report["baselines"]).items()
         if row["test"]["n"]
     )
     return (

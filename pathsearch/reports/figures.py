@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from data_prep.errors import PathsearchError
 from pathsearch.experts.joint_report import JointReport
-from pathsearch.experts.run_report import RunReport, beside, named
+from pathsearch.experts.run_report import RunReport, distinct, named
 from pathsearch.measures.confusions import table_of
 from pathsearch.measures.measure import NAMES
 from pathsearch.measures.rates import ClassRates, MeanRates, measured_of, other_target
@@ -111,7 +111,7 @@ def run_confusion(part: SplitName, report_file: Path) -> Figure | None:
 def baselines(report_file: Path) -> Figure | None:
     """Test accuracy, or another target's measure, of the network and what it must beat; None without baselines."""
     report = read_json(report_file, RunReport)
-    others, sizes = beside(report, report.get("baselines") or {}), report.get("parameters")
+    others, sizes = distinct(report, report.get("baselines") or {}), report.get("parameters")
     if not others:
         return None
     measure = report.get("measure", "accuracy") if other_target(report["test"]) else "accuracy"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pathsearch.experts.run_report import RunReport, beside, named
+from pathsearch.experts.run_report import RunReport, distinct, named
 from pathsearch.measures.measure import NAMES
 from pathsearch.measures.rates import measured_of, other_target, over_of
 from pathsearch.reports.alt_texts import BASELINES
@@ -42,7 +42,7 @@ def _results(report: RunReport, measure: str) -> Table:
     """The run's own network beside its baselines."""
     rows: list[tuple[str, float, Any, Any]]
     rows = [(named(report), report["parameters"]["expert"], report["validation"], report["test"])]
-    for name, row in beside(report, report["baselines"]).items():
+    for name, row in distinct(report, report["baselines"]).items():
         if row["parameters"] is not None:  # else none was made
             rows.append((BASELINES.get(name, name), row["parameters"], row["validation"], row["test"]))
     if plain := report.get("without_network"):

@@ -12,8 +12,8 @@ from pathsearch.experts.run_report import (
     PairedEach,
     PairedNetwork,
     RunReport,
-    beside,
     called,
+    distinct,
     mcnemar_each,
     paired_each,
 )
@@ -61,7 +61,7 @@ def _calibration(value: Calibration) -> tuple[list[str], Table | None]:
 
 def _paired(report: RunReport, value: Mapping[str, PairedNetwork | PairedEach]) -> tuple[list[str], Table | None]:
     rows, measures, tests = [], set(), set()
-    for name, row in beside(report, value).items():
+    for name, row in distinct(report, value).items():
         for one in paired_each(row):
             label = f"random path {one['path']}" if "each" in row else BASELINES.get(name, name)
             p = DASH if one["p"] is None else f"{one['p']:.2g}"
@@ -79,7 +79,7 @@ def _paired(report: RunReport, value: Mapping[str, PairedNetwork | PairedEach]) 
 
 def _mcnemar(report: RunReport, value: Mapping[str, McNemarNetwork | McNemarEach]) -> tuple[list[str], Table | None]:
     rows = []
-    for name, row in beside(report, value).items():
+    for name, row in distinct(report, value).items():
         for one in mcnemar_each(row):
             label = BASELINES.get(name, name)
             label = f"random path {one['path']}" if "each" in row else label

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pathsearch.experts.joint_report import JointReport
-from pathsearch.experts.run_report import RunReport, beside, chosen_by, named
+from pathsearch.experts.run_report import RunReport, chosen_by, distinct, named
 from pathsearch.measures.clusters import Ints
 from pathsearch.measures.confusions import largest, names, table_of
 from pathsearch.measures.intervals import WORDS
@@ -98,7 +98,7 @@ def results(report: RunReport) -> Table:
     rows: list[tuple[str, float | None, ClassRates | MeanRates, ClassRates | MeanRates]] = [
         (named(report), report["parameters"]["expert"], report["validation"], report["test"])
     ]
-    for name, row in beside(report, report["baselines"]).items():
+    for name, row in distinct(report, report["baselines"]).items():
         if row["test"]["n"]:
             rows.append((BASELINES.get(name, name), row["parameters"], row["validation"], row["test"]))
     test, validation = report["test"]["n"], report["validation"]["n"]
