@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.whole_files import write_json
-from pathsearch.run.settings import EncoderSettings, RunSettings, TrainingSettings
+from pathsearch.encoders.pixels import PIXELS
+from pathsearch.grid.presets import PRESETS
+from pathsearch.run.settings import EncoderSettings, GridSettings, RunSettings, TrainingSettings
 
 ENCODER = {"name": "vgg16", "weights": "random (He, seed 0)", "image_size": 64, "key": "aaaa", "map_size": 4}
+FROM_PIXELS = {"name": PIXELS, "weights": "no weights", "image_size": 64, "key": "cccc", "map_size": 4}
 FILE = "file trunk.safetensors (sha256 0123456789ab)"
 SPLITS = {
     "random": "random stratified split of beats, 60/20/20, so beats of one patient stand in training and test",
@@ -59,17 +62,46 @@ def run_report(
     }
 
 
+def measured(target: str, values: dict[str, float | None], n: int = 60, **undefined: int) -> dict[str, Any]:
+    """A report's `test` of another target than classes: n images; intervals are 0.01 to either side."""
+    ci95 = {name: None if value is None else [value - 0.01, value + 0.01] for name, value in values.items()}
+    return {"n": n, target: {"n": n, **values, "ci95": ci95, "undefined": undefined, "loss": 0.1}}
+
+
+def other_report(target: str, test: dict[str, Any], seed: int = 0, **changes: Any) -> dict[str, Any]:
+    """The report of a given network from pixels, `ums-rep`, on a task that asks for no class; its probe has a half."""
+    first = next(iter(test[target]["ci95"]))
+    return {
+        **run_report("lungs", "official", ["a", "b"], [[3, 1], [1, 3]], seed),
+        "target": target,
+        "measure": first,
+        "intervals": {"method": "bootstrap over images", "groups": None, "in_words": "by image"},
+        "encoder": FROM_PIXELS,
+        "given": "ums-rep",
+        "validation": test,
+        "test": test,
+        "baselines": {"linear_probe": {"parameters": 4, "test": measured(target, {first: 0.5})}},
+        "shown": {"worst": [{"file": "images/patient-7.png", "value": 0.1}]},
+        "against_size": {"measure": first, "n": 60, "size": [0.1], "value": [0.9]},
+        **changes,
+    }
+
+
 def config_of(report: dict[str, Any], **changes: Any) -> dict[str, Any]:
     """The settings of a run, in full."""
     encoder = report["encoder"]
-    weights = "random" if encoder["weights"].startswith("random") else "/home/me/weights/trunk.safetensors"
+    weights = "/home/me/weights/trunk.safetensors" if encoder["weights"].startswith("file") else "random"
+    given = report.get("given", "")
+    grid = GridSettings(modules=PRESETS[given].blueprint, max_active=1) if given else GridSettings()
     settings = RunSettings(
         report["task"],
         report["split"],
         report["seed"],
         EncoderSettings(encoder["name"], weights, encoder["image_size"], encoder["map_size"]),
+        grid,
         training=TrainingSettings(threshold=report["threshold"]["rule"]),
         data=report["data"],
+        path=given,
     )
     return {**settings.to_dict(), **changes}
 

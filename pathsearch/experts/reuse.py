@@ -173,16 +173,20 @@ def matrix(found: Mapping[str, Mapping[str, Any]], digests: Mapping[str, str]) -
     }
 
 
+def jointly_or_in_turn(about: Together) -> str:
+    """How tasks were trained together, as an adverb."""
+    return "in turn" if about["strategy"] == "alternating" else "jointly"
+
+
 def together_in_words(report: ReusingRun) -> list[str]:
     """With whom a run was trained, what they share, and what that has changed; nothing of one trained alone."""
     if (about := report.get("together")) is None:
         return []
     others = ", ".join(f"{task} ({run})" for task, run in about["runs"].items() if task != report["task"])
     weights = {"equal": "losses summed", "learned": "loss weights learned"}.get(about["loss_weights"])
-    how = "in turn" if about["strategy"] == "alternating" else "jointly"
     shared, whole = about["shared_parameters"], about["parameters"]
     lines = [
-        f"Trained {how} with {others}, {weights or 'loss weights ' + about['loss_weights']}: "
+        f"Trained {jointly_or_in_turn(about)} with {others}, {weights or 'loss weights ' + about['loss_weights']}: "
         f"{', '.join(about['shared_layers']) or 'no layers'} are one in all, {shared:,} of {whole:,} parameters."
     ]
     for one in about["begun_from"]:

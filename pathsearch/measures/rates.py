@@ -60,15 +60,21 @@ def other_target(split: Mapping[str, object]) -> str | None:
     return next((name for name, part in split.items() if isinstance(part, dict) and "n" in part), None)
 
 
+def measures_in(split: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a report's split says of its measures, for whatever target."""
+    found: Mapping[str, Any] = split.get(other_target(split) or "", split)
+    return found
+
+
 def measured_of(split: Mapping[str, Any], measure: str) -> tuple[float | None, Interval | None]:
     """A measure, and its 95 % interval, as a report's split has them for whatever target."""
-    part = split.get(other_target(split) or "", split)
+    part = measures_in(split)
     return part.get(measure), (part.get("ci95") or {}).get(measure)
 
 
 def over_of(split: Mapping[str, Any], measure: str, label: str | None = None) -> str:
     """` over n of N` where a measure, or that of one label, has no value for some images; else nothing."""
-    part = split.get(other_target(split) or "", split)
+    part = measures_in(split)
     undefined = (part if label is None else part["labels"][label]).get("undefined") or {}
     missing = undefined.get(measure, 0)
     return f" over {split['n'] - missing:,} of {split['n']:,}" if missing else ""

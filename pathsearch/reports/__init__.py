@@ -51,6 +51,8 @@
 - `results_corrections`: Which numbers of the results page were made before corrections, read from the fields of their
   reports.
 - `results_joint`: Joint evaluations on the results page: routed beside oracle, and what became of each task's images.
+- `results_other`: Masks, boxes and whole images on the results page: a table of each kind, published numbers above
+  ours.
 - `results_page`: docs/results.md: every number of the runs kept as evidence, beside what others published, written
   from files.
 - `results_paper`: The paper's tables, row by row, ours below each.

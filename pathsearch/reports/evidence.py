@@ -19,6 +19,7 @@ from pathsearch.run.settings import RunSettings
 from pathsearch.run.sums import DUE
 from pathsearch.search.comparison_report import ComparisonReport
 from pathsearch.search.config_file import Config
+from pathsearch.targets.target import DEFAULT, TARGETS
 
 if TYPE_CHECKING:
     from typing_extensions import NotRequired  # in `typing` from Python 3.11 on
@@ -27,6 +28,7 @@ Kind = Literal["run", "joint", "comparison"]
 Report = TypeVar("Report", covariant=True)
 
 RATES: dict[str, Form] = {"accuracy": NUMBER, "recall": NUMBER, "auc": NUMBER, "ci95": dict}
+OTHERS = ("mask", "box", "image")  # targets beside classes of which the page has tables
 ENCODER: dict[str, Form] = {"name": str, "weights": str, "image_size": int, "key": str}
 TEST: dict[str, Form] = {"n": int, **RATES, "classes": list, "confusion": list, "recall_per_class": dict}
 
@@ -48,7 +50,6 @@ NEEDED: dict[Kind, dict[str, Form]] = {
         "baselines": dict,
     },
     "joint": {
-        "overall": {"n": int, **RATES, "oracle_accuracy": NUMBER},
         "tasks": dict,
         "routing": {"accuracy": NUMBER, "unknown": int, "n": int},
         "runs": dict,
@@ -67,11 +68,11 @@ NEEDED: dict[Kind, dict[str, Form]] = {
         "verdict": list,
     },
 }
-JOINT_TASK: dict[str, Form] = {
-    "routed": {"n": int, **RATES, "unknown": int},
-    "oracle": {**RATES, "classes": list},
-    "lost_by_routing": {"images": int},
-}
+OVERALL: dict[str, Form] = {"overall": {"n": int, **RATES, "oracle_accuracy": NUMBER}}
+ROUTED: dict[str, Form] = {"n": int, "unknown": int}
+LOST: dict[str, Form] = {"lost_by_routing": {"images": int}}
+JOINT_TASK: dict[str, Form] = {"routed": {**ROUTED, **RATES}, "oracle": {**RATES, "classes": list}, **LOST}
+OTHER_TASK: dict[str, Form] = {"routed": ROUTED, "oracle": {"n": int}, **LOST, "target": str, "measure": str}
 COMPARISON = ("seeds", "without")  # what the config.json of a comparison has beside a run's settings
 SPREAD: dict[str, Form] = {"mean": NUMBER, "sd": NUMBER}
 METHOD: dict[str, Form] = {
@@ -163,20 +164,12 @@ def read_one(folder: Path, name: str) -> Evidence[object]:
     file = folder / "report.json"
     report = read_json(file)
     kind = _kind(report, file)
-    tasks = report.get("tasks") if kind == "joint" else None
-    if isinstance(tasks, dict) and any(isinstance(row, dict) and "measure" in row for row in tasks.values()):
-        raise PathsearchError(
-            f"{file}: expected a joint evaluation of tasks of classes, got one with other targets, which the page of "
-            "results has no table for; leave it out"
-        )
-    if kind == "run" and "target" in report:
-        raise PathsearchError(
-            f"{file}: expected a report of classes, which the page of all results is of, got one that asks for "
-            f"{report['target']}; leave it out: its own page is report.html, which `pathsearch plot RUN` writes again"
-        )
-    check_fields(report, NEEDED[kind], file)
-    for task, row in report["tasks"].items() if kind == "joint" else ():
-        check_fields(row, JOINT_TASK, file, f"tasks.{task}.")
+    check_fields(report, _needed(kind, report, file), file)
+    rows = report["tasks"] if kind == "joint" else {}
+    of_classes = [name for name, row in rows.items() if not (isinstance(row, dict) and "measure" in row)]
+    for task, row in rows.items():
+        check_fields(row, JOINT_TASK if task in of_classes else OTHER_TASK, file, f"tasks.{task}.")
+    check_fields(report, OVERALL if of_classes else {}, file)
     for method, row in report["methods"].items() if kind == "comparison" else ():
         check_fields(row, METHOD, file, f"methods.{method}.")
     env, prepared = (read_json(one) if one.is_file() else None for one in (folder / "env.json", folder / "task.json"))
@@ -211,6 +204,22 @@ def _kind(report: Mapping[str, object], file: Path) -> Kind:
         f"{file}: expected the report of a run, a joint evaluation or a comparison, got fields "
         f"{', '.join(sorted(report)) or 'none'}; remove it from the evidence"
     )
+
+
+def _needed(kind: Kind, report: Mapping[str, object], file: Path) -> dict[str, Form]:
+    """What is needed of this report; of a run that asks for no class, the first measure of its target."""
+    target = report.get("target", DEFAULT)
+    if kind != "run" or target == DEFAULT:
+        return NEEDED[kind]
+    if target not in OTHERS:
+        raise PathsearchError(
+            f"{file}: expected a run that asks for {DEFAULT}, {', '.join(OTHERS)}, of which the page of all results "
+            f"has tables, got one that asks for {target}; leave it out: its own page is report.html, which "
+            "`pathsearch plot RUN` writes again"
+        )
+    first: dict[str, Form] = {"n": int, TARGETS[target].measures[0]: NUMBER}
+    measured: dict[str, Form] = {"n": int, target: {**first, "ci95": dict, "undefined": dict}}
+    return {**NEEDED["run"], "measure": str, "validation": {"n": int, target: first}, "test": measured}
 
 
 def _settings(file: Path) -> Config:

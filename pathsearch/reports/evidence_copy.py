@@ -19,7 +19,7 @@ from pathsearch.search import comparison
 
 KEPT = ("report.json", "config.json", "env.json")
 PREPARED = ("name", "source", "licence", "counts", "split", "image_size", "options")  # of a task, without its images
-IMAGES = ("mistakes", "shown")  # names of single images of the data
+IMAGES = ("mistakes", "shown", "against_size")  # what is said of single images of the data
 BRIEF = ("n", "accuracy", "balanced_accuracy", "auc")  # what is kept of validation for each of several networks
 A_PLACE = re.compile(r"(?<![^\s'\"(=:])(?:/|~/|\.\.?/|[A-Za-z]:[\\/])(?:[^\s'\"()/\\]+[\\/])+")
 
@@ -50,7 +50,7 @@ def add(run_dir: Path, evidence_dir: Path, name: str, data_dir: Path | None = No
     """Copy a finished run, joint evaluation or comparison below the evidence folder.
 
     Kept: `report.json`, `config.json`, `env.json`, and how the task was prepared (`task.json`) if the data that a run
-    stands on are still there. Left out: everything else, and in these files the names of single
+    stands on are still there. Left out: everything else, and in these files what is said of single
     images, the folders of files (a weights file keeps its name, the report its digest), and for each of several
     networks of one kind its intervals and the details of validation.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -31,6 +33,13 @@ MONDEJAR = Source(
     "Mondéjar-Guerra, Novo, Rouco, Penedo and Ortega, *Heartbeat Classification Fusing Temporal and Morphological "
     "Information of ECGs via Ensemble of Classifiers*, Biomedical Signal Processing and Control 47, 41 to 48",
     "https://doi.org/10.1016/j.bspc.2018.08.007",
+)
+
+UMS_REP = Source(
+    "UMS-Rep",
+    "Zamzmi, Rajaraman and Antani, *UMS-Rep: Unified Modality-Specific Representation for Efficient Medical Image "
+    "Analysis*, Informatics in Medicine Unlocked 24, 100571",
+    "https://doi.org/10.1016/j.imu.2021.100571",
 )
 
 
@@ -125,3 +134,80 @@ INTER_PATIENT_NOTE = (
     "sensitivity as the plain mean over these four classes, the unclassifiable class Q left out. Both methods know "
     "the intervals between beats; ours see what was drawn of one lead, which the notes of a row say."
 )
+
+
+@dataclass(frozen=True)
+class Answers:
+    """How good published masks or images are: each measure as published, by its name here; source None: not known."""
+
+    method: str
+    measures: Mapping[str, str]
+    source: Source | None = UMS_REP
+
+
+@dataclass(frozen=True)
+class PaperAnswers:
+    """Published rows of one task, and how our runs of it are known.
+
+    Attributes:
+        title: the task in words.
+        target: that our runs ask for.
+        source: a pattern that the source of our prepared task has; empty for any.
+        noise: whether our networks have to see through noise.
+        split: what is said of it.
+        rows: of the publications.
+        note: what a reader must know to compare.
+    """
+
+    title: str
+    target: str
+    source: str
+    noise: bool
+    split: str
+    rows: tuple[Answers, ...]
+    note: str
+
+    def is_of(self, target: str, source: str, noise: bool) -> bool:
+        """Whether it stands beside runs of this target, source of the prepared task, and with or without noise."""
+        return self.target == target and self.noise <= noise and re.search(self.source, source) is not None
+
+
+LUNGS = PaperAnswers(
+    title="lungs",
+    target="mask",
+    source="Shenzhen.*Montgomery",  # in this order: the one to train on, the other for the test
+    noise=False,
+    split="Shenzhen to Montgomery",
+    rows=(
+        Answers("U-Nets", {"dice": "0.942 to 0.946"}, None),
+        Answers("UMS-Rep, independent", {"dice": "F 0.96", "pixel_accuracy": "0.99"}),
+        Answers("UMS-Rep, alternating", {"dice": "F 0.95", "pixel_accuracy": "0.99"}),
+        Answers("UMS-Rep, joint", {"dice": "F 0.92", "pixel_accuracy": "0.92"}),
+        Answers("separate model", {"dice": "F 0.91", "pixel_accuracy": "0.97"}),
+    ),
+    note="Published for lungs: of the U-Nets that were trained on Shenzhen and tested on Montgomery we have the "
+    "numbers, not who published them. UMS-Rep's are of its table 3; F is Dice, and it does not say over what. That "
+    "table also has an IoU for each, 0.98, 0.96, 0.94 and 0.95, above F for the same masks. That cannot be, as an IoU "
+    "is never above F: it is left out here.",
+)
+DENOISING = PaperAnswers(
+    title="chest X-rays, denoised",
+    target="image",
+    source="",
+    noise=True,
+    split="its own test images",
+    rows=tuple(
+        Answers(f"UMS-Rep, {noise}", {"psnr": psnr, "ssim": ssim, "ms_ssim": fine})
+        for noise, psnr, ssim, fine in (
+            ("Gaussian, 1st strength", "39.05", "0.96", "0.99"),
+            ("Gaussian, 2nd strength", "35.38", "0.91", "0.98"),
+            ("Gaussian, 3rd strength", "32.75", "0.89", "0.95"),
+            ("Gaussian, 4th strength", "30.54", "0.85", "0.91"),
+            ("Gaussian, 5th strength", "28.35", "0.79", "0.88"),
+            ("Poisson", "33.37", "0.93", "0.97"),
+        )
+    ),
+    note="Published for denoising: UMS-Rep's table 2, in its order. The strengths of its noise are lost in the copy of "
+    "the text that we have, so no row of ours is known to have the noise of one of these.",
+)
+PAPER_ANSWERS = (LUNGS, DENOISING)

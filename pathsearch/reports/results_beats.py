@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pathsearch.experts.markdown import DASH, link, rate, table
+from pathsearch.experts.markdown import DASH, escaped, link, rate, table
 from pathsearch.experts.run_report import PROBE, RunReport, baseline_test
 from pathsearch.measures.intervals import Interval, wilson
 from pathsearch.measures.rates import ClassRates, interval_of
 from pathsearch.reports.published import INTER_PATIENT, INTER_PATIENT_NOTE
-from pathsearch.reports.results_rows import Row, encoder_in_words, spread
+from pathsearch.reports.results_rows import Row, encoder_in_words, own_network, spread
 
 AAMI = ("N", "S", "V", "F")
 WILSON: Literal["wilson"] = "wilson"
@@ -127,7 +127,8 @@ def _by_class(rows: Sequence[Row]) -> str:
             sensitivity = _rates([(one.right, one.images) for one in several], _intervals(row, name))
             value = _rates([(one.right, one.answered) for one in several], None if grouped(row.report) else WILSON)
             cells.append([row.label, name, f"{several[0].images:,}", sensitivity, value])
-    return f"Evolved path, class by class:\n\n{table(heads, cells)}"
+    own = own_network(rows)
+    return f"{escaped(own[0].upper() + own[1:])}, class by class:\n\n{table(heads, cells)}"
 
 
 def grouped(report: RunReport) -> bool:

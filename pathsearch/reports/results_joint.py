@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 from pathsearch.experts.joint_report import JointReport, JointTask
 from pathsearch.experts.markdown import DASH, code, escaped, rate, table
-from pathsearch.measures.rates import ClassRates, RateName, interval_of
+from pathsearch.measures.measure import NAMES
+from pathsearch.measures.rates import ClassRates, RateName, interval_of, measured_of, over_of
 from pathsearch.reports.again import joint_command
 from pathsearch.reports.evidence import Evidence
-from pathsearch.reports.results_rows import Row, encoder_in_words, spread
+from pathsearch.reports.page_joint_other import measure_of, mixed
+from pathsearch.reports.results_rows import Row, digits_of, encoder_in_words, has_weights, spread
 from pathsearch.reports.results_tasks import evidence_link
 
 
@@ -63,6 +65,11 @@ def joint_section(rows: Sequence[JointRow], address: str) -> str:
         'Routing accuracy is over the images that were sent to some task. "Lost" are images that the task\'s own '
         "expert has right and the routed answer wrong."
     )
+    if any(mixed(row.evidence.report) for row in rows):
+        said += (
+            " A task that asks for no class is told by its own measure; an image that did not get to its expert is "
+            "worth nothing and lost. Accuracy and recall over all are of the tasks of classes."
+        )
     about = [
         "row",
         "task",
@@ -83,28 +90,32 @@ def _tasks(row: JointRow) -> str:
 
 
 def _overall(report: JointReport) -> list[str]:
-    overall, routing = report["overall"], report["routing"]
+    overall, routing = report.get("overall"), report["routing"]
+    told = [DASH] * 3
+    if overall:
+        told = [
+            _with_interval(overall, "accuracy"),
+            rate(overall["oracle_accuracy"]),
+            _with_interval(overall, "recall"),
+        ]
     return [
         encoder_in_words(report["encoder"]),
-        f"{overall['n']:,}",
-        _with_interval(overall, "accuracy"),
-        rate(overall["oracle_accuracy"]),
-        _with_interval(overall, "recall"),
+        f"{routing['n']:,}",
+        *told,
         spread([routing["accuracy"]], routing["ci95"].get("accuracy") if "ci95" in routing else None),
         f"{routing['unknown']:,}",
     ]
 
 
 def _task(task: JointTask) -> list[str]:
-    routed, lost = task["routed"], task["lost_by_routing"]
-    return [
-        f"{routed['n']:,}",
-        _with_interval(routed, "accuracy"),
-        _with_interval(task["oracle"], "accuracy"),
-        _with_interval(routed, "recall"),
-        f"{routed['unknown']:,}",
-        f"{lost['images']:,}",
-    ]
+    routed, lost, measure = task["routed"], task["lost_by_routing"], measure_of(task)
+    name = f"{escaped(NAMES[measure])} " if "measure" in task else ""
+    told = []
+    for split in (routed, task["oracle"]):
+        value, pair = measured_of(split, measure)
+        told.append(name + spread([value], pair, digits_of(measure)) + over_of(split, measure))
+    recall = DASH if "measure" in task else _with_interval(routed, "recall")
+    return [f"{routed['n']:,}", *told, recall, f"{routed['unknown']:,}", f"{lost['images']:,}"]
 
 
 def _with_interval(rates: ClassRates, name: RateName) -> str:
@@ -119,6 +130,7 @@ def _run(row: JointRow, task: str) -> str:
 def _how(row: JointRow, address: str) -> str:
     one = row.evidence
     splits = "; ".join(f"{escaped(name)}: {escaped(words)}" for name, words in one.report["splits"].items())
-    weights = escaped(one.report["encoder"]["weights"])
-    told = f"**{row.label}** {splits}; weights: {weights}. Evidence: {evidence_link(one, address)}."
+    encoder = one.report["encoder"]
+    weights = f"; weights: {escaped(encoder['weights'])}" if has_weights(encoder) else ""
+    told = f"**{row.label}** {splits}{weights}. Evidence: {evidence_link(one, address)}."
     return f"{told}\n\n{code([one.there(joint_command(one.report))])}"

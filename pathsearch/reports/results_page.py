@@ -7,16 +7,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from data_prep.whole_files import write_text
-from pathsearch.experts.markdown import escaped, rate, table
-from pathsearch.measures.rates import interval_of
+from pathsearch.experts.markdown import DASH, escaped, rate, table
+from pathsearch.experts.run_report import RunReport
+from pathsearch.measures.measure import NAMES
+from pathsearch.measures.rates import interval_of, measured_of
 from pathsearch.reports.evidence import Evidence, comparisons_of, joint_of, read_evidence, runs_of
 from pathsearch.reports.results_beats import beats_section, is_aami
 from pathsearch.reports.results_compare import comparisons_section
 from pathsearch.reports.results_corrections import corrections
 from pathsearch.reports.results_joint import joint_rows, joint_section
+from pathsearch.reports.results_other import other_section
 from pathsearch.reports.results_paper import paper_section
 from pathsearch.reports.results_rows import TOLD, Row, is_ecg, rows_of, spread
 from pathsearch.reports.results_tasks import evidence_link, tasks_section
+from pathsearch.targets.target import DEFAULT
 
 INTRO = """\
 <!-- written by `pathsearch results`; change the evidence, not this page -->
@@ -65,8 +69,10 @@ def page(found: Sequence[Evidence[object]], unfinished: Sequence[str], address: 
         unfinished: names of runs without a report.
         address: of the evidence folder, from the page.
     """
-    rows = rows_of(runs_of(found))
-    joint = joint_rows(joint_of(found), rows)
+    every = rows_of(runs_of(found))
+    joint = joint_rows(joint_of(found), every)
+    rows = [row for row in every if row.target == DEFAULT]
+    other = [row for row in every if row.target != DEFAULT]
     beyond = [row for row in rows if row.paper_task is None]
     compared = comparisons_of(found)
     ecg = [row for row in beyond if is_ecg(row.classes)]
@@ -75,9 +81,10 @@ def page(found: Sequence[Evidence[object]], unfinished: Sequence[str], address: 
         "The paper's tables, row by row": paper_section(rows, joint, address),
         "ECG by other protocols": _ecg(ecg, address) if ecg else "",
         "Other data sets": tasks_section(others, address) if others else "",
+        "Masks, boxes and whole images": other_section(other, address),
         "Joint evaluations": joint_section(joint, address) if joint else "",
         "Does search pay? Comparisons": comparisons_section(compared, address),
-        "Every run": _every_run(rows, address) if rows else "",
+        "Every run": "\n\n".join(filter(None, (_every_run(rows, address), _every_other(other, address)))),
         "Left out": _left_out(unfinished) if unfinished else "",
     }
     parts = [INTRO.format(evidence=escaped(address), address=address), *corrections(found, address)]
@@ -91,37 +98,39 @@ def _ecg(rows: Sequence[Row], address: str) -> str:
 
 
 def _every_run(rows: Sequence[Row], address: str) -> str:
-    """One line a run: the numbers that the rows above are made of."""
-    heads = [
-        "row",
-        "seed",
-        "test accuracy",
-        "mean recall",
-        "AUC",
-        "validation accuracy",
-        "path",
-        "parameters",
-        "torch",
-        "run",
-    ]
+    """One line a run: the numbers that the rows above are made of; empty without rows."""
+    heads = ["row", "seed", "test accuracy", "mean recall", "AUC", "validation accuracy"]
     cells = []
     for row in rows:
         for run in row.runs:
             report, test = run.report, run.report["test"]
             rates = [spread([test[name]], interval_of(test, name)) for name in TOLD]
-            cells.append(
-                [
-                    row.label,
-                    str(report["seed"]),
-                    *rates,
-                    rate(report["validation"]["accuracy"]),
-                    escaped(report["path"]),
-                    f"{report['parameters']['expert']:,}",
-                    escaped(run.env["libraries"].get("torch", "–") if run.env else "–"),
-                    evidence_link(run, address),
-                ]
-            )
-    return table(heads, cells)
+            told = [*rates, rate(report["validation"]["accuracy"])]
+            cells.append([row.label, str(report["seed"]), *told, *_files(run, address)])
+    return table([*heads, *FILES], cells) if cells else ""
+
+
+def _every_other(rows: Sequence[Row], address: str) -> str:
+    """The same of runs that ask for something else than a class, each by the measure that was maximised."""
+    heads = ["row", "seed", "measure", "test", "validation"]
+    cells = []
+    for row in rows:
+        for run in row.runs:
+            report, measure = run.report, str(run.report["measure"])
+            (test, pair), (validation, _) = (measured_of(report[split], measure) for split in ("test", "validation"))
+            told = [NAMES[measure], spread([test], pair), rate(validation)]
+            cells.append([row.label, str(report["seed"]), *told, *_files(run, address)])
+    return table([*heads, *FILES], cells) if cells else ""
+
+
+FILES = ("path", "parameters", "torch", "run")
+
+
+def _files(run: Evidence[RunReport], address: str) -> list[str]:
+    """Cells on the network and its run."""
+    torch = run.env["libraries"].get("torch", DASH) if run.env else DASH
+    path, size = run.report["path"], run.report["parameters"]["expert"]
+    return [escaped(path), f"{size:,}", escaped(torch), evidence_link(run, address)]
 
 
 def _left_out(unfinished: Sequence[str]) -> str:

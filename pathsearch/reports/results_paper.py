@@ -107,6 +107,6 @@ def _named(one: Evidence[JointReport], task: PaperTask) -> str:
     """The name of a task of the paper in a joint evaluation; empty if it is not among its tasks."""
     for name, row in one.report["tasks"].items():
         split = str(one.report["splits"].get(name, ""))
-        if tuple(row["oracle"]["classes"]) == task.classes and split.startswith(task.split):
+        if tuple(row["oracle"].get("classes", ())) == task.classes and split.startswith(task.split):
             return str(name)
     return ""

@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import json
+import re
 import statistics
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from data_prep.errors import PathsearchError
-from pathsearch.experts.markdown import DASH, escaped, rate
+from pathsearch.encoders.pixels import PIXELS
+from pathsearch.experts.markdown import DASH, escaped
 from pathsearch.experts.run_report import PROBE, RunReport, baseline_test, called, is_probe, named
 from pathsearch.experts.run_verdict import answer
-from pathsearch.measures.rates import RateName, interval_of
+from pathsearch.measures.rates import RateName, measured_of, measures_in
 from pathsearch.measures.standing import UNDECIDED, standing
 from pathsearch.measures.statistics import over_seeds
 from pathsearch.reports.again import evolve_command
 from pathsearch.reports.evidence import Evidence
 from pathsearch.reports.published import PAPER_TASKS, PaperTask
 from pathsearch.run.same_encoder import Identity
+from pathsearch.targets.target import DEFAULT
 
 BEATS = frozenset("NLRejAaJSVEF/fQ")  # MIT-BIH's symbols of beats, AAMI's class names among them
 
-TOLD: tuple[RateName, ...] = ("accuracy", "recall", "auc")  # of every row
+TOLD: tuple[RateName, ...] = ("accuracy", "recall", "auc")  # of every row of classes
+LETTERS = {"mask": "M", "box": "B", "image": "I"}  # of labels; E is ECG, J and C are joint evaluations and comparisons
+COARSE = ("hausdorff95", "psnr")  # measures in pixels or decibels, of which two digits are told
+ANCESTORS = ("grown_from", "begun_from", "partners")  # settings that name other runs
 SAME = "the same network"  # as a baseline, in every run
 Value = TypeVar("Value")
 
@@ -40,9 +47,14 @@ class Row:
         return self.runs[0].report
 
     @property
+    def target(self) -> str:
+        """What the task asks for."""
+        return self.report.get("target", DEFAULT)
+
+    @property
     def classes(self) -> tuple[str, ...]:
-        """Class names in order."""
-        return tuple(self.report["test"]["classes"])
+        """Class names in order; none of another target."""
+        return tuple(self.report["test"].get("classes", ()))
 
     @property
     def paper_task(self) -> PaperTask | None:
@@ -61,26 +73,45 @@ class Row:
         return all(self.each(is_probe))
 
     @property
+    def network(self) -> str:
+        """The network, as other tables name it where that is so in every run."""
+        return (named if self.is_probe else called)(self.report)
+
+    @property
     def named(self) -> str:
-        """Label and network, as other tables name it where that is so in every run."""
-        return f"{self.label}: {(named if self.is_probe else called)(self.report)}"
+        """Label and network."""
+        return f"{self.label}: {escaped(self.network)}"
+
+    @property
+    def known(self) -> str:
+        """The label alone, unless the network is one that no search found."""
+        return self.named if self.report.get("given") else self.label
 
     def each(self, value: Callable[[RunReport], Value]) -> list[Value]:
         """A value of each run's report."""
         return [value(run.report) for run in self.runs]
 
-    def tested(self, name: RateName) -> str:
-        """A rate of the expert on test: mean ± standard deviation over seeds, or one run's with its interval."""
-        values = self.each(lambda report: report["test"][name])
-        return spread(values, interval_of(self.report["test"], name))
+    def tested(self, name: str) -> str:
+        """A measure of the expert on test: mean ± standard deviation over seeds, or one run's with its interval.
 
-    def baseline(self, name: str, what: RateName = "accuracy") -> str:
-        """A baseline's rate on test, over seeds."""
-        return spread(self._baseline(name, what))
+        Where images have no value, such as a distance to an empty mask, over how many it is.
+        """
+        values = self.each(lambda report: measured_of(report["test"], name)[0])
+        parts: list[Mapping[str, Any]] = self.each(lambda report: measures_in(report["test"]))
+        missing = [part.get("undefined", {}).get(name, 0) for part in parts]
+        over = sorted({part["n"] - n for part, n in zip(parts, missing, strict=True)})
+        some = f" over {' to '.join(f'{n:,}' for n in dict.fromkeys([over[0], over[-1]]))} of {parts[0]['n']:,}" * any(
+            missing
+        )
+        return spread(values, measured_of(self.report["test"], name)[1], digits_of(name)) + some
 
-    def _baseline(self, name: str, what: RateName) -> list[float | None]:
+    def baseline(self, name: str, what: str = "accuracy") -> str:
+        """A baseline's measure on test, over seeds."""
+        return spread(self._baseline(name, what), None, digits_of(what))
+
+    def _baseline(self, name: str, what: str) -> list[float | None]:
         tests = self.each(lambda report: baseline_test(report, name))
-        return [None if test is None else test.get(what) for test in tests]
+        return [None if test is None else measured_of(test, what)[0] for test in tests]
 
     def answer(self, name: str) -> str:
         """How the expert stands to a baseline on test, by the measure that its search maximised.
@@ -105,21 +136,28 @@ class Row:
         """What makes the runs again; a loop where the seed is all that changes."""
         each = [run.there(evolve_command(run.config, run.run_name)) for run in self.runs]
         seeds = [run.report["seed"] for run in self.runs]
-        general = {one.replace(f"--seed {seed}", "--seed $seed") for one, seed in zip(each, seeds, strict=True)}
-        if len(each) == 1 or len(general) > 1:
+        pairs = list(zip(each, seeds, strict=True))
+        general = {one.replace(f"--seed {seed}", "--seed $seed") for one, seed in pairs}
+        if len(general) > 1:  # each on a run of its own seed
+            general = {_seedless(one.replace(f"--seed {seed}", "--seed $seed"), seed, "$seed") for one, seed in pairs}
+        if len(each) == 1 or len(general) > 1 or any("'" in one for one in general):
             return each
         return [f"for seed in {' '.join(map(str, seeds))}; do", f"  {general.pop()}", "done"]
 
 
 def rows_of(runs: Sequence[Evidence[RunReport]]) -> list[Row]:
-    """The runs by row, labelled: ECG's E1, E2 …, the others' by their task's first letter; most seeds first.
+    """The runs by row, labelled: ECG's E1, E2 …, masks' M1, M2 …, those of other classes by their task's first letter.
+
+    Rows with most seeds come first. Runs on a grid, or with partners, each of its own seed are one row.
 
     Raises:
         PathsearchError: the same settings and seed twice in one directory of runs.
     """
     groups: dict[str, list[Evidence[RunReport]]] = {}
+    same = Counter(map(_but_for_the_seed, runs))
     for run in runs:
-        groups.setdefault(_but_for_the_seed(run), []).append(run)
+        key = _but_for_the_seed(run)
+        groups.setdefault(key if same[key] > 1 else _but_for_the_seed(run, whole=True), []).append(run)
     rows, numbers = [], dict[str, int]()
     for group in sorted(groups.values(), key=lambda group: (-len(group), group[0].name)):
         by_seed: dict[int, Evidence[RunReport]] = {}
@@ -142,16 +180,41 @@ def is_ecg(classes: Sequence[str]) -> bool:
     return set(classes) <= BEATS
 
 
+def own_network(rows: Sequence[Row], article: str = "") -> str:
+    """What the own network of each row is called, where it is the same in all; see `called`."""
+    names = {called(row.report, article) for row in rows}
+    return names.pop() if len(names) == 1 else f"{article}own network"
+
+
 def _letter(run: Evidence[RunReport]) -> str:
-    if is_ecg(run.report["test"]["classes"]):
+    report = run.report
+    if letter := LETTERS.get(report.get("target", DEFAULT)):
+        return letter
+    if is_ecg(report["test"]["classes"]):
         return "E"
-    first = run.report["task"][0].upper()
-    return first if first.isascii() and first.isalpha() and first not in "EJC" else "T"
+    first = report["task"][0].upper()
+    taken = {*"EJC", *LETTERS.values()}
+    return first if first.isascii() and first.isalpha() and first not in taken else "T"
 
 
-def _but_for_the_seed(run: Evidence[RunReport]) -> str:
-    config = {key: value for key, value in run.config.items() if key not in ("seed", "encoder_key")}
-    return json.dumps([run.runs_dir, run.report["encoder"]["key"], run.report["test"]["classes"], config])
+def _but_for_the_seed(run: Evidence[RunReport], *, whole: bool = False) -> str:
+    """What runs of one row have in common; `whole`: but for the seed in the names of other runs, too."""
+    config: dict[str, Any] = {key: value for key, value in run.config.items() if key not in ("seed", "encoder_key")}
+    if whole:
+        names = {key: config.pop(key, None) for key in ANCESTORS}
+        config["ancestors"] = _seedless(json.dumps(names), run.report["seed"])
+    asked = run.report["test"].get("classes", run.report.get("target"))
+    return json.dumps([run.runs_dir, run.report["encoder"]["key"], asked, config])
+
+
+def _seedless(text: str, seed: int, instead: str = "") -> str:
+    """Names of runs in a text without their seed, or with a word for it."""
+    return re.sub(rf"(?<=-s){seed}(?![\w.])", lambda found: instead, text)
+
+
+def digits_of(measure: str) -> int:
+    """Digits after the point."""
+    return 2 if measure in COARSE else 4
 
 
 def seeds_in_words(seeds: Sequence[int]) -> str:
@@ -162,22 +225,31 @@ def seeds_in_words(seeds: Sequence[int]) -> str:
     return " and ".join(filter(None, [", ".join(map(str, ordered[:-1])), str(ordered[-1])])) if ordered else DASH
 
 
-def spread(values: Sequence[float | None], interval: Sequence[float] | None = None) -> str:
+def spread(values: Sequence[float | None], interval: Sequence[float] | None = None, digits: int = 4) -> str:
     """Mean ± standard deviation of several values; one with its interval, if it has one."""
     known = [value for value in values if value is not None]
     if len(known) > 1:
-        return f"{statistics.fmean(known):.4f} ± {statistics.stdev(known):.4f}"
+        return f"{statistics.fmean(known):.{digits}f} ± {statistics.stdev(known):.{digits}f}"
     if not known:
         return DASH
-    return rate(known[0]) + (f" ({interval[0]:.4f}, {interval[1]:.4f})" if interval and len(values) == 1 else "")
+    pair = f" ({interval[0]:.{digits}f}, {interval[1]:.{digits}f})" if interval and len(values) == 1 else ""
+    return f"{known[0]:.{digits}f}{pair}"
 
 
 def encoder_in_words(encoder: Identity) -> str:
     """Name, weights, image size and maps; of a weights file only that it is one: what is in it, its name may say."""
     weights, shape = str(encoder["weights"]), encoder.get("feature_shape")
+    size = f"{encoder['image_size']} px"
+    if not has_weights(encoder):  # the pixels themselves
+        return f"{escaped(encoder['name'])}, {size}"
     kinds = {"random": "random weights", "ImageNet": "ImageNet weights", "file": "weights from a file"}
     words = [encoder["name"], kinds.get(weights.split(" ")[0], f"weights {escaped(weights)}")]
-    words.append(f"{encoder['image_size']} px" + (f", {shape[1]}×{shape[2]} maps" if shape else ""))
+    words.append(size + (f", {shape[1]}×{shape[2]} maps" if shape else ""))
     if encoder.get("precision", "float32") != "float32":
         words.append(encoder["precision"])
     return ", ".join(words)
+
+
+def has_weights(encoder: Identity) -> bool:
+    """Whether an encoder is more than the pixels."""
+    return encoder["name"] != PIXELS

@@ -31,3 +31,5 @@ class Config(TypedDict, total=False):
     seed: int
     encoder: EncoderConfig
     search: SearchConfig
+    grown_from: str | None  # the run whose grid it stands on
+    begun_from: str | None  # the run whose layers were trained on

@@ -68,7 +68,9 @@ def test_a_report_without_a_field_is_named(tmp_path, field, value, match):
 
 def test_a_run_that_asks_for_something_else_has_another_page(tmp_path):
     write_run(tmp_path / "runs" / "cells", {**ecg(), "target": "count", "test": {"n": 9, "count": {"n": 9}}})
-    line = "report.json: expected a report of classes, .* got one that asks for count; leave it out: its own page is"
+    line = (
+        "report.json: expected a run that asks for class, mask, .* one that asks for count; leave it out: its own page"
+    )
     with refused(line):
         read_evidence(tmp_path / "runs")
     with refused(line):
