@@ -18,8 +18,8 @@ Each row is one task and one network, trained as it was given or found by a sear
 images whose truth is known, in pixels of the images as the network has them; with several seeds ± is the standard
 deviation over them, with one seed brackets are the 95 % interval of the mean, over groups where the report says so,
 else over images. A mask that is missed counts the image's diagonal as distance; where some images have no value of a
-measure, a cell says how many do.
-Beside each network stands the linear probe, one linear layer on what the network reads, by the first measure."""
+measure, a cell says how many do. Beside each network stands the linear probe, one linear layer on what the network
+reads, by the first measure."""
 
 
 def other_section(rows: Sequence[Row], address: str) -> str:
