@@ -91,4 +91,6 @@ def _digests(features: Features, split: str) -> list[str]:
 
 def _seen(run: Run) -> frozenset[str] | None:
     """What a run has kept; None of one that has not."""
-    return frozenset(run.seen_file.read_text(encoding="ascii").split()) if run.seen_file.is_file() else None
+    if not run.seen_file.is_file():
+        return None
+    return frozenset(run.seen_file.read_text(encoding="ascii", errors="replace").split())

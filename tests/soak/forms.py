@@ -228,7 +228,8 @@ CUT = [
     form("interrupted encoding: view0.part", "cut/features/blobs-*/view0.part", Function(resumed_features)),
     form(
         "interrupted encoding: rows, digest",
-        "cut/features/blobs-*/view0.rows cut/features/blobs-*/view0.sha256 cut/features/blobs.verified.json",
+        "cut/features/blobs-*/view0.rows cut/features/blobs-*/view0.sha256 cut/features/blobs-*/key.json "
+        "cut/features/blobs.verified.json",
         Function(resumed_features),
     ),
 ]
@@ -240,7 +241,7 @@ HALTED = [
     form(
         "interrupted run: what is made again",
         f"{HALT}/env.json {HALT}/log.csv {HALT}/expert.safetensors {HALT}/path.json {HALT}/training.csv "
-        f"{HALT}/.*.part*",
+        f"{HALT}/seen.sha256 {HALT}/.*.part*",
         RESUME,
     ),
 ]
@@ -249,7 +250,7 @@ FINISHED = [
     form("run: config.json", f"{RUN}/config.json", JOINT, BUNDLE, AGAIN),
     form("run: report.json", f"{RUN}/report.json", JOINT, BUNDLE, PLOT),
     form("run: expert.safetensors", f"{RUN}/expert.safetensors", JOINT, BUNDLE),
-    form("run: heritage", f"{RUN}/expert.safetensors {RUN}/config.json", GROWN),
+    form("run: heritage", f"{RUN}/expert.safetensors {RUN}/config.json {RUN}/seen.sha256", GROWN),
     form("run: router.safetensors", f"{RUN}/router.safetensors", JOINT, BUNDLE),
     form("run: SHA256SUMS", f"{RUN}/SHA256SUMS", JOINT, AGAIN),
     form("run: tables", f"{RUN}/log.csv {RUN}/training.csv", PLOT),
