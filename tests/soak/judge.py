@@ -152,10 +152,10 @@ def _judge(form: Form, seed: int, number: int, whole: Any, line: Any) -> Verdict
         outcome, said = _compare(form, found, right)
         if Path("unpickled").exists():
             outcome, said = "unpickled", "a pickle was run"
+        elif peak > TIMES_MEMORY * memory:  # before slowness: on a busy machine the pages themselves take their time
+            outcome, said = "memory", f"{peak >> 20} MiB where the whole file takes {memory >> 20}"
         elif seconds > SECONDS:
             outcome, said = "slow", f"{seconds:.1f} s"
-        elif peak > TIMES_MEMORY * memory:
-            outcome, said = "memory", f"{peak >> 20} MiB where the whole file takes {memory >> 20}"
         if OUTCOMES.index(outcome) > OUTCOMES.index(worst):
             worst, about = outcome, f"{read}: {said}"
         restore(file)
