@@ -15,7 +15,7 @@ from pathsearch.grid.path import Path
 from pathsearch.run.settings import TrainingSettings
 from pathsearch.run.streams import torch_stream
 from pathsearch.targets.classes import class_weights
-from pathsearch.training.fitness import minibatches
+from pathsearch.training.batches import minibatches
 from pathsearch.training.last_training import Trained, train
 
 PATH = Path.parse("0+2|1")

@@ -25,7 +25,7 @@ from pathsearch.run.tensor_file import load_tensors, save_tensors
 from pathsearch.targets.classes import probabilities
 from pathsearch.targets.decision import decide
 from pathsearch.targets.target import DEFAULT, Said, make_target
-from pathsearch.training.fitness import answering_batch
+from pathsearch.training.batches import answering_batch
 
 FORMAT = 1
 FACTS: dict[str, Any] = {  # types of the facts in a file

@@ -19,7 +19,7 @@ from pathsearch.experts.router import Router
 from pathsearch.measures.metrics import UNKNOWN
 from pathsearch.run.teller import Teller
 from pathsearch.targets.target import DEFAULT, Said
-from pathsearch.training.fitness import joined
+from pathsearch.training.batches import joined
 
 CHUNK = 512  # images of the mixed stream that are answered together
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Any, NamedTuple
 
@@ -29,8 +29,8 @@ from pathsearch.run.settings import RunSettings
 from pathsearch.search.choice import Choice
 from pathsearch.search.search import SearchState
 from pathsearch.targets.target import DEFAULT, Said, Target
+from pathsearch.training.batches import joined, said_to
 from pathsearch.training.bench import Bench
-from pathsearch.training.fitness import joined, said_to
 from pathsearch.training.last_training import Trained
 
 AT_ONCE = 16  # images that an answer without a network is measured of at once
@@ -151,7 +151,7 @@ def _circumstances(outcome: Outcome) -> dict[str, Any]:
         "images_encoded_now": outcome.features.encoded,
         "path": outcome.expert.facts.path,
         **({"given": outcome.settings.path} if outcome.settings.path else {}),
-        **({} if path.recipe is None else {"recipe": asdict(path.recipe)}),
+        **({} if path.recipe is None else {"recipe": path.recipe.as_dict()}),
         "parameters": {"expert": own, "full_grid": full, "share": own / full, **whose["parameters"]},
         "reuse": whose["reuse"],
         "search": {

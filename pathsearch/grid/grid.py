@@ -99,9 +99,7 @@ class Grid(nn.Module):
 
         At most `number`, and no more than a layer has modules.
         """
-        ranked = [sorted(range(len(sizes)), key=sizes.__getitem__) for sizes in self.module_parameters()]
-        places = np.linspace(0, len(ranked[0]) - 1, min(number, len(ranked[0]))).round().astype(int)
-        return [Path.of([[layer[place]] for layer in ranked]) for place in dict.fromkeys(places.tolist())]
+        return ladder(self.module_parameters(), number)
 
     def freeze(self, path: Path) -> None:
         """Fix the modules on a finished path: later paths may use them, never change them."""
@@ -169,6 +167,13 @@ class PathNetwork(nn.Module):
             return torch.stack([module(read) for module in self.modules_of(number)]).sum(0)
 
         return walked(self.blueprint, x, sums, masks, shared=shared)
+
+
+def ladder(sizes: Sequence[Sequence[int]], number: int) -> list[Path]:
+    """The rungs of a grid whose modules have so many parameters, L lists of M; see `Grid.rungs`."""
+    ranked = [sorted(range(len(own)), key=own.__getitem__) for own in sizes]
+    places = np.linspace(0, len(ranked[0]) - 1, min(number, len(ranked[0]))).round().astype(int)
+    return [Path.of([[layer[place]] for layer in ranked]) for place in dict.fromkeys(places.tolist())]
 
 
 def common_layers(networks: Sequence[PathNetwork]) -> list[str]:

@@ -23,6 +23,7 @@ class Space:
     n_modules: int  # M
     max_active: int  # N
     recipes: bool = False  # without them, not one random draw is spent on them
+    tasks: int = 1  # that a path is for; recipes of several have genes for how these are trained together
 
     def __post_init__(self) -> None:
         for name in ("n_layers", "n_modules", "max_active"):
@@ -65,6 +66,10 @@ class Space:
                 f"{str(not self.recipes).lower()}? See config.json of its run"
             )
         if path.recipe is not None:
+            if path.recipe.tasks != self.tasks:
+                raise PathsearchError(
+                    f"path {path}: expected a recipe for {self.tasks} tasks, got one for {path.recipe.tasks}"
+                )
             path.recipe.check()
         return path
 
@@ -74,7 +79,7 @@ class Space:
             tuple(sorted(rng.sample(range(self.n_modules), rng.randint(1, self.max_active))))
             for _ in range(self.n_layers)
         )
-        return Path(layers, random_recipe(rng) if self.recipes else None)
+        return Path(layers, random_recipe(rng, self.tasks) if self.recipes else None)
 
     def full_path(self) -> Path:
         """Return the path in which every module is active (the full grid, which N does not bind), without a recipe."""
@@ -84,13 +89,13 @@ class Space:
     def n_paths(self) -> int:
         """How many paths there are."""
         layer = sum(comb(self.n_modules, size) for size in range(1, self.max_active + 1))
-        return layer**self.n_layers * (len(list(all_recipes())) if self.recipes else 1)
+        return layer**self.n_layers * (len(list(all_recipes(self.tasks))) if self.recipes else 1)
 
     def all_paths(self) -> list[Path]:
         """Return every path of a small grid, for the oracle that the search is tested against."""
         sizes = range(1, self.max_active + 1)
         layer = list(chain.from_iterable(combinations(range(self.n_modules), size) for size in sizes))
-        recipes = list(all_recipes()) if self.recipes else [None]
+        recipes = list(all_recipes(self.tasks)) if self.recipes else [None]
         return [Path(layers, recipe) for layers in product(layer, repeat=self.n_layers) for recipe in recipes]
 
 

@@ -11,6 +11,7 @@ from pathsearch.run.setting_checks import check_settings
 
 TURNS = "size, or numbers in the order of the tasks, as 3:1"
 WEIGHTS = "equal, learned, or numbers in the order of the tasks, as 1:0.5"
+FITNESS = "equal, rank, or numbers in the order of the tasks, as 1:0.5"
 
 
 def parse_turns(text: str) -> list[float] | None:
@@ -21,6 +22,11 @@ def parse_turns(text: str) -> list[float] | None:
 def parse_weights(text: str) -> list[float] | None:
     """Read the weights of losses; None: all alike, or learned."""
     return None if text in ("equal", "learned") else _numbers("loss_weights", text, WEIGHTS)
+
+
+def parse_fitness(text: str) -> list[float] | None:
+    """Read the weights of the tasks' measures; None: all alike, or ranks."""
+    return None if text in ("equal", "rank") else _numbers("fitness", text, FITNESS)
 
 
 def _numbers(name: str, text: str, form: str) -> list[float]:
@@ -57,6 +63,20 @@ class TogetherSettings:
         "the paper sums them; what learned ones are worth was not measured yet",
         form=parse_weights,
         like=WEIGHTS,
+    )
+
+    fitness: str = setting(
+        "equal",
+        "What a search for several tasks maximises: the mean of their measures, of their rank, or weighted, as 1:0.5.",
+        "the mean can be compared from generation to generation; ranks suit measures of different spread",
+        form=parse_fitness,
+        like=FITNESS,
+    )
+    shared_layers: int = setting(
+        0,
+        "First layers in which tasks that are searched together have one path; 0: all that lead to every head.",
+        "what all heads need is learned once; give fewer where targets want ways of their own",
+        low=0,
     )
 
     def __post_init__(self) -> None:

@@ -14,8 +14,8 @@ from pathsearch.encoders.split import Split
 from pathsearch.grid.path import Path
 from pathsearch.measures.one_error import choose_smallest
 from pathsearch.targets.target import Said
+from pathsearch.training.batches import joined
 from pathsearch.training.bench import Bench
-from pathsearch.training.fitness import joined
 from pathsearch.training.folds import choice_folds
 from pathsearch.training.last_training import Trained
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -13,7 +14,13 @@ from pathsearch.training.fitness import Evaluator
 from pathsearch.training.folds import truth_scored
 
 
-def finalists(bench: Bench, ground: Ground, evaluator: Evaluator, state: SearchState) -> list[Path]:
+def finalists(
+    bench: Bench,
+    ground: Ground,
+    evaluator: Evaluator,
+    state: SearchState,
+    error_of: Callable[[Path, float], float] | None = None,
+) -> list[Path]:
     """A few paths worth training to the end: of rising size, each the best of its size or smaller.
 
     Every path that the search visited is scored once more with its last weights, in one pass, and so is
@@ -21,7 +28,7 @@ def finalists(bench: Bench, ground: Ground, evaluator: Evaluator, state: SearchS
     against size those within two standard errors of the best score are taken, spread evenly over the
     logarithm of the size; where they are too few, the next best of the front. Under `pareto` the whole front
     is spread over: a search for every size ends with candidates of every size. What each image was answered is not
-    known here, so the error is that of the score alone.
+    known here, so the error is that of the score alone; `error_of` a path and its score says another.
     """
     size_of = ground.size_of
     pool = [Path.parse(text) for text in state.visited]
@@ -35,7 +42,7 @@ def finalists(bench: Bench, ground: Ground, evaluator: Evaluator, state: SearchS
         if not front or scores[path] > scores[front[-1]]:
             front.append(path)
     best = scores[front[-1]].score
-    error = bench.target.error_of(bench.measure, best, truth_scored(bench))
+    error = error_of(front[-1], best) if error_of else bench.target.error_of(bench.measure, best, truth_scored(bench))
     bar = -math.inf if bench.search.pareto else best - 2 * error
     near = [path for path in front if scores[path].score >= bar]
     wanted = bench.last.finalists

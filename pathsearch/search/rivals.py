@@ -30,9 +30,10 @@ from pathsearch.search.finalists import finalists
 from pathsearch.search.search import Ground, SearchState, search
 from pathsearch.targets.target import Said
 from pathsearch.training import baselines
+from pathsearch.training.batches import said_to
 from pathsearch.training.bench import Bench
 from pathsearch.training.cost import Cost
-from pathsearch.training.fitness import Evaluator, said_to
+from pathsearch.training.fitness import Evaluator
 from pathsearch.training.fresh import evaluator
 from pathsearch.training.sequential import SequentialWeights
 

@@ -148,7 +148,7 @@ def search(
         # 4. a row of the log tells of all that compete, under NSGA-II of the survivors of earlier generations too
         parents = [individual(Path.parse(text)) for text in state.parents]
         rivals = [one.path for one in parents if one.path not in population]
-        row = _row(generation, [*population, *rivals], scores, progress, ground.size_of)
+        row = row_of(generation, [*population, *rivals], scores, progress, ground.size_of)
         row["distinct_paths"] = len(set(population))
         if settings.pareto:
             row["hypervolume"] = _hypervolume(scores, ground.size_of, ground.size_of(ground.space.full_path()))
@@ -267,13 +267,14 @@ def _deap_draws_from(rng: random.Random) -> Iterator[None]:
         random.setstate(before)
 
 
-def _row(
+def row_of(
     generation: int,
     paths: Sequence[Path],
     scores: dict[Path, Fitness],
     progress: Any,
     size_of: Callable[[Path], int],
 ) -> dict[str, Any]:
+    """A row of the log: of the paths that compete in a generation, and of how its training went."""
     each = [scores[path] for path in paths]
     values = np.array([fitness.score for fitness in each])
     best = max(paths, key=scores.__getitem__)

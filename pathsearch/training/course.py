@@ -19,8 +19,8 @@ from pathsearch.run.streams import torch_stream
 from pathsearch.run.tensor_file import below
 from pathsearch.run.together_settings import TogetherSettings
 from pathsearch.targets.target import NonFiniteFitness
+from pathsearch.training.batches import shared_minibatches
 from pathsearch.training.bench import Bench
-from pathsearch.training.fitness import shared_minibatches
 from pathsearch.training.optimisers import Rates, RunningAverage, optimiser_of
 from pathsearch.training.strategies import LossWeights, Turns
 

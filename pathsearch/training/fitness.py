@@ -4,33 +4,32 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from statistics import fmean
 from typing import NamedTuple, Protocol, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from pathsearch.encoders.split import Split
 from pathsearch.grid import population
-from pathsearch.grid.grid import Grid, PathNetwork, device_of, dropout_masks, head_name
-from pathsearch.grid.modules import Shape
+from pathsearch.grid.grid import Grid, device_of, dropout_masks, head_name
 from pathsearch.grid.path import Path
 from pathsearch.grid.population import Plan
 from pathsearch.run.streams import torch_stream
 from pathsearch.run.tensor_file import below
-from pathsearch.targets.target import Fitness, Loss, NonFiniteFitness, Reading, Said, Target
+from pathsearch.targets.target import Fitness, Loss, NonFiniteFitness, Reading
+from pathsearch.training.batches import (
+    FEWEST,
+    PATHS_AT_ONCE,
+    SCORING_BYTES,
+    minibatches,
+    most_activations,
+    paths_at_once,
+    scoring_batch,
+)
 from pathsearch.training.bench import Bench
 from pathsearch.training.cost import PASSES, Cost, Meter
 from pathsearch.training.optimisers import RunningAverage, adamw
-
-TRAINING_BYTES = 2 << 30  # activations of a training step at most; where they are more, paths step in parts
-KEPT = 6  # numbers that a step keeps for each that a module puts out: its insides, the sum's, and gradients
-SCORING_BYTES = 128 << 20  # activations of a scoring pass at most: what keeps memory flat on a laptop
-ANSWERED, ANSWERING_BYTES = 512, 1 << 30  # images that one network is asked at once, and its activations at most
-KEPT_BYTES = 128 << 20  # of what paths say that is kept at most, where it must be
-FEWEST = 4  # images in a chunk of a scoring pass, however large their maps are
-PATHS_AT_ONCE = 256  # paths scored in one pass; more gain nothing
 
 
 class Progress(NamedTuple):
@@ -38,6 +37,14 @@ class Progress(NamedTuple):
 
     loss: float  # mean over images
     accuracy: float  # mean quality of the answers, in [0, 1], with dropout
+
+
+class Passes(NamedTuple):
+    """How a generation's paths are trained by each minibatch."""
+
+    n_paths: int
+    whole: Plan
+    parts: list[tuple[float, Plan]]  # share of the paths, and their plan
 
 
 class Evaluator(Protocol):
@@ -60,70 +67,88 @@ class Evaluator(Protocol):
         """Go back to a saved state."""
 
 
-class SharedWeights:
-    """PathNet's way: one grid, trained along all paths of a generation at once; every score is of today's weights.
+class Learner:
+    """One task's grid while a generation trains along its paths; every score is of today's weights.
 
     With `snapshots`, a score is the mean over the weights after each of the last so many generations: of the
     measure and of the likelihood, not those of averaged weights or answers. One generation's last minibatches
     favour some modules over others; the mean forgets that.
-
-    Source: Fernando et al. 2017, section 2. We differ: one shared minibatch for all paths and one step of
-    the optimiser for all, since steps for one path after another undo each other.
     """
 
     def __init__(self, bench: Bench, grid: Grid) -> None:
         self.bench, self.grid, self.settings = bench, grid, bench.search
         self.loss = search_loss(bench)
         self.trainable = {name: p for name, p in grid.named_parameters() if p.requires_grad and _of(bench.task, name)}
-        settings = bench.search
-        self.optimiser = adamw(self.trainable.values(), settings.learning_rate, settings.weight_decay)
         self.average: RunningAverage | None = None  # of the weights along the steps; it is scored if there is one
-        if settings.average:
-            self.average = RunningAverage(grid, settings.average)
+        if self.settings.average:
+            self.average = RunningAverage(grid, self.settings.average)
         self.snapshots: list[dict[str, Tensor]] = []  # of what is scored, oldest first; none are kept if one is enough
         self.meter, self.spent = Meter(grid, bench.task), Cost()
 
     @property
     def cost(self) -> Cost:
-        """Of all training since this evaluator was made."""
+        """Of all training since this was made."""
         return self.spent
 
-    def train(self, paths: Sequence[Path], generation: int) -> Progress:
-        """Train the grid for one generation's minibatches along all `paths` in one pass."""
-        steps = self.settings.warmup if generation < 0 else self.settings.steps
-        plan = population.plan(paths, self.grid.blueprint)
+    def passes(self, paths: Sequence[Path]) -> Passes:
+        """How all `paths` are trained by one minibatch: in one pass, unless their activations are too many."""
+        whole = population.plan(paths, self.grid.blueprint)
         most = most_activations(self.settings.batch_size)
-        parts = [
-            (n / len(paths), own.to(device_of(self.grid)))
-            for n, own in population.parts(paths, plan, self.grid.blueprint, most)
-        ]
-        streams = torch_stream(self.bench.seed, "masks", generation)
+        parts = population.parts(paths, whole, self.grid.blueprint, most)
+        return Passes(len(paths), whole, [(n / len(paths), own.to(device_of(self.grid))) for n, own in parts])
+
+    def minibatches(self, steps: int, generation: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """A generation's; the grid trains."""
         self.grid.train()
-        sums = torch.zeros(2, dtype=torch.float64, device=device_of(self.grid))  # no step waits for the device
-        images = 0
-        for x, truth in minibatches(
-            self.bench.training, self.settings.batch_size, steps, torch_stream(self.bench.seed, "batches", generation)
-        ):
-            # 1. one minibatch and one set of dropout masks for every path
-            x, truth = x.to(device_of(self.grid)), truth.to(device_of(self.grid))
-            masks = dropout_masks(self.grid.shapes[1:], len(x), self.settings.dropout, streams)
-            masks = masks and [mask.to(x.device) for mask in masks]
-            # 2. all paths forward, mean loss back; in one part, unless their activations are too many
-            self.optimiser.zero_grad(set_to_none=True)
-            target = self.bench.target
-            for share, part in parts:
-                outputs = population.forward(self.grid, self.bench.task, part, x, masks)  # (P, B, …)
-                loss = self.loss(outputs, truth).mean() * share
-                loss.backward()
-                quality = target.of_known(target.each_quality(outputs.detach(), truth), truth)
-                sums += torch.stack([loss.detach(), quality.mean() * share])
-            # 3. one step for all
-            self.optimiser.step()
-            if self.average is not None:
-                self.average.update_parameters(self.grid)
-            images += len(truth)
-        self.spent += Cost(images, images * len(paths), PASSES * images * self.meter.together(plan))
-        loss_sum, correct = sums.tolist()
+        stream = torch_stream(self.bench.seed, "batches", generation)
+        return minibatches(self.bench.training, self.settings.batch_size, steps, stream)
+
+    def learn(
+        self,
+        passes: Passes,
+        x: Tensor,
+        truth: Tensor,
+        masks: torch.Generator,
+        weighed: Callable[[Tensor], Tensor] = lambda loss: loss,
+    ) -> Tensor:
+        """Add the gradients of one minibatch; return (2,) its mean loss, plain, and the quality of the answers.
+
+        Args:
+            passes: of the generation's paths.
+            x: the minibatch.
+            truth: of it.
+            masks: that dropout is drawn from.
+            weighed: what the loss counts beside those of other tasks.
+        """
+        # 1. one minibatch and one set of dropout masks for every path
+        device = device_of(self.grid)
+        x, truth = x.to(device), truth.to(device)
+        dropped = dropout_masks(self.grid.shapes[1:], len(x), self.settings.dropout, masks)
+        dropped = dropped and [mask.to(device) for mask in dropped]
+        # 2. all paths forward, mean loss back
+        target, sums = self.bench.target, torch.zeros(2, dtype=torch.float64, device=device)
+        for share, part in passes.parts:
+            outputs = population.forward(self.grid, self.bench.task, part, x, dropped)  # (P, B, …)
+            loss = self.loss(outputs, truth).mean()
+            (weighed(loss) * share).backward()
+            quality = target.of_known(target.each_quality(outputs.detach(), truth), truth)
+            sums += torch.stack([loss.detach(), quality.mean()]) * share
+        images = len(truth)
+        self.spent += Cost(images, images * passes.n_paths, PASSES * images * self.meter.together(passes.whole))
+        return sums
+
+    def stepped(self) -> None:
+        """After each step of the optimiser."""
+        if self.average is not None:
+            self.average.update_parameters(self.grid)
+
+    def finished(self, sums: Sequence[float], steps: int, generation: int) -> Progress:
+        """The end of a generation's training, of the sums over its steps that `learn` returned.
+
+        Raises:
+            NonFiniteFitness: the loss became NaN or infinite.
+        """
+        loss_sum, correct = sums
         if not math.isfinite(loss_sum):
             raise NonFiniteFitness(
                 f"generation {generation}: the training loss became {loss_sum}; "
@@ -176,15 +201,12 @@ class SharedWeights:
             yield shown
 
     def state(self) -> dict[str, Tensor]:
-        """Weights of the grid, their average and snapshots if there are any, and the optimiser's moments."""
+        """Weights of the grid, their average and snapshots if there are any."""
         tensors = {f"grid.{name}": tensor for name, tensor in self.grid.state_dict().items()}
         if self.average is not None:
             tensors |= {f"average.{name}": tensor for name, tensor in self.average.state_dict().items()}
         for number, weights in enumerate(self.snapshots):
             tensors |= {f"snapshot.{number}.{name}": tensor for name, tensor in weights.items()}
-        for name, parameter in self.trainable.items():
-            for key, value in self.optimiser.state.get(parameter, {}).items():
-                tensors[f"optimiser.{name}:{key}"] = value
         return tensors
 
     def load_state(self, tensors: dict[str, Tensor]) -> None:
@@ -196,12 +218,59 @@ class SharedWeights:
         while own := below(f"snapshot.{len(self.snapshots)}.", tensors):
             device = device_of(self.grid)
             self.snapshots.append({name: tensor.to(device, copy=True) for name, tensor in own.items()})
-        self.optimiser.state.clear()
-        for name, value in tensors.items():
-            if name.startswith("optimiser."):
-                parameter, _, key = name[len("optimiser.") :].rpartition(":")
-                owner = self.trainable[parameter]
-                self.optimiser.state[owner][key] = value.to(owner.device, copy=True)
+
+
+class SharedWeights(Learner):
+    """PathNet's way: one grid, trained along all paths of a generation at once.
+
+    Source: Fernando et al. 2017, section 2. We differ: one shared minibatch for all paths and one step of
+    the optimiser for all, since steps for one path after another undo each other.
+    """
+
+    def __init__(self, bench: Bench, grid: Grid) -> None:
+        super().__init__(bench, grid)
+        self.optimiser = adamw(self.trainable.values(), self.settings.learning_rate, self.settings.weight_decay)
+
+    def train(self, paths: Sequence[Path], generation: int) -> Progress:
+        """Train the grid for one generation's minibatches along all `paths` in one pass."""
+        steps = self.settings.warmup if generation < 0 else self.settings.steps
+        passes, masks = self.passes(paths), torch_stream(self.bench.seed, "masks", generation)
+        sums = torch.zeros(2, dtype=torch.float64, device=device_of(self.grid))  # no step waits for the device
+        for x, truth in self.minibatches(steps, generation):
+            self.optimiser.zero_grad(set_to_none=True)
+            sums += self.learn(passes, x, truth, masks)
+            self.optimiser.step()  # one for all
+            self.stepped()
+        return self.finished(sums.tolist(), steps, generation)
+
+    def state(self) -> dict[str, Tensor]:
+        """Weights of the grid, their average and snapshots if there are any, and the optimiser's moments."""
+        return super().state() | moments(self.optimiser, self.trainable)
+
+    def load_state(self, tensors: dict[str, Tensor]) -> None:
+        """Restore what `state` returned."""
+        super().load_state(tensors)
+        load_moments(self.optimiser, self.trainable, tensors)
+
+
+def moments(optimiser: torch.optim.Optimizer, parameters: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
+    """What an optimiser knows of each parameter, by its name."""
+    return {
+        f"optimiser.{name}:{key}": value
+        for name, parameter in parameters.items()
+        for key, value in optimiser.state.get(parameter, {}).items()
+    }
+
+
+def load_moments(
+    optimiser: torch.optim.Optimizer, parameters: Mapping[str, nn.Parameter], tensors: Mapping[str, Tensor]
+) -> None:
+    """Restore what `moments` returned."""
+    optimiser.state.clear()
+    for name, value in below("optimiser.", dict(tensors)).items():
+        parameter, _, key = name.rpartition(":")
+        owner = parameters[parameter]
+        optimiser.state[owner][key] = value.to(owner.device, copy=True)
 
 
 def _of(task: str, parameter: str) -> bool:
@@ -228,66 +297,3 @@ def fitnesses(bench: Bench, readings: Sequence[Reading], paths: Sequence[Path]) 
                 f"path {path}: fitness became {bench.measure}={score}, log-likelihood={likelihood}; lower the rate"
             )
     return found
-
-
-def most_activations(batch: int) -> int:
-    """Numbers that a training step may put out for each of so many images."""
-    return TRAINING_BYTES // (4 * KEPT * batch)
-
-
-def paths_at_once(bench: Bench, most: int, n: int) -> int:
-    """Paths that are scored in one pass: as many as may be, unless what they say of n images must all be kept."""
-    each = bench.target.kept_bytes(bench.measure, n)
-    return most if not each else max(1, min(most, KEPT_BYTES // each))
-
-
-def minibatches(split: Split, size: int, steps: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
-    """`steps` minibatches in random order, every image once before any comes again; a random view of each."""
-    for x, truths in shared_minibatches([split], size, steps, generator):
-        yield x, truths[0]
-
-
-def shared_minibatches(
-    splits: Sequence[Split], size: int, steps: int, generator: torch.Generator
-) -> Iterator[tuple[Tensor, list[Tensor]]]:
-    """The same of splits that are the same images with truth of several kinds: their features once, and each truth."""
-    split = splits[0]
-    order = torch.empty(0, dtype=torch.int64)
-    for _ in range(steps):
-        while len(order) < min(size, len(split)):
-            order = torch.cat([order, torch.randperm(len(split), generator=generator)])
-        positions, order = order[:size], order[size:]
-        views = torch.randint(len(split.views), positions.shape, generator=generator)
-        yield split.batch(positions, views, generator), [one.truth_of(positions, views) for one in splits]
-
-
-def scoring_batch(grid: Grid, plan: Plan, outputs: int = 1) -> int:
-    """Images in a chunk of a scoring pass, so that its activations, and what is said, stay within `SCORING_BYTES`.
-
-    `outputs` are the numbers that a path puts out for one image.
-    """
-    widest = max(math.prod(shape) for shape in grid.shapes[1:])
-    maps = math.prod(grid.shapes[0]) + 64 * grid.blueprint.positions  # the input, a module's insides on the largest map
-    said = SCORING_BYTES // (4 * 3 * len(plan.sums) * outputs)  # outputs, what is made of them, and one of them moved
-    return max(FEWEST, min(1024, SCORING_BYTES // (4 * (4 * plan.widest * widest + maps)), said))
-
-
-def answering_batch(network: PathNetwork, features: Shape) -> int:
-    """Images in a chunk of what one network says to features of this shape, within `ANSWERING_BYTES` of activations."""
-    made = [] if network.blueprint is None else [*network.blueprint.in_shapes, *network.blueprint.shapes]
-    widest = max(map(math.prod, (features, *made)))
-    return max(8, min(ANSWERED, ANSWERING_BYTES // (4 * 4 * widest)))
-
-
-@torch.no_grad()
-def said_to(target: Target, network: PathNetwork, split: Split, in_full: bool = False) -> Said:
-    """What one network says to all images of a split, in evaluation mode; in full, where it is a final one."""
-    network.eval()
-    size = answering_batch(network, split.shape)
-    device, said = device_of(network), target.said_in_full if in_full else target.said
-    return joined([said(network(x.to(device)), truth.to(device)) for x, truth in split.batches(size)])
-
-
-def joined(parts: Sequence[Said]) -> Said:
-    """What was said to several batches, in their order."""
-    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}

@@ -18,8 +18,8 @@ from pathsearch.encoders.split import Split, Standardiser
 from pathsearch.grid.blueprint import Blueprint
 from pathsearch.grid.grid import PathNetwork
 from pathsearch.grid.modules import Shape
+from pathsearch.training.batches import answering_batch
 from pathsearch.training.bench import Bench
-from pathsearch.training.fitness import answering_batch
 
 MOST_BYTES = 4 << 30  # on disk, for one training
 

@@ -17,18 +17,10 @@ from pathsearch.grid.path import Path
 from pathsearch.grid.recipe import CHOICES, followed
 from pathsearch.run.streams import torch_stream
 from pathsearch.targets.target import Fitness, Reading
+from pathsearch.training.batches import minibatches, most_activations, paths_at_once
 from pathsearch.training.bench import Bench
 from pathsearch.training.cost import PASSES, Cost, Meter
-from pathsearch.training.fitness import (
-    Evaluator,
-    Progress,
-    SharedWeights,
-    fitnesses,
-    minibatches,
-    most_activations,
-    paths_at_once,
-    search_loss,
-)
+from pathsearch.training.fitness import Evaluator, Progress, SharedWeights, fitnesses, search_loss
 from pathsearch.training.folds import folds
 from pathsearch.training.optimisers import CopiesAdamW
 

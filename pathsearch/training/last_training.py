@@ -16,9 +16,9 @@ from pathsearch.measures.measure import NAMES
 from pathsearch.run.streams import derive
 from pathsearch.run.tensor_file import below
 from pathsearch.targets.target import Fitness, Said
+from pathsearch.training.batches import said_to
 from pathsearch.training.bench import Bench
 from pathsearch.training.course import Course, Pupil, diverged
-from pathsearch.training.fitness import said_to
 
 TRAIN, REFIT = "train", "refit"  # the phases of a last training
 

@@ -23,16 +23,18 @@ class Turns:
         settings: name the strategy; whoever trains alone has every turn.
         steps: minibatches of each one's training images.
         seed: of the order of an epoch's turns.
+        each: turns of each one in an epoch if all step together, and on average if they do not; else all that its
+            images ask for.
     """
 
-    def __init__(self, settings: TogetherSettings, steps: Sequence[int], seed: int) -> None:
+    def __init__(self, settings: TogetherSettings, steps: Sequence[int], seed: int, each: int | None = None) -> None:
         self.joint, self.seed, self.n = settings.strategy == "joint" or len(steps) == 1, seed, len(steps)
-        total = sum(steps)
+        total = sum(steps) if each is None else each * len(steps)
         shares = _checked("turns", parse_turns(settings.turns), len(steps)) or list(steps)
         # whole numbers of turns that add up to `total`, each at its share or less than one turn off it
         ends = [round(total * end / sum(shares)) for end in accumulate(shares)]
         self.numbers = [end - start for start, end in zip([0, *ends], ends, strict=False)]
-        self.per_epoch = max(steps) if self.joint else total
+        self.per_epoch = (max(steps) if each is None else each) if self.joint else total
 
     def of(self, epoch: int) -> list[tuple[int, ...]]:
         """For each step of an epoch, the numbers of those that have their turn together."""

@@ -38,8 +38,8 @@ from pathsearch.search.choice import Ballot
 from pathsearch.search.finalists import finalists
 from pathsearch.search.search import Ground, search
 from pathsearch.training.baselines import refit_path, train_path
+from pathsearch.training.batches import said_to
 from pathsearch.training.bench import Bench
-from pathsearch.training.fitness import said_to
 from pathsearch.training.folds import choice_folds
 from pathsearch.training.fresh import evaluator
 from pathsearch.training.last_training import Trained

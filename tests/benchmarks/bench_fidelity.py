@@ -59,8 +59,9 @@ from pathsearch.run.streams import derive, python_stream
 from pathsearch.search.arena import minibatches
 from pathsearch.search.search import Ground, search
 from pathsearch.training import baselines
+from pathsearch.training.batches import said_to
 from pathsearch.training.bench import Bench
-from pathsearch.training.fitness import Evaluator, said_to
+from pathsearch.training.fitness import Evaluator
 from pathsearch.training.folds import folds
 from pathsearch.training.fresh import evaluator
 from tests.benchmarks.fidelity_table import DEFAULT, compare_with_default, row, show

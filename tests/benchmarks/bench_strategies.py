@@ -42,7 +42,7 @@ from pathsearch.encoders.features import encode
 from pathsearch.encoders.pixels import make_encoder
 from pathsearch.experts.expert import Expert
 from pathsearch.run.runs import Run
-from pathsearch.training.fitness import answering_batch, joined
+from pathsearch.training.batches import answering_batch, joined
 
 WAYS = ("separate", "independent", "alternating", "joint")
 DRAWS = 10_000

@@ -18,7 +18,8 @@ from pathsearch.run.settings import SearchSettings
 from pathsearch.targets.class_reading import ClassReading, class_fitnesses
 from pathsearch.targets.target import Fitness
 from pathsearch.training import fitness as module
-from pathsearch.training.fitness import SharedWeights, paths_at_once, scoring_batch
+from pathsearch.training.batches import paths_at_once, scoring_batch
+from pathsearch.training.fitness import SharedWeights
 from pathsearch.training.fresh import FreshWeights
 
 MEASURES = ("accuracy", "balanced_accuracy", "auc")

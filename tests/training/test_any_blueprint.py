@@ -16,9 +16,10 @@ from pathsearch.grid.grid import Grid
 from pathsearch.grid.path import Path
 from pathsearch.run.settings import GridSettings, SearchSettings, TrainingSettings
 from pathsearch.training.baselines import train_path
+from pathsearch.training.batches import scoring_batch
 from pathsearch.training.bench import Bench
 from pathsearch.training.cost import training_work
-from pathsearch.training.fitness import SharedWeights, scoring_batch
+from pathsearch.training.fitness import SharedWeights
 from pathsearch.training.fresh import FreshWeights
 
 CLASSES = ["a", "b"]

@@ -12,7 +12,7 @@ from pathsearch.run.streams import derive
 from pathsearch.targets.classes import ClassTarget
 from pathsearch.training import course as module
 from pathsearch.training.baselines import random_paths, train_path
-from pathsearch.training.fitness import said_to
+from pathsearch.training.batches import said_to
 from pathsearch.training.last_training import refit
 
 # --- refit --------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pathsearch.grid.population import Plan
 from pathsearch.run.streams import torch_stream
 from pathsearch.training import fitness as module
-from pathsearch.training.fitness import minibatches, scoring_batch
+from pathsearch.training.batches import minibatches, scoring_batch
 
 
 @pytest.fixture(scope="module")

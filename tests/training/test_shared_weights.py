@@ -18,7 +18,8 @@ from pathsearch.grid.population import plan
 from pathsearch.run.streams import torch_stream
 from pathsearch.targets.target import NonFiniteFitness
 from pathsearch.training import fitness as module
-from pathsearch.training.fitness import SharedWeights, minibatches, said_to
+from pathsearch.training.batches import minibatches, said_to
+from pathsearch.training.fitness import SharedWeights
 from pathsearch.training.fresh import FreshWeights
 from pathsearch.training.optimisers import RunningAverage
 

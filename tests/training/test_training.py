@@ -20,7 +20,7 @@ from pathsearch.targets.classes import ClassTarget
 from pathsearch.targets.target import NonFiniteFitness
 from pathsearch.training import course as module
 from pathsearch.training.baselines import train_path
-from pathsearch.training.fitness import said_to
+from pathsearch.training.batches import said_to
 from pathsearch.training.last_training import train
 
 
