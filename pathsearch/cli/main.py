@@ -12,10 +12,11 @@ import typer
 from data_prep import __version__
 from pathsearch.cli.compare import compare_app
 from pathsearch.cli.errors import explain
-from pathsearch.cli.evolve import Device, RunsDir, elsewhere, evolve_app
+from pathsearch.cli.evolve import Device, RunsDir, evolve_app
 from pathsearch.cli.interrupts import Interrupts
 from pathsearch.cli.prepare import DataDir, Json, Plugins, Seed, prepare_app, run_plugins
 from pathsearch.cli.results import results_app
+from pathsearch.cli.runs import elsewhere
 from pathsearch.cli.settings import settings_app
 from pathsearch.cli.terminal import Terminal, errors
 from pathsearch.cli.train import train_app

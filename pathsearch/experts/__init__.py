@@ -15,6 +15,8 @@
   expert's path.
 - `export`: The whole model as one ONNX graph: encoder, router, experts and thresholds, for any runtime without torch.
 - `finishing`: How every run ends: the expert is fixed, the test images are read once, and the run is sealed.
+- `group`: Tasks at their places on one grid, whose networks are trained together: each training's pupils, kept when it
+  ends.
 - `heritage`: Earlier experts on a grid: put them in their places, fix them there, and prove that nothing moved.
 - `joint`: The joint evaluation: all tasks' test images mixed, routed without their labels, answered by the experts.
 - `joint_rates`: The rates of a joint evaluation: each task by its own measures, all tasks of classes together, the
@@ -38,8 +40,10 @@
 - `run_verdict`: What a run's report says of its network beside each baseline: one of three answers, by the paired test.
 - `seen`: Images that a network's layers have learned from: kept with each run, looked for among the test images of
   later ones.
-- `together`: Several tasks or targets trained together on layers that they share; each becomes a run and an expert of
+- `together`: Several tasks or targets on layers that they share, trained together; each becomes a run and an expert of
   its own.
+- `together_search`: The search for several tasks at once: one path where they share layers, a branch for each, chosen
+  by all of them.
 - `trainings`: The last trainings of a run. None needs another's outcome, so they run side by side; each leaves its
   file.
 """

@@ -59,6 +59,8 @@ class Together(TypedDict):
     shared_parameters: int
     parameters: int  # of all the networks, shared ones once
     begun_from: list[BegunFrom]
+    path: NotRequired[str]  # that was searched for all of them: shared layers, then each one's branch
+    fitness: NotRequired[str]  # what the search maximised of their measures: their mean, mean rank, or weights
 
 
 class ReusingRun(TypedDict):
@@ -189,6 +191,10 @@ def together_in_words(report: ReusingRun) -> list[str]:
         f"Trained {jointly_or_in_turn(about)} with {others}, {weights or 'loss weights ' + about['loss_weights']}: "
         f"{', '.join(about['shared_layers']) or 'no layers'} are one in all, {shared:,} of {whole:,} parameters."
     ]
+    if "path" in about:
+        by = {"equal": "the mean of their measures", "rank": "their mean rank"}.get(about["fitness"])
+        weighed = f"their measures weighed {about['fitness']}"
+        lines.append(f"Their path, {about['path']}, was searched for all at once, by {by or weighed} on validation.")
     for one in about["begun_from"]:
         lines.append(
             f"Begun from {one['task']} ({one['run']}), whose {', '.join(one['layers'])} were trained on: its own files "

@@ -1,74 +1,47 @@
-"""Several tasks or targets trained together on layers that they share; each becomes a run and an expert of its own."""
+"""Several tasks or targets on layers that they share, trained together; each becomes a run and an expert of its own."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
-
-from torch import nn
+from typing import Any
 
 from data_prep.errors import PathsearchError
 from data_prep.manifest import Task
-from data_prep.table_words import folder_of
 from pathsearch.encoders.encoder import Encoder
-from pathsearch.encoders.features import Features, encode
+from pathsearch.encoders.features import encode
 from pathsearch.experts.finishing import Clock, finish
-from pathsearch.experts.heritage import Heritage, inherit, layers_between
+from pathsearch.experts.group import Group, Member, Seat
+from pathsearch.experts.heritage import Heritage, layers_between
 from pathsearch.experts.reporting import Ready
 from pathsearch.experts.reuse import Together
 from pathsearch.experts.seen import keep_seen
+from pathsearch.experts.together_search import Outcome, given, searched
 from pathsearch.experts.trainings import Trainings
-from pathsearch.grid.grid import Grid, PathNetwork, common_layers, count
+from pathsearch.grid.branches import Branches, tie
+from pathsearch.grid.grid import PathNetwork, common_layers, count
 from pathsearch.grid.path import PROBE, Layers, Path
 from pathsearch.grid.presets import path_of
 from pathsearch.run.place import Place
-from pathsearch.run.runs import Run
 from pathsearch.run.sealed import owner_of
 from pathsearch.run.settings import RunSettings
-from pathsearch.run.streams import derive
 from pathsearch.run.threads import choose_threads, keeps_threads
-from pathsearch.search.choice import Ballot
-from pathsearch.search.search import SearchState
 from pathsearch.training.bench import Bench
 from pathsearch.training.cost import training_work
-from pathsearch.training.course import Pupil
 from pathsearch.training.kept import Kept
-from pathsearch.training.last_training import Trained, refit_together, train_together
+from pathsearch.training.last_training import Trained
 from pathsearch.training.strategies import check_numbers
-
-TOGETHER, REFIT = 98, 99  # numbers of trainings in a run's checkpoint; the probe's begin at 1
-
-
-class Member(NamedTuple):
-    """One of the tasks, with the settings of its run."""
-
-    task: Task
-    settings: RunSettings
-    run: Run  # opened
-
-
-@dataclass(frozen=True)
-class _Place:
-    """Where a member's network stands: its own grid, which is as much of the common one as leads to its head."""
-
-    member: Member
-    features: Features
-    bench: Bench
-    grid: Grid
-    path: Path
 
 
 @keeps_threads()
 def evolve_together(
     members: Sequence[Member], encoder: Encoder, beginning: Heritage, place: Place
 ) -> list[dict[str, Any]]:
-    """Train all tasks' given networks by one strategy, then fix and test each as the expert of its run.
+    """Search and choose all tasks' paths, or take the given ones, train them by one strategy, then fix and test each.
 
     Args:
-        members: two or more; what their settings say of encoder, grid, training and strategy is the same.
+        members: two or more; what their settings say of encoder, grid, search, training and strategy is the same.
         encoder: as the settings say.
         beginning: experts whose layers the shared ones begin from, and change; may be empty.
         place: cache, device and progress.
@@ -77,35 +50,47 @@ def evolve_together(
         The report of each, as written to its `report.json`.
     """
     clock, settings = Clock(), members[0].settings
-    # 1. every image through the encoder, once; a network's place on the grid for each task
-    places: list[_Place] = []
+    # 1. every image through the encoder, once; a place on the grid for each task
+    seats: list[Seat] = []
     for member in members:
-        places.append(_placed(member, encoder, beginning, place, places))
+        seats.append(_seated(member, encoder, beginning, place))
+    grids = [one.grid for one in seats]
+    tie(grids)
+    branches = Branches(grids, [one.bench.task for one in seats], settings.together.shared_layers)
+    group = Group(seats, branches, beginning, Kept(members[0].run.checkpoint_dir, _owner(members, encoder, beginning)))
     clock.lap("encode")
-    work = max(training_work(one.grid, one.bench.task, settings.training.batch_size) for one in places)
+    work = max(training_work(one.grid, one.bench.task, settings.training.batch_size) for one in seats)
     threads = choose_threads(work, place.tell, members[0].run.threads())
 
     # 2. all together, kept with the first run; the probes, each alone
-    place.tell.stage("train", 1 + settings.training.refit + len(members))
-    trained, fixed = _trained(places, Kept(members[0].run.checkpoint_dir, _owner(members, encoder, beginning)))
-    probes = [_probe(one, encoder) for one in places]
+    found = given(group, _given(group)) if settings.path else searched(group, clock)
+    probes = [_probe(one, encoder) for one in seats]
     clock.lap("train")
 
     # 3. fix and test each; the first, which has what an interrupted run goes on from, at the end
-    about = _about(places, [one.network for one in fixed], beginning)
+    about = _about(group, found, beginning)
     begun_from = [(ancestor.expert.facts.task, ancestor.run) for ancestor in beginning.ancestors]
-    for one in places:
+    for one in seats:
         keep_seen(one.features, one.member.run, [earlier for _, earlier in begun_from])
     reports: list[dict[str, Any]] = []
-    for one, alone, best, probe in reversed(list(zip(places, trained, fixed, probes, strict=True))):
+    for number, one in reversed(list(enumerate(seats))):
         task, own, run = one.member
         if run.finished:  # before it was interrupted
             reports.append(run.report())
             continue
-        choice = Ballot.of(one.bench).choose([one.path], [alone], [count(alone.network)], [alone.said])
-        rivals = {"linear_probe": [("linear probe", probe)]}
+        rivals = {**found.rivals[number], "linear_probe": [("linear probe", probes[number])]}
         ready = Ready(
-            task, encoder, own, one.features, one.bench, one.grid, SearchState([]), choice, best, rivals, Heritage()
+            task,
+            encoder,
+            own,
+            one.features,
+            one.bench,
+            one.grid,
+            found.states[number],
+            found.choices[number],
+            found.best[number],
+            rivals,
+            Heritage(),
         )
         partners = [(other.task.name, other.run) for other in members if other is not one.member]
         reports.append(finish(ready, run, clock, threads, {"together": about}, [*begun_from, *partners]))
@@ -122,11 +107,16 @@ def check_together(members: Sequence[tuple[Task, RunSettings]]) -> None:
         raise PathsearchError(
             f"--task: expected tasks of one image size, got {sizes}; give --image-size, to which all are brought"
         )
+    search = members[0][1].search
+    if not members[0][1].path and members[0][1].together.strategy != "independent" and search.folds > 1:
+        raise PathsearchError(
+            f"search.folds: expected 1 in a search for several tasks, got {search.folds}; leave it out"
+        )
     check_numbers(members[0][1].together, len(members))
 
 
-def _placed(member: Member, encoder: Encoder, beginning: Heritage, place: Place, earlier: Sequence[_Place]) -> _Place:
-    """A task's images, and its path: shared layers as those before it have them, in all others modules of its own."""
+def _seated(member: Member, encoder: Encoder, beginning: Heritage, place: Place) -> Seat:
+    """A task's images, and its grid with what earlier experts have learned, free to learn on."""
     task, settings, _ = member
     place.tell.stage("encode", 0)
     training = settings.training
@@ -136,52 +126,24 @@ def _placed(member: Member, encoder: Encoder, beginning: Heritage, place: Place,
     grid = bench.grid()
     beginning.settle(grid)
     grid.requires_grad_(True)
-    there: list[Layers] = list(beginning.paths(grid).values())
-    there += [layers_between(one.grid.blueprint, one.path, grid.blueprint) for one in earlier]
-    path = path_of(settings.path, grid.blueprint, there)
-    if training.begin == "earlier":
-        inherit(grid, path, [ancestor.expert for ancestor in beginning.ancestors])
-    return _Place(member, features, bench, grid, path)
+    return Seat(member, features, bench, grid)
 
 
-def _pupils(places: Sequence[_Place], kept: Kept, number: int, what: str) -> list[Pupil]:
-    """Each task's network at its initial weights; a module of two of them is one and the same object in both."""
-    seen: dict[tuple[str, int], nn.Module] = {}
-    pupils = []
-    for one in places:
-        network = one.grid.network(one.path, one.bench.task)
-        for level, layer in enumerate(one.grid.blueprint.layers):
-            modules = network.modules_of(level)
-            for position, index in enumerate(one.path.layers[level]):
-                modules[position] = seen.setdefault((layer.name, index), modules[position])
-        # tasks on the same images see them in the same order
-        seed = derive(one.bench.seed, "together", folder_of(one.bench.task))
-        bench = replace(one.bench.at(seed), halfway=kept.halfway(number, what))
-        pupils.append(Pupil(bench, network, one.grid.shapes[1:]))
-    return pupils
+def _given(group: Group) -> list[Path]:
+    """The preset's paths: shared layers as the tasks before have them, in all others modules of each one's own."""
+    paths: list[Path] = []
+    for seat in group.seats:
+        blueprint = seat.grid.blueprint
+        there: list[Layers] = list(group.beginning.paths(seat.grid).values())
+        there += [
+            layers_between(other.grid.blueprint, path, blueprint)
+            for other, path in zip(group.seats, paths, strict=False)
+        ]
+        paths.append(path_of(group.settings.path, blueprint, there))
+    return paths
 
 
-def _trained(places: Sequence[_Place], kept: Kept) -> tuple[list[Trained], list[Trained]]:
-    """All networks at their best on validation, and refitted, if the settings ask for that."""
-    what = " + ".join(f"{one.bench.task}, {one.path}" for one in places)
-
-    def pupils(number: int) -> list[Pupil]:
-        return _pupils(places, kept, number, what)
-
-    def untrained() -> list[PathNetwork]:
-        return [one.network for one in pupils(TOGETHER)]
-
-    tell, last = places[0].bench.tell, places[0].bench.last
-    trained = kept.trainings(TOGETHER, what, untrained, lambda: train_together(pupils(TOGETHER)))
-    tell.advance(1, "together")
-    if not last.refit:
-        return trained, trained
-    fixed = kept.trainings(REFIT, what, untrained, lambda: refit_together(trained, pupils(REFIT)))
-    tell.advance(2, "refit")
-    return trained, fixed
-
-
-def _probe(one: _Place, encoder: Encoder) -> Trained:
+def _probe(one: Seat, encoder: Encoder) -> Trained:
     """The linear probe of a task, trained as if it were alone."""
     settings, task, run = one.member.settings, one.member.task, one.member.run
     kept = Kept(run.checkpoint_dir, owner_of(settings.to_dict(), task.fingerprint, encoder.key, []))
@@ -200,19 +162,20 @@ def _owner(members: Sequence[Member], encoder: Encoder, beginning: Heritage) -> 
     return hashlib.sha256(json.dumps(each).encode()).hexdigest()
 
 
-def _about(places: Sequence[_Place], networks: Sequence[PathNetwork], beginning: Heritage) -> Together:
-    settings = places[0].member.settings.together
+def _about(group: Group, found: Outcome, beginning: Heritage) -> Together:
+    settings, first = group.settings.together, group.seats[0]
+    networks: list[PathNetwork] = [one.network for one in found.best]
     shared = [set(common_layers([one, other])) for one in networks for other in networks if one is not other]
-    names = [layer.name for layer in places[0].grid.blueprint.layers if all(layer.name in one for one in shared)]
+    names = [layer.name for layer in first.grid.blueprint.layers if all(layer.name in one for one in shared)]
     modules = {id(module): module for one in networks for n in range(len(one.layers)) for module in one.modules_of(n)}
     heads = sum(count(one.head) for one in networks)
     common = {id(module): module for name in names for module in networks[0].modules_called(name)}
-    first = places[0]
-    return {
-        "strategy": settings.strategy,
-        "turns": settings.turns if settings.strategy == "alternating" else "all in each step",
-        "loss_weights": settings.loss_weights,
-        "runs": {one.bench.task: one.member.run.name for one in places},
+    own = found.together
+    about: Together = {
+        "strategy": own.strategy,
+        "turns": own.turns if own.strategy == "alternating" else "all in each step",
+        "loss_weights": own.loss_weights,
+        "runs": {one.bench.task: one.member.run.name for one in group.seats},
         "shared_layers": names,
         "shared_parameters": sum(map(count, common.values())),
         "parameters": heads + sum(map(count, modules.values())),
@@ -222,15 +185,18 @@ def _about(places: Sequence[_Place], networks: Sequence[PathNetwork], beginning:
                 "run": ancestor.run.name,
                 "layers": [
                     layer.name
-                    for layer, own, there in zip(
+                    for layer, chosen, there in zip(
                         first.grid.blueprint.layers,
-                        first.path.layers,
+                        found.choices[0].path.layers,
                         beginning.paths(first.grid)[ancestor.expert.facts.task],
                         strict=True,
                     )
-                    if set(own) & set(there)
+                    if set(chosen) & set(there)
                 ],
             }
             for ancestor in beginning.ancestors
         ],
     }
+    if found.path is not None:
+        about |= {"path": str(found.path), "fitness": settings.fitness}
+    return about

@@ -1,6 +1,8 @@
 """Module kinds, vocabularies, paths with their recipes, the grid, and many paths in one pass.
 
 - `blueprint`: A blueprint: the layers of a grid and what each reads. An immutable value that checks itself.
+- `branches`: The paths of several tasks as one: genes of the layers that all share, then those of each task's own
+  branch.
 - `copies`: Many paths with weights of their own in one pass: what the fresh mode trains.
 - `grid`: The grid: L layers of M modules as a blueprint says, and one head for each task.
 - `map_modules`: Module kinds from a map to a map, of another size too: what encoders and decoders that learn are made

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import total_ordering
 from itertools import chain, combinations, product
-from math import comb
+from math import comb, prod
 
 from data_prep.errors import PathsearchError
 from pathsearch.grid.recipe import Recipe, all_recipes, cross_recipes, mutate_recipe, random_recipe
@@ -162,13 +162,21 @@ class Path:
         """The same modules without a recipe."""
         return replace(self, recipe=None)
 
-    def subpaths(self) -> list[Path]:
-        """Return every path whose layers are non-empty subsets of this one's, itself included; of the same recipe."""
+    def subpaths(self, most: int | None = None) -> list[Path]:
+        """Return every path whose layers are non-empty subsets of this one's, itself included; of the same recipe.
+
+        Where they are more than `most`, which many layers of several modules make at once, only those that differ from
+        it in one layer.
+        """
         subsets = [
             list(chain.from_iterable(combinations(layer, size) for size in range(1, len(layer) + 1)))
             for layer in self.layers
         ]
-        return [Path(layers, self.recipe) for layers in product(*subsets)]
+        if most is None or prod(map(len, subsets)) <= most:
+            return [Path(layers, self.recipe) for layers in product(*subsets)]
+        before = [(self.layers[:n], self.layers[n + 1 :]) for n in range(len(self.layers))]
+        others = [(*a, one, *b) for (a, b), own in zip(before, subsets, strict=True) for one in own]
+        return [Path(layers, self.recipe) for layers in dict.fromkeys(others)]
 
 
 PROBE_NAME = "probe"

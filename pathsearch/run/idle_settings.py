@@ -40,6 +40,15 @@ def _without_recipes(settings: Any) -> bool:
     return not settings.search.recipes
 
 
+def _together(settings: Any) -> bool:
+    return bool(settings.together.strategy != "independent")
+
+
+def _searched_together(settings: Any) -> bool:
+    return _together(settings) and not settings.path
+
+
+SEARCHED = "it is of a search for several tasks at once"
 TOURNAMENT = "tournaments of paths are the way of preset=generational without pareto"
 GENERATIONAL = "give search.preset=generational and search.pareto=false"
 RECIPES = "with recipes=true each path is trained by its own"
@@ -100,23 +109,19 @@ RULES = [
         "new",
     ),
     Rule(
-        "together.strategy",
-        lambda s: bool(s.path),
-        "a search is for one task",
-        "give it to pathsearch train with several --task",
-        "independent",
-    ),
-    Rule(
         "together.turns",
         lambda s: s.together.strategy == "alternating",
         "tasks have turns under strategy=alternating only",
         "give --strategy alternating",
     ),
+    Rule("together.loss_weights", _together, "one after another each task has its own loss", "give --strategy joint"),
+    Rule("together.fitness", _searched_together, SEARCHED, "give several --task to pathsearch evolve --strategy joint"),
     Rule(
-        "together.loss_weights",
-        lambda s: s.together.strategy != "independent",
-        "one after another each task has its own loss",
-        "give --strategy joint",
+        "together.shared_layers",
+        _searched_together,
+        SEARCHED,
+        "give several --task to pathsearch evolve --strategy joint",
+        0,
     ),
 ]
 
@@ -142,6 +147,9 @@ def refuse_idle(settings: Any, given: Iterable[str] | None = None) -> None:
 
 def refuse_idle_in_comparison(settings: Any) -> None:
     """Raise `PathsearchError` if a setting of `evolve` differs from its default that a comparison does not ask."""
+    for key in sorted(changed(settings)):
+        if key.startswith("together."):
+            raise PathsearchError(f"{key}: has no effect in a comparison, which is of one task; leave it out")
     if "training.random_paths" in changed(settings):
         raise PathsearchError(
             f"training.random_paths: {settings.training.random_paths} has no effect in a comparison, whose random "

@@ -185,7 +185,7 @@ DECLARED: dict[str, Declared] = {  # every setting by its key, as search.populat
     one.key: one for section, part in {"": RunSettings, **SECTIONS}.items() for one in declared(part, section)
 }
 WITH_OPTIONS = {  # whose settings have options of their own, by command; a comparison is told the others by --set
-    "evolve": ("encoder", "grid", "search", "training"),
+    "evolve": ("encoder", "grid", "search", "training", "together"),
     "compare": ("encoder", "training"),
     "train": ("encoder", "grid", "training", "together"),
 }

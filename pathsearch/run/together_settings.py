@@ -77,6 +77,7 @@ class TogetherSettings:
         "First layers in which tasks that are searched together have one path; 0: all that lead to every head.",
         "what all heads need is learned once; give fewer where targets want ways of their own",
         low=0,
+        high=1_000,
     )
 
     def __post_init__(self) -> None:

@@ -41,9 +41,10 @@ IDLE = [
     *((f"{part}.balance=true", [f"{part}.balance_strength=0"], "strength above 0") for part in ("search", "training")),
     ("encoder.random_seed=3", [], "encoder.weights=random"),
     ("training.begin=earlier", [], "--grid RUN"),
-    ("together.strategy=joint", [], "pathsearch train"),
     ("together.turns=2:1", [], "--strategy alternating"),
     ("together.loss_weights=learned", [], "--strategy joint"),
+    ("together.fitness=rank", [], "several --task to pathsearch evolve --strategy joint"),
+    ("together.shared_layers=2", [], "several --task to pathsearch evolve --strategy joint"),
     *(("encoder.sizes=own", ["encoder.taps=2", f"grid.modules={kind}"], "--blueprint") for kind in CHAINS),
 ]
 
