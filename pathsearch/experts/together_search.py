@@ -24,7 +24,7 @@ from pathsearch.search.choice import Ballot, Choice
 from pathsearch.search.finalists import finalists
 from pathsearch.search.search import Ground, SearchState, row_of, search
 from pathsearch.targets.target import Fitness
-from pathsearch.training.branches import TogetherEvaluator, combined, evaluator_of_branches, weights_of
+from pathsearch.training.branch_weights import TogetherEvaluator, combined, evaluator_of_branches, weights_of
 from pathsearch.training.cost import Cost
 from pathsearch.training.fitness import Progress
 from pathsearch.training.folds import truth_scored

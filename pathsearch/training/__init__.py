@@ -3,8 +3,8 @@
 - `baselines`: What every searched result is measured against: same features, same training, no search.
 - `batches`: Minibatches, and how many images or paths go through one pass, so that memory stays flat on a laptop.
 - `bench`: The bench: what a search or a training stands on, made once and handed on whole. Test images are not on it.
-- `branches`: Paths of several tasks, trained and scored together: shared layers learn from all, each branch from its
-  own.
+- `branch_weights`: Paths of several tasks, trained and scored together: shared layers learn from all, each branch from
+  its own.
 - `cost`: What training costs, counted alike for every method: images, path-images and operations.
 - `course`: The course of a last training: one network or several, and everything that the next epoch depends on.
 - `fitness`: Train the paths of a generation and score them on validation images: PathNet's way, with shared weights.

@@ -11,16 +11,28 @@ import pytest
 from benches import bench
 from torch import Tensor
 
+from pathsearch.grid.branches import Branches, tie
+from pathsearch.grid.grid import Grid
 from pathsearch.grid.path import Path
-from pathsearch.run.settings import GridSettings, SearchSettings
+from pathsearch.run.settings import GridSettings, SearchSettings, TogetherSettings
 from pathsearch.targets.target import Fitness
 from pathsearch.training.bench import Bench
+from pathsearch.training.branch_weights import TogetherEvaluator, evaluator_of_branches
 from pathsearch.training.cost import Cost
 from pathsearch.training.fitness import Progress, SharedWeights
 from pathsearch.training.fresh import FreshWeights, evaluator
 from pathsearch.training.sequential import SequentialWeights
 
 from evaluator_contract import PROMISES, broken, check_evaluator, drawn  # isort: skip
+
+
+def _branches(bench: Bench, grid: Grid) -> TogetherEvaluator:
+    """Two tasks with the same images and layers, each with a head of its own."""
+    other = replace(bench, settings=replace(bench.settings, task="other"))
+    grids = [grid, other.grid()]
+    tie(grids)
+    return evaluator_of_branches([bench, other], Branches(grids, [bench.task, other.task]))
+
 
 SHARED = SearchSettings(population=8, steps=4, warmup=2, batch_size=24)
 FRESH = replace(SHARED, weights="fresh", warmup=0)
@@ -34,6 +46,15 @@ WAYS = {
     "fresh, recipes": (FreshWeights, replace(FRESH, recipes=True)),
     "sequential": (SequentialWeights, SHARED),
     "asked for": (evaluator, SHARED),
+    "two tasks": (_branches, SHARED),
+    "two tasks, averaged": (_branches, replace(SHARED, average=0.9)),
+    "two tasks, snapshots": (_branches, replace(SHARED, snapshots=2)),
+    "two tasks, fresh": (_branches, FRESH),
+}
+TOGETHER = {
+    "joint": TogetherSettings("joint"),
+    "joint, learned": TogetherSettings("joint", loss_weights="learned"),
+    "in turn": TogetherSettings("alternating", fitness="3:1"),
 }
 
 
@@ -49,6 +70,13 @@ def small(make_splits) -> Bench:
 def test_every_way_keeps_every_promise(small, name):
     way, search = WAYS[name]
     check_evaluator(way, small.searched_by(search))
+
+
+@pytest.mark.parametrize("strategy", TOGETHER)
+@pytest.mark.parametrize("search", [SHARED, FRESH], ids=["shared", "fresh"])
+def test_every_strategy_keeps_every_promise(small, search, strategy):
+    settings = replace(small.settings, together=TOGETHER[strategy])
+    check_evaluator(_branches, replace(small, settings=settings).searched_by(search))
 
 
 def test_the_settings_lead_to_their_way(small):

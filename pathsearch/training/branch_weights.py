@@ -59,11 +59,23 @@ def combined(settings: TogetherSettings, each: Sequence[Sequence[Fitness]]) -> l
     A rank is the share of the other paths asked that a path is better than, ties by half; likelihoods are averaged.
     """
     weights = weights_of(settings, len(each))
-    scores = np.array([[one.score for one in own] for own in each])  # (tasks, paths)
-    likelihoods = np.array([[one.log_likelihood for one in own] for own in each])
-    if settings.fitness == "rank":
-        scores = (rankdata(scores, axis=1) - 1) / max(1, scores.shape[1] - 1)
-    return [Fitness(*row) for row in zip((weights @ scores).tolist(), (weights @ likelihoods).tolist(), strict=True)]
+    ranked = [_ranked(own) if settings.fitness == "rank" else own for own in each]
+    # added up path by path: a product of matrices would round a path by whoever is asked beside it
+    return [
+        Fitness(
+            *(
+                math.fsum(w * value for w, value in zip(weights, values, strict=True))
+                for values in zip(*parts, strict=True)
+            )
+        )
+        for parts in zip(*ranked, strict=True)
+    ]
+
+
+def _ranked(own: Sequence[Fitness]) -> list[Fitness]:
+    """Share of the others that each is better than in place of its score."""
+    ranks = rankdata([one.score for one in own]) - 1
+    return [one._replace(score=float(rank) / max(1, len(own) - 1)) for one, rank in zip(own, ranks, strict=True)]
 
 
 class SharedBranches:
@@ -83,6 +95,12 @@ class SharedBranches:
         self.trainable = _distinct([*every, *self.weights.named_parameters("weights")])
         self.optimiser = _optimiser(self.trainable.values(), self.weights, self.settings)
         self.progress: list[Progress] = []
+        # names of weights that are those of an earlier grid, and their names there
+        first: dict[int, str] = {}
+        names = [
+            (f"{n}.grid.{name}", p) for n, grid in enumerate(branches.grids) for name, p in grid.named_parameters()
+        ]
+        self.twins = {name: first[id(p)] for name, p in names if first.setdefault(id(p), name) != name}
 
     @property
     def cost(self) -> Cost:
@@ -125,15 +143,17 @@ class SharedBranches:
         return [one.score([self.branches.of(p, n) for p in paths]) for n, one in enumerate(self.learners)]
 
     def state(self) -> dict[str, Tensor]:
-        """Of each task's grid, of the weights of losses, and the optimiser's moments."""
+        """Of each task's grid, of the weights of losses, and the optimiser's moments; what grids share, once."""
         each = {f"{n}.{name}": t for n, one in enumerate(self.learners) for name, t in one.state().items()}
+        each = {name: tensor for name, tensor in each.items() if name not in self.twins}
         weights = {f"weights.{name}": tensor for name, tensor in self.weights.state_dict().items()}
         return each | weights | moments(self.optimiser, self.trainable)
 
     def load_state(self, tensors: dict[str, Tensor]) -> None:
         """Restore what `state` returned."""
+        whole = tensors | {name: tensors[first] for name, first in self.twins.items()}
         for number, one in enumerate(self.learners):
-            one.load_state(below(f"{number}.", tensors))
+            one.load_state(below(f"{number}.", whole))
         self.weights.load_state_dict(below("weights.", tensors))
         load_moments(self.optimiser, self.trainable, tensors)
 
