@@ -29,9 +29,15 @@ class Turns:
         self.joint, self.seed, self.n = settings.strategy == "joint" or len(steps) == 1, seed, len(steps)
         total = sum(steps)
         shares = _checked("turns", parse_turns(settings.turns), len(steps)) or list(steps)
-        # whole numbers of turns that add up to `total`, each at its share or less than one turn off it
+        if not self.joint and (least := total * min(shares) / sum(shares)) < 0.5:
+            raise PathsearchError(
+                f"turns: expected a turn for each task among the {total} steps of an epoch, got {settings.turns}, of "
+                f"which one has {least:.2g}; give numbers nearer to each other, or a smaller training.batch_size"
+            )
+        # whole numbers of turns that add up to `total`, each at its share or about one turn off it, and none at zero
         ends = [round(total * end / sum(shares)) for end in accumulate(shares)]
-        self.numbers = [end - start for start, end in zip([0, *ends], ends, strict=False)]
+        self.numbers = [max(1, end - start) for start, end in zip([0, *ends], ends, strict=False)]
+        self.numbers[self.numbers.index(max(self.numbers))] -= sum(self.numbers) - total
         self.per_epoch = max(steps) if self.joint else total
 
     def of(self, epoch: int) -> list[tuple[int, ...]]:
