@@ -16,7 +16,8 @@ from data_prep.table_words import folder_of
 from pathsearch.encoders.encoder import Encoder
 from pathsearch.encoders.features import Features, encode
 from pathsearch.experts.finishing import Clock, finish
-from pathsearch.experts.heritage import Heritage, inherit, layers_between
+from pathsearch.experts.expert import Expert
+from pathsearch.experts.heritage import Heritage, inherit, layers_between, same_weights
 from pathsearch.experts.reporting import Ready
 from pathsearch.experts.reuse import Together
 from pathsearch.experts.seen import keep_seen
@@ -88,22 +89,26 @@ def evolve_together(
     # 2. all together, kept with the first run; the probes, each alone
     place.tell.stage("train", 1 + settings.training.refit + len(members))
     trained, fixed = _trained(places, Kept(members[0].run.checkpoint_dir, _owner(members, encoder, beginning)))
-    probes = [_probe(one, encoder) for one in places]
+    unfinished = [one for one in places if not one.member.run.finished]  # others were, before an interruption
+    probes = {one.member.run: _probe(one, encoder) for one in unfinished}
     clock.lap("train")
 
     # 3. fix and test each; the first, which has what an interrupted run goes on from, at the end
     about = _about(places, [one.network for one in fixed], beginning)
     begun_from = [(ancestor.expert.facts.task, ancestor.run) for ancestor in beginning.ancestors]
-    for one in places:
+    for one, best in zip(places, fixed, strict=True):
+        if one.member.run.finished:
+            _check_expert(one.member.run, best.network)
+    for one in unfinished:
         keep_seen(one.features, one.member.run, [earlier for _, earlier in begun_from])
     reports: list[dict[str, Any]] = []
-    for one, alone, best, probe in reversed(list(zip(places, trained, fixed, probes, strict=True))):
+    for one, alone, best in reversed(list(zip(places, trained, fixed, strict=True))):
         task, own, run = one.member
-        if run.finished:  # before it was interrupted
+        if run.finished:
             reports.append(run.report())
             continue
         choice = Ballot.of(one.bench).choose([one.path], [alone], [count(alone.network)], [alone.said])
-        rivals = {"linear_probe": [("linear probe", probe)]}
+        rivals = {"linear_probe": [("linear probe", probes[run])]}
         ready = Ready(
             task, encoder, own, one.features, one.bench, one.grid, SearchState([]), choice, best, rivals, Heritage()
         )
@@ -191,6 +196,15 @@ def _probe(one: _Place, encoder: Encoder) -> Trained:
         fixed = trainings.refit(probe.alone)
         trainings.carry_out()
         return fixed.trained()
+
+
+def _check_expert(run: Run, network: PathNetwork) -> None:
+    """Refuse a run that was finished with other weights than the training together came to when it was repeated."""
+    if not same_weights(Expert.load(run.expert_file).network.network, network):
+        raise PathsearchError(
+            f"run {run.name}: expected an expert of the same weights as the training together, got others; begun "
+            "again, it came out otherwise, as on another machine; start all of its tasks again with --overwrite"
+        )
 
 
 def _owner(members: Sequence[Member], encoder: Encoder, beginning: Heritage) -> str:
