@@ -169,9 +169,9 @@ def settle(grid: Grid, experts: Sequence[Expert]) -> None:
         for there, own in _shared(grid, expert):
             if (first := placed.setdefault(there, expert)) is not expert and not same_weights(there, own):
                 raise PathsearchError(
-                    f"--grid: expected experts of one grid, got those of {first.facts.task} and {expert.facts.task} with "
-                    "other weights in a module that both use: one of their runs was made again since; make the other "
-                    "one again, too"
+                    f"--grid: expected experts of one grid, got those of {first.facts.task} and {expert.facts.task} "
+                    "with other weights in a module that both use: one of their runs was made again since; make the "
+                    "other one again, too"
                 )
             there.load_state_dict(own.state_dict())
             there.requires_grad_(False)

@@ -15,8 +15,8 @@ from data_prep.manifest import Task
 from data_prep.table_words import folder_of
 from pathsearch.encoders.encoder import Encoder
 from pathsearch.encoders.features import Features, encode
-from pathsearch.experts.finishing import Clock, finish
 from pathsearch.experts.expert import Expert
+from pathsearch.experts.finishing import Clock, finish
 from pathsearch.experts.heritage import Heritage, inherit, layers_between, same_weights
 from pathsearch.experts.reporting import Ready
 from pathsearch.experts.reuse import Together
