@@ -94,6 +94,16 @@ class Heritage:
                     "give the same grid options"
                 )
 
+    def check_grown(self, run: Run, found: Sequence[EarlierExpert]) -> None:
+        """Raise `PathsearchError` if a finished run, which found these experts on the grid, stands on others now."""
+        then = {row["run"]: row["file_sha256_after"] for row in found}
+        for ancestor in self.ancestors:
+            if then.get(ancestor.run.name) != ancestor.sha256:
+                raise PathsearchError(
+                    f"run {run.name}: was grown from another expert than run {ancestor.run.name} has now, which was "
+                    "made again since; start it again with --overwrite"
+                )
+
     def settle(self, grid: Grid) -> None:
         """Put the experts' weights into their places on `grid` and fix them there."""
         settle(grid, [ancestor.expert for ancestor in self.ancestors])
