@@ -12,7 +12,7 @@ from torch import nn
 
 from data_prep.errors import PathsearchError
 from data_prep.manifest import Task
-from data_prep.table_words import folder_of
+from data_prep.table_words import as_file_name, folder_of
 from pathsearch.encoders.encoder import Encoder
 from pathsearch.encoders.features import Features, encode
 from pathsearch.experts.expert import Expert
@@ -119,8 +119,8 @@ def evolve_together(
 
 def check_together(members: Sequence[tuple[Task, RunSettings]]) -> None:
     """Refuse tasks that cannot be trained together, before anything is encoded."""
-    names = [task.name for task, _ in members]
-    if twice := [name for number, name in enumerate(names) if name in names[:number]]:
+    names = [as_file_name(task.name) for task, _ in members]  # of runs, which must not be one
+    if twice := [task.name for number, (task, _) in enumerate(members) if names[number] in names[:number]]:
         raise PathsearchError(f"--task {twice[0]}: is named twice; name each task once, or another of its targets")
     sizes = {task.name: settings.encoder.image_size for task, settings in members}
     if len(set(sizes.values())) > 1:

@@ -194,6 +194,32 @@ def test_a_partner_that_was_made_again_alone_is_named_before_anything_is_trained
         assert "report this" not in done.err
 
 
+def test_what_is_taken_is_refused_before_the_first_task_trains(tmp_path):
+    runs = shutil.copytree(finished("joint"), tmp_path / "runs")
+    shutil.rmtree(runs / RUNS[0])
+    done = together(runs, tasks=("discs", "sizes"))
+    assert (done.code, (runs / RUNS[0]).exists()) == (2, False)
+    assert "sizes-random-s0 already holds a finished run" in done.err
+
+
+def test_overwriting_clears_no_run_while_another_is_at_work_in_a_partner(tmp_path):
+    runs = shutil.copytree(finished("joint"), tmp_path / "runs")
+    with Run(runs / RUNS[2]).alone():
+        done = together(runs, "--strategy", "joint", "--overwrite")
+    assert (done.code, "another process is at work" in done.err) == (2, True)
+    for name in RUNS:
+        Run(runs / name).verify()
+
+
+def test_a_finished_run_on_layers_that_were_made_again_is_none_to_show(tmp_path):
+    runs = shutil.copytree(finished("independent"), tmp_path / "runs")
+    again = ("--overwrite", "--set", "training.learning_rate=0.002")
+    assert together(runs, *again, tasks=("discs",)).code == 0
+    done = together(runs, "--resume", "--grid", RUNS[0], tasks=("discs:class",))
+    assert done.code == 2
+    assert "run discs-class-random-s0: was grown from another expert than run discs-random-s0 has now" in done.err
+
+
 def test_what_cannot_be_trained_together_is_one_line(tmp_path):
     for arguments, tasks, told in (
         (("--strategy", "joint"), ("discs",), "--strategy joint: expected several tasks, got one"),
