@@ -55,6 +55,7 @@ def carry_out(prepared: Task, settings: RunSettings, where: Where, terminal: Ter
         if run.finished:
             terminal.say(f"run {run.name} is finished already; its report:")
             report, earlier = run.report(), [run, *earlier]
+            heritage.check_grown(run, report["earlier_experts"])
         else:
             with terminal.progress():
                 place = Place(where.data_dir / "features", device, terminal)

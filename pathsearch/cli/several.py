@@ -49,8 +49,12 @@ def _one_by_one(each: Asked, where: Where, terminal: Terminal) -> list[dict[str,
     from pathsearch.experts.together import check_together
 
     check_together(each)
+    places = _named(each, where)
+    for (task, settings), own in zip(each, places, strict=True):  # all, before the first one trains
+        run_of(task, settings, own).refuse_taken(resume=own.resume, overwrite=own.overwrite)
+        check(task, settings)
     reports, grown_from = [], each[0][1].grown_from
-    for (task, settings), own in zip(each, _named(each, where), strict=True):
+    for (task, settings), own in zip(each, places, strict=True):
         settings = replace(settings, grown_from=grown_from)
         reports.append(carry_out(task, settings, own, terminal))
         grown_from = run_of(task, settings, own).name
@@ -80,8 +84,9 @@ def _together(each: Asked, where: Where, terminal: Terminal) -> list[dict[str, A
         own = replace(settings, encoder_key=trunk.key, grown_from=None, begun_from=begun_from, partners=partners)
         members.append(Member(task, own, run))
     with ExitStack() as held:
-        for _, settings, run in members:
+        for run in runs:
             held.enter_context(run.alone())
+        for _, settings, run in members:  # once all are there for us: an --overwrite clears them
             run.open(settings, resume=where.resume, overwrite=where.overwrite)
         if all(run.finished for run in runs):
             terminal.say(f"runs {', '.join(partners.values())} are finished already; their reports:")

@@ -94,6 +94,16 @@ class Heritage:
                     "give the same grid options"
                 )
 
+    def check_grown(self, run: Run, found: Sequence[EarlierExpert]) -> None:
+        """Raise `PathsearchError` if a finished run, which found these experts on the grid, stands on others now."""
+        then = {row["run"]: row["file_sha256_after"] for row in found}
+        for ancestor in self.ancestors:
+            if then.get(ancestor.run.name) != ancestor.sha256:
+                raise PathsearchError(
+                    f"run {run.name}: was grown from another expert than run {ancestor.run.name} has now, which was "
+                    "made again since; start it again with --overwrite"
+                )
+
     def settle(self, grid: Grid) -> None:
         """Put the experts' weights into their places on `grid` and fix them there."""
         settle(grid, [ancestor.expert for ancestor in self.ancestors])
@@ -132,9 +142,7 @@ class Heritage:
             else:
                 answers = Expert.load(ancestor.run.expert_file).network(again)
             same = torch.equal(answers, ancestor.expert.outputs(maps)) and all(
-                torch.equal(tensor.cpu(), own.state_dict()[name])
-                for there, own in _shared(grid, ancestor.expert)
-                for name, tensor in there.state_dict().items()
+                same_weights(there, own) for there, own in _shared(grid, ancestor.expert)
             )
             rows.append(
                 {
@@ -162,9 +170,19 @@ def settle(grid: Grid, experts: Sequence[Expert]) -> None:
 
     A module shared by two experts has the same weights in both, since the later one could not change it. Of one that
     ends in other layers, only what it has in common with the grid is put there, and not its head.
+
+    Raises:
+        PathsearchError: two of them have other weights in a module that both use.
     """
+    placed: dict[nn.Module, Expert] = {}
     for expert in experts:
         for there, own in _shared(grid, expert):
+            if (first := placed.setdefault(there, expert)) is not expert and not same_weights(there, own):
+                raise PathsearchError(
+                    f"--grid: expected experts of one grid, got those of {first.facts.task} and {expert.facts.task} "
+                    "with other weights in a module that both use: one of their runs was made again since; make the "
+                    "other one again, too"
+                )
             there.load_state_dict(own.state_dict())
             there.requires_grad_(False)
         if _stands(grid, expert):
@@ -172,6 +190,12 @@ def settle(grid: Grid, experts: Sequence[Expert]) -> None:
             grid.heads[expert.facts.task].load_state_dict(_network(expert).head.state_dict())
             grid.heads[expert.facts.task].requires_grad_(False)
     grid.to(device_of(grid))
+
+
+def same_weights(one: nn.Module, other: nn.Module) -> bool:
+    """Whether two modules of one kind have the same weights to the bit, wherever they are."""
+    theirs = other.state_dict()
+    return all(torch.equal(tensor.cpu(), theirs[name].cpu()) for name, tensor in one.state_dict().items())
 
 
 def inherit(grid: Grid, path: Path, experts: Sequence[Expert]) -> None:

@@ -9,11 +9,13 @@ from typing import Any
 
 from data_prep.errors import PathsearchError
 from data_prep.manifest import Task
+from data_prep.table_words import as_file_name
 from pathsearch.encoders.encoder import Encoder
 from pathsearch.encoders.features import encode
+from pathsearch.experts.expert import Expert
 from pathsearch.experts.finishing import Clock, finish
 from pathsearch.experts.group import Group, Member, Seat
-from pathsearch.experts.heritage import Heritage, layers_between
+from pathsearch.experts.heritage import Heritage, layers_between, same_weights
 from pathsearch.experts.reporting import Ready
 from pathsearch.experts.reuse import Together
 from pathsearch.experts.seen import keep_seen
@@ -24,6 +26,7 @@ from pathsearch.grid.grid import PathNetwork, common_layers, count
 from pathsearch.grid.path import PROBE, Layers, Path
 from pathsearch.grid.presets import path_of
 from pathsearch.run.place import Place
+from pathsearch.run.runs import Run
 from pathsearch.run.sealed import owner_of
 from pathsearch.run.settings import RunSettings
 from pathsearch.run.threads import choose_threads, keeps_threads
@@ -64,21 +67,25 @@ def evolve_together(
 
     # 2. all together, kept with the first run; the probes, each alone
     found = given(group, _given(group)) if settings.path else searched(group, clock)
-    probes = [_probe(one, encoder) for one in seats]
+    unfinished = [one for one in seats if not one.member.run.finished]  # others were, before an interruption
+    probes = {one.member.run: _probe(one, encoder) for one in unfinished}
     clock.lap("train")
 
     # 3. fix and test each; the first, which has what an interrupted run goes on from, at the end
     about = _about(group, found, beginning)
     begun_from = [(ancestor.expert.facts.task, ancestor.run) for ancestor in beginning.ancestors]
-    for one in seats:
+    for one, best in zip(seats, found.best, strict=True):
+        if one.member.run.finished:
+            _check_expert(one.member.run, best.network)
+    for one in unfinished:
         keep_seen(one.features, one.member.run, [earlier for _, earlier in begun_from])
     reports: list[dict[str, Any]] = []
     for number, one in reversed(list(enumerate(seats))):
         task, own, run = one.member
-        if run.finished:  # before it was interrupted
+        if run.finished:
             reports.append(run.report())
             continue
-        rivals = {**found.rivals[number], "linear_probe": [("linear probe", probes[number])]}
+        rivals = {**found.rivals[number], "linear_probe": [("linear probe", probes[run])]}
         ready = Ready(
             task,
             encoder,
@@ -99,8 +106,8 @@ def evolve_together(
 
 def check_together(members: Sequence[tuple[Task, RunSettings]]) -> None:
     """Refuse tasks that cannot be trained together, before anything is encoded."""
-    names = [task.name for task, _ in members]
-    if twice := [name for number, name in enumerate(names) if name in names[:number]]:
+    names = [as_file_name(task.name) for task, _ in members]  # of runs, which must not be one
+    if twice := [task.name for number, (task, _) in enumerate(members) if names[number] in names[:number]]:
         raise PathsearchError(f"--task {twice[0]}: is named twice; name each task once, or another of its targets")
     sizes = {task.name: settings.encoder.image_size for task, settings in members}
     if len(set(sizes.values())) > 1:
@@ -153,6 +160,15 @@ def _probe(one: Seat, encoder: Encoder) -> Trained:
         fixed = trainings.refit(probe.alone)
         trainings.carry_out()
         return fixed.trained()
+
+
+def _check_expert(run: Run, network: PathNetwork) -> None:
+    """Refuse a run that was finished with other weights than the training together came to when it was repeated."""
+    if not same_weights(Expert.load(run.expert_file).network.network, network):
+        raise PathsearchError(
+            f"run {run.name}: expected an expert of the same weights as the training together, got others; begun "
+            "again, it came out otherwise, as on another machine; start all of its tasks again with --overwrite"
+        )
 
 
 def _owner(members: Sequence[Member], encoder: Encoder, beginning: Heritage) -> str:

@@ -186,7 +186,7 @@ class Run:
         write_json(self.config_file, {**settings.to_dict(), DUE: SUMS})
 
     def _check_same(self, settings: RunSettings) -> None:
-        before, now = _flat(self.settings().to_dict()), _flat(settings.to_dict())
+        before, now = ({**_flat(one.to_dict()), "tasks": [*one.partners]} for one in (self.settings(), settings))
         for key, value in now.items():
             if before.get(key) != value:
                 remedy = "put the old weights back" if key == "encoder_key" else "give the options it was started with"

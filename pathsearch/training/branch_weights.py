@@ -111,7 +111,8 @@ class SharedBranches:
         """Train the grids for one generation's minibatches along all `paths`."""
         steps = self.settings.warmup if generation < 0 else self.settings.steps
         turns = _turns(self.together, [one.bench for one in self.learners], self.seed, steps).of(generation)
-        taken = [sum(number in turn for turn in turns) for number in range(len(self.learners))]
+        taken = _taken(turns, len(self.learners))
+        taught = [0] * len(self.learners)  # minibatches in which any image has a truth
         passes = [one.passes([self.branches.of(p, n) for p in paths]) for n, one in enumerate(self.learners)]
         masks = [torch_stream(one.bench.seed, "masks", generation) for one in self.learners]
         batches = [one.minibatches(n, generation) for one, n in zip(self.learners, taken, strict=True)]
@@ -119,14 +120,15 @@ class SharedBranches:
         for turn in turns:
             self.optimiser.zero_grad(set_to_none=True)
             for number in turn:
-                weighed = partial(_weighed, self.weights, number)
-                sums[number] += self.learners[number].learn(
-                    passes[number], *next(batches[number]), masks[number], weighed
-                )
+                one, (x, truth) = self.learners[number], next(batches[number])
+                if one.bench.target.known(truth).any():
+                    weighed = partial(_weighed, self.weights, number)
+                    sums[number] += one.learn(passes[number], x, truth, masks[number], weighed)
+                    taught[number] += 1
             self.optimiser.step()
             for one in self.learners:
                 one.stepped()
-        ends = zip(self.learners, sums.tolist(), taken, strict=True)
+        ends = zip(self.learners, sums.tolist(), taught, strict=True)
         self.progress = [one.finished(own, n, generation) for one, own, n in ends]
         return _mean(self.progress)
 
@@ -218,7 +220,7 @@ class FreshBranches:
         weights = LossWeights(together, len(networks)).to(self.benches[0].device)
         optimiser = _optimiser(nn.ModuleList([*networks, weights]).parameters(), weights, settings)
         turns = _turns(together, self.benches, seed, settings.steps).of(0)
-        taken = [sum(number in turn for turn in turns) for number in range(len(networks))]
+        taken, taught = _taken(turns, len(networks)), [0] * len(networks)
         masks = [torch_stream(seed, "masks") for _ in networks]
         batches = [
             minibatches(one.training, settings.batch_size, n, torch_stream(seed, "batches"))
@@ -232,6 +234,9 @@ class FreshBranches:
             for number in turn:
                 bench, network, shapes = self.benches[number], networks[number], self.branches.grids[number].shapes[1:]
                 x, truth = (one.to(bench.device) for one in next(batches[number]))
+                if not bench.target.known(truth).any():
+                    continue
+                taught[number] += 1
                 dropped = dropout_masks(shapes, len(x), settings.dropout, masks[number])
                 outputs = network(x, dropped and [mask.to(bench.device) for mask in dropped])[None]  # of one path
                 loss = self.losses[number](outputs, truth).mean()
@@ -241,7 +246,7 @@ class FreshBranches:
                 images = len(truth)
                 self.spent += Cost(images, images, PASSES * images * self.meters[number].path(own[number]))
             optimiser.step()
-        progress = [Progress(*(one / n for one in row)) for row, n in zip(sums.tolist(), taken, strict=True)]
+        progress = [Progress(*(one / max(1, n) for one in row)) for row, n in zip(sums.tolist(), taught, strict=True)]
         return _Known([self._score(*each) for each in zip(self.benches, networks, own, strict=True)], progress)
 
     @torch.no_grad()
@@ -283,6 +288,11 @@ def _turns(together: TogetherSettings, benches: Sequence[Bench], seed: int, step
     """So that each strategy sees as many images: `steps` minibatches a task on average."""
     sizes = [math.ceil(len(bench.training) / bench.search.batch_size) for bench in benches]
     return Turns(together, sizes, derive(seed, "search turns"), steps)
+
+
+def _taken(turns: Sequence[tuple[int, ...]], n: int) -> list[int]:
+    """Turns of each."""
+    return [sum(number in turn for turn in turns) for number in range(n)]
 
 
 def _weighed(weights: LossWeights, number: int, loss: Tensor) -> Tensor:

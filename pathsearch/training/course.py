@@ -36,7 +36,7 @@ class Pupil(NamedTuple):
 class Lesson(NamedTuple):
     """What one network made of an epoch."""
 
-    loss: float  # plain, mean over its minibatches, with dropout
+    loss: float  # plain, mean over its minibatches in which any image has a truth, with dropout
     quality: float  # mean of that of the answers, of the same
 
 
@@ -103,9 +103,10 @@ class Course:
         self.whole.train()
         # loss and quality of each, read once: a step waits for none
         sums = torch.zeros(len(self.pupils), 2, dtype=torch.float64, device=device_of(self.whole))
+        taught = [0] * len(self.pupils)  # minibatches
         batches = [self._minibatches(*each, len(turns)) for each in zip(self._groups, self._seen, strict=True)]
         for turn in turns:
-            # one minibatch of each that has its turn, one step
+            # one minibatch of each that has its turn, one step; without any truth it asks for no loss
             losses: list[Tensor] = []
             whose: list[int] = []
             for group, each in zip(self._groups, batches, strict=True):
@@ -113,21 +114,25 @@ class Course:
                     x, truths = next(each)
                     shared = self._shared(tuple(here))
                     for number in here:
-                        loss, lesson = self._answered(number, x, truths[group.index(number)], shared)
+                        truth = truths[group.index(number)]
+                        if not self.pupils[number].bench.target.known(truth).any():
+                            continue
+                        loss, lesson = self._answered(number, x, truth, shared)
                         losses.append(loss)
                         whose.append(number)
                         sums[number] += lesson
+                        taught[number] += 1
             self.optimiser.zero_grad(set_to_none=True)
-            self.weights(losses, whose).backward()
+            if losses:
+                self.weights(losses, whose).backward()
             self.optimiser.step()
             self.rates.step()
             self.average.update_parameters(self.whole)
         lessons = []
-        for number, (loss, hits) in enumerate(sums.tolist()):
+        for (loss, hits), n in zip(sums.tolist(), taught, strict=True):
             if not math.isfinite(loss):
                 raise diverged(self.number, "training loss", loss, self.settings)
-            n = sum(number in turn for turn in turns)
-            lessons.append(Lesson(loss / n, hits / n))
+            lessons.append(Lesson(loss / max(n, 1), hits / max(n, 1)))
         return Epoch(self.number, rate, lessons)
 
     @cached_property

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from data_prep.errors import PathsearchError
 from pathsearch.run.streams import python_stream
-from pathsearch.run.together_settings import TogetherSettings, parse_turns, parse_weights
+from pathsearch.run.together_settings import TogetherSettings, parse_fitness, parse_turns, parse_weights
 
 LEAST = 1e-12  # of a loss that a logarithm is taken of
 
@@ -31,9 +31,18 @@ class Turns:
         self.joint, self.seed, self.n = settings.strategy == "joint" or len(steps) == 1, seed, len(steps)
         total = sum(steps) if each is None else each * len(steps)
         shares = _checked("turns", parse_turns(settings.turns), len(steps)) or list(steps)
-        # whole numbers of turns that add up to `total`, each at its share or less than one turn off it
+        if not self.joint and (least := total * min(shares) / sum(shares)) < 0.5:
+            whole, more = (
+                ("an epoch", "a smaller training.batch_size") if each is None else ("a generation", "more of them")
+            )
+            raise PathsearchError(
+                f"turns: expected a turn for each task among the {total} steps of {whole}, got {settings.turns}, of "
+                f"which one has {least:.2g}; give numbers nearer to each other, or {more}"
+            )
+        # whole numbers of turns that add up to `total`, each at its share or about one turn off it, and none at zero
         ends = [round(total * end / sum(shares)) for end in accumulate(shares)]
-        self.numbers = [end - start for start, end in zip([0, *ends], ends, strict=False)]
+        self.numbers = [max(1, end - start) for start, end in zip([0, *ends], ends, strict=False)]
+        self.numbers[self.numbers.index(max(self.numbers))] -= sum(self.numbers) - total
         self.per_epoch = (max(steps) if each is None else each) if self.joint else total
 
     def of(self, epoch: int) -> list[tuple[int, ...]]:
@@ -88,9 +97,10 @@ class LossWeights(nn.Module):
 
 
 def check_numbers(settings: TogetherSettings, n: int) -> None:
-    """Raise `PathsearchError` if turns or weights are given for another number of tasks."""
+    """Raise `PathsearchError` if turns, weights or what a search maximises are given for another number of tasks."""
     _checked("turns", parse_turns(settings.turns), n)
     _checked("loss_weights", parse_weights(settings.loss_weights), n)
+    _checked("fitness", parse_fitness(settings.fitness), n)
 
 
 def _checked(name: str, numbers: list[float] | None, n: int) -> list[float] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import shutil
 
 import pytest
 import torch
@@ -79,8 +80,6 @@ def test_strategies_come_to_different_networks():
 
 
 def test_a_later_task_stands_on_the_layers_of_all(tmp_path):
-    import shutil
-
     runs = tmp_path / "runs"
     shutil.copytree(finished("joint"), runs)
     more = ("--set", "grid.n_modules=4", "--grid", RUNS[0])
@@ -141,6 +140,84 @@ def test_one_seed_gives_the_same_runs_killed_or_not(tmp_path, where):
         assert (tmp_path / name / "expert.safetensors").read_bytes() == (
             finished("joint") / name / "expert.safetensors"
         ).read_bytes()
+
+
+@functools.cache
+def interrupted():
+    """Of three runs two are finished; the third, which keeps what they were trained to, is not."""
+    folder = scratch() / "together" / "interrupted"
+    kill = ("pathsearch.experts.finishing:forget_trainings", 2)
+    assert together(folder, "--strategy", "joint", kill=kill).code == -9
+    assert [Run(folder / name).finished for name in RUNS] == [False, True, True]
+    return folder
+
+
+def test_a_resumed_training_leaves_finished_partners_alone(tmp_path):
+    runs = shutil.copytree(interrupted(), tmp_path / "runs")
+    assert together(runs, "--strategy", "joint", "--resume").code == 0
+    for name in RUNS:
+        Run(runs / name).verify()
+        assert not list(Run(runs / name).checkpoint_dir.glob("training-*"))
+
+
+def test_tasks_in_another_order_are_another_training(tmp_path):
+    runs = shutil.copytree(interrupted(), tmp_path / "runs")
+    done = together(runs, "--strategy", "joint", "--resume", tasks=("sizes", "discs", "discs:class"))
+    assert done.code == 2
+    assert "tasks was ['discs', 'discs:class', 'sizes'], now ['sizes', 'discs', 'discs:class']" in done.err
+
+
+def test_a_finished_partner_of_other_weights_is_refused(tmp_path):
+    runs = shutil.copytree(finished("joint"), tmp_path / "runs")
+    first, last = Run(runs / RUNS[0]), Run(runs / RUNS[2])
+    first.sums_file.unlink()  # its training is gone, too, and is repeated
+    expert = Expert.load(last.expert_file)
+    with torch.no_grad():
+        next(expert.network.parameters()).add_(1)
+    expert.save(last.expert_file)
+    last.seal()
+    done = together(runs, "--strategy", "joint", "--resume")
+    assert done.code == 2
+    assert (
+        "run sizes-random-s0: expected an expert of the same weights as the training together, got others" in done.err
+    )
+
+
+def test_a_partner_that_was_made_again_alone_is_named_before_anything_is_trained(tmp_path):
+    runs = shutil.copytree(finished("joint"), tmp_path / "runs")
+    assert together(runs, "--overwrite", tasks=("sizes",)).code == 0
+    for strategy in ("independent", "joint"):
+        tasks = ("discs:image",) if strategy == "independent" else ("discs:image", "sizes:image")
+        done = together(runs, "--grid", RUNS[0], "--strategy", strategy, tasks=tasks)
+        assert done.code == 2
+        assert "expected experts of one grid, got those of" in done.err
+        assert "report this" not in done.err
+
+
+def test_what_is_taken_is_refused_before_the_first_task_trains(tmp_path):
+    runs = shutil.copytree(finished("joint"), tmp_path / "runs")
+    shutil.rmtree(runs / RUNS[0])
+    done = together(runs, tasks=("discs", "sizes"))
+    assert (done.code, (runs / RUNS[0]).exists()) == (2, False)
+    assert "sizes-random-s0 already holds a finished run" in done.err
+
+
+def test_overwriting_clears_no_run_while_another_is_at_work_in_a_partner(tmp_path):
+    runs = shutil.copytree(finished("joint"), tmp_path / "runs")
+    with Run(runs / RUNS[2]).alone():
+        done = together(runs, "--strategy", "joint", "--overwrite")
+    assert (done.code, "another process is at work" in done.err) == (2, True)
+    for name in RUNS:
+        Run(runs / name).verify()
+
+
+def test_a_finished_run_on_layers_that_were_made_again_is_none_to_show(tmp_path):
+    runs = shutil.copytree(finished("independent"), tmp_path / "runs")
+    again = ("--overwrite", "--set", "training.learning_rate=0.002")
+    assert together(runs, *again, tasks=("discs",)).code == 0
+    done = together(runs, "--resume", "--grid", RUNS[0], tasks=("discs:class",))
+    assert done.code == 2
+    assert "run discs-class-random-s0: was grown from another expert than run discs-random-s0 has now" in done.err
 
 
 def test_what_cannot_be_trained_together_is_one_line(tmp_path):

@@ -27,7 +27,7 @@ def test_by_size_each_image_has_its_turn_once_an_epoch(steps, epoch):
     assert counts(Turns(ALTERNATING, steps, 0), epoch) == steps
 
 
-@given(st.lists(st.integers(1, 50), min_size=2, max_size=2), st.floats(0.1, 10))
+@given(st.lists(st.integers(5, 50), min_size=2, max_size=2), st.floats(0.1, 10))
 def test_a_given_ratio_is_kept_to_a_turn(steps, ratio):
     turns = Turns(TogetherSettings("alternating", f"{ratio}:1"), steps, 0)
     first, second = counts(turns)
@@ -100,3 +100,19 @@ def test_as_many_numbers_as_tasks():
         check_numbers(TogetherSettings("joint", loss_weights="1:2"), 3)
     with pytest.raises(PathsearchError, match="turns: expected 3 numbers, one for each task, got 2; give 3"):
         check_numbers(TogetherSettings("alternating", turns="1:2"), 3)
+
+
+def test_a_ratio_that_leaves_somebody_without_a_turn_is_refused():
+    with pytest.raises(
+        PathsearchError, match="turns: expected a turn for each task among the 8 steps of an epoch, got"
+    ):
+        Turns(TogetherSettings("alternating", "100:1"), [4, 4], 0)
+    assert counts(Turns(TogetherSettings("alternating", "15:1"), [4, 4], 0)) == [7, 1]
+
+
+@given(st.lists(st.integers(1, 9), min_size=3, max_size=6), st.lists(st.integers(4, 6), min_size=3, max_size=6))
+def test_nobody_is_left_without_a_turn(steps, shares):
+    n = min(len(steps), len(shares))
+    turns = Turns(TogetherSettings("alternating", ":".join(map(str, shares[:n]))), steps[:n], 0)
+    assert min(turns.numbers) >= 1
+    assert sum(turns.numbers) == sum(steps[:n])

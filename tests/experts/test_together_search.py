@@ -1,0 +1,156 @@
+"""A search for several tasks at once: one path where they share layers, a branch for each, chosen by all of them."""
+
+from __future__ import annotations
+
+import functools
+import json
+
+import pytest
+from dense_world import dense_data
+from small_world import Finished, log_rows, pathsearch, scratch
+
+from pathsearch.experts.expert import Expert
+from pathsearch.grid.path import Path
+from pathsearch.run.runs import Run
+
+TASKS = ("discs", "discs:class")
+RUNS = ("discs-random-s0", "discs-class-random-s0")
+SMALL = ("grid.n_modules=3", "grid.max_active=1", "search.population=4", "search.generations=2", "search.steps=3")
+SMALL += ("search.warmup=0", "search.batch_size=8", "training.epochs=2", "training.batch_size=8")
+SMALL += ("training.finalists=2", "training.random_paths=1", "search.elite=1", "search.tournament=2")
+JOINT = ("--strategy", "joint")
+FRESH = ("--weights", "fresh", "--set", "search.recipes=true")
+DOWN = ["down1", "down2", "down3", "down4"]
+
+
+def evolve(runs_dir, *arguments, tasks=TASKS, **more) -> Finished:
+    """`pathsearch evolve` of several tasks with quick settings."""
+    words = [word for one in tasks for word in ("--task", one)]
+    words += [word for one in SMALL for word in ("--set", one)] + ["--blueprint", "ums-rep", "--encoder", "pixels"]
+    places = ("--data-dir", dense_data(), "--runs-dir", runs_dir, "--device", "cpu")
+    return pathsearch("evolve", *words, *places, *arguments, **more)
+
+
+@functools.cache
+def finished(*arguments: str):
+    folder = scratch() / "together-search" / "-".join(arguments).replace("/", "_")
+    done = evolve(folder, *arguments)
+    assert done.code == 0, done
+    return folder
+
+
+def files(folder):
+    """Of both runs, what must come out the same: no report, which has times."""
+    names = ("expert.safetensors", "path.json", "training.csv", "router.safetensors")
+    return [(folder / run / name).read_bytes() for run in RUNS for name in names]
+
+
+def numbers(folder):
+    kept = []
+    for run in RUNS:
+        report = json.loads((folder / run / "report.json").read_text())
+        kept.append({key: value for key, value in report.items() if key not in ("seconds", "images_encoded_now")})
+    logs = [
+        [{key: value for key, value in row.items() if key != "seconds"} for row in log_rows(Run(folder / run))]
+        for run in RUNS
+    ]
+    return kept, logs
+
+
+@pytest.mark.parametrize("how", [JOINT, ("--strategy", "alternating"), (*JOINT, "--set", "together.fitness=rank")])
+def test_each_task_becomes_a_run_on_the_path_that_all_have(how):
+    folder = finished(*how)
+    masks, kinds = (Run(folder / run).report() for run in RUNS)
+    whole = Path.parse(masks["together"]["path"])
+    own = [Path.parse(report["path"]) for report in (masks, kinds)]
+    assert whole.layers[:4] == own[0].layers[:4] == own[1].layers[:4]
+    assert whole.layers[4:] == own[0].layers[4:] + own[1].layers[4:]
+    assert masks["together"] == kinds["together"]
+    assert masks["together"]["shared_layers"] == DOWN
+    networks = [Expert.load(Run(folder / run).expert_file).network.network for run in RUNS]
+    for name in DOWN:
+        one, other = (network.modules_called(name)[0].state_dict() for network in networks)
+        assert all((tensor == other[key]).all() for key, tensor in one.items())
+    for report in (masks, kinds):
+        assert set(report["baselines"]) == {"full_grid", "linear_probe", "random_path"}
+        assert report["search"]["generations"] == 2
+        assert report["choice"]["in_words"].endswith("all tasks together chose, see together")
+        assert [row["path"] for row in report["finalists"] if row["chosen"]] == [report["path"]]
+
+
+def test_the_log_of_each_is_in_its_own_measure_and_paths():
+    rows = [log_rows(Run(finished(*JOINT) / run)) for run in RUNS]
+    for masks, kinds in zip(*rows, strict=True):
+        assert len(Path.parse(masks["best_path"]).layers) == 8
+        assert len(Path.parse(kinds["best_path"]).layers) == 5
+        mean = (float(masks["best"]) + float(kinds["best"])) / 2
+        assert float(masks["best_together"]) == float(kinds["best_together"]) == pytest.approx(mean)
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        ("pathsearch.training.kept:Kept.save_generation", 2),  # in the search
+        ("pathsearch.training.last_training:train_together", 2),  # a finalist
+        ("pathsearch.training.last_training:train_together", 4),  # a baseline
+        ("pathsearch.experts.finishing:forget_trainings", 2),  # one run is finished
+    ],
+)
+def test_killed_and_resumed_it_comes_out_the_same(tmp_path, where):
+    assert evolve(tmp_path, *JOINT, kill=where).code == -9
+    done = evolve(tmp_path, *JOINT, "--resume")
+    assert done.code == 0, done
+    assert files(tmp_path) == files(finished(*JOINT))
+    assert numbers(tmp_path) == numbers(finished(*JOINT))
+
+
+def test_a_recipe_brings_the_strategy_and_the_weights_of_the_losses():
+    masks, kinds = (Run(finished(*JOINT, *FRESH) / run).report() for run in RUNS)
+    assert masks["recipe"] == kinds["recipe"]
+    about, (weight,) = masks["together"], masks["recipe"]["weights"]
+    assert about["strategy"] == masks["recipe"]["strategy"] in ("alternating", "joint")
+    assert about["loss_weights"] == f"1:{weight:g}"
+
+
+def test_one_after_another_each_is_searched_on_the_grid_of_the_one_before():
+    folder = finished()
+    kinds = Run(folder / RUNS[1]).report()
+    assert "together" not in kinds
+    (row,) = kinds["earlier_experts"]
+    assert (row["task"], row["logits_identical"]) == ("discs", True)
+
+
+def test_what_was_searched_together_is_bundled_and_evaluated_together(tmp_path):
+    folder = finished(*JOINT)
+    places = ("--data-dir", dense_data(), "--runs-dir", folder)
+    done = pathsearch("bundle", *RUNS, "--out", tmp_path / "model", *places)
+    assert done.code == 0, done
+    done = pathsearch(
+        "predict",
+        tmp_path / "model",
+        next((dense_data() / "discs" / "images").iterdir()),
+        "--out",
+        tmp_path / "answers",
+    )
+    assert done.code == 0, done
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((*JOINT, "--weights", "fresh", "--set", "search.folds=2"), "search.folds: expected 1 in a search for several"),
+        (("--set", "together.fitness=rank"), "together.fitness: rank has no effect"),
+        ((*JOINT, "--set", "together.fitness=1:2:3"), "fitness: expected 2 numbers, one for each task, got 3"),
+    ],
+)
+def test_what_cannot_be_is_one_line(tmp_path, arguments, message):
+    done = evolve(tmp_path, *arguments)
+    assert done.code == 2, done
+    assert message in done.err
+    assert len(done.err.strip().splitlines()) == 1
+
+
+def test_one_task_has_no_strategy(tmp_path):
+    done = evolve(tmp_path, *JOINT, tasks=TASKS[:1])
+    assert done.code == 2
+    assert "--strategy joint: expected several tasks, got one" in done.err
