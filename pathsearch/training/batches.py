@@ -35,6 +35,13 @@ def paths_at_once(bench: Bench, most: int, n: int) -> int:
     return most if not each else max(1, min(most, KEPT_BYTES // each))
 
 
+def paths_scored_at_once(bench: Bench, grid: Grid) -> int:
+    """The same of a grid's, in one pass over the validation images; maps are many numbers."""
+    held = bench.target.held(grid.head_shape, bench.validation.truth)
+    most = paths_at_once(bench, PATHS_AT_ONCE, len(bench.validation))
+    return max(1, min(most, SCORING_BYTES // (4 * 3 * FEWEST * held)))
+
+
 def minibatches(split: Split, size: int, steps: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
     """`steps` minibatches in random order, every image once before any comes again; a random view of each."""
     for x, truths in shared_minibatches([split], size, steps, generator):

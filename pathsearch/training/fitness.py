@@ -18,15 +18,7 @@ from pathsearch.grid.population import Plan
 from pathsearch.run.streams import torch_stream
 from pathsearch.run.tensor_file import below
 from pathsearch.targets.target import Fitness, Loss, NonFiniteFitness, Reading
-from pathsearch.training.batches import (
-    FEWEST,
-    PATHS_AT_ONCE,
-    SCORING_BYTES,
-    minibatches,
-    most_activations,
-    paths_at_once,
-    scoring_batch,
-)
+from pathsearch.training.batches import minibatches, most_activations, paths_scored_at_once, scoring_batch
 from pathsearch.training.bench import Bench
 from pathsearch.training.cost import PASSES, Cost, Meter
 from pathsearch.training.optimisers import RunningAverage, adamw
@@ -163,9 +155,7 @@ class Learner:
         """Validation fitness of each path, all in one pass over the data; duplicates are scored once."""
         distinct = list(dict.fromkeys(paths))
         found: dict[Path, Fitness] = {}
-        at_once = paths_at_once(self.bench, PATHS_AT_ONCE, len(self.bench.validation))
-        held = self.bench.target.held(self.grid.head_shape, self.bench.validation.truth)
-        at_once = max(1, min(at_once, SCORING_BYTES // (4 * 3 * FEWEST * held)))  # maps are many numbers
+        at_once = paths_scored_at_once(self.bench, self.grid)
         for start in range(0, len(distinct), at_once):
             some = distinct[start : start + at_once]
             found |= dict(zip(some, self._score(some), strict=True))

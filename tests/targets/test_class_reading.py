@@ -17,7 +17,7 @@ from pathsearch.grid.population import Plan
 from pathsearch.run.settings import SearchSettings
 from pathsearch.targets.class_reading import ClassReading, class_fitnesses
 from pathsearch.targets.target import Fitness
-from pathsearch.training import fitness as module
+from pathsearch.training import batches as module
 from pathsearch.training.batches import paths_at_once, scoring_batch
 from pathsearch.training.fitness import SharedWeights
 from pathsearch.training.fresh import FreshWeights

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pathsearch.grid.population import Plan
 from pathsearch.run.streams import torch_stream
-from pathsearch.training import fitness as module
+from pathsearch.training import batches as batching
 from pathsearch.training.batches import minibatches, scoring_batch
 
 
@@ -88,8 +88,8 @@ def test_scoring_in_small_chunks_changes_nothing(make_grid, splits, monkeypatch)
     evaluator = shared(make_grid, splits)
     paths = evaluator.grid.space.all_paths()[:10]
     whole = evaluator.score(paths)
-    monkeypatch.setattr(module, "PATHS_AT_ONCE", 3)
-    monkeypatch.setattr(module, "SCORING_BYTES", 0)  # 4 images at a time, of 90
+    monkeypatch.setattr(batching, "PATHS_AT_ONCE", 3)
+    monkeypatch.setattr(batching, "SCORING_BYTES", 0)  # 4 images at a time, of 90
     sizes = []
     original = type(splits[1]).batches
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, replace
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -144,7 +144,7 @@ def test_the_report_says_the_recipe(run):
     report = run.report()
     path = Path.parse(report["path"])
     assert path.recipe is not None
-    assert report["recipe"] == asdict(path.recipe)
+    assert report["recipe"] == path.recipe.as_dict()
     assert Expert.load(run.expert_file).facts.path == report["path"] == json.loads(run.path_file.read_text())["path"]
     rows = [row["path"] for row in [*report["finalists"], *report["baselines"]["random_path"]["each"]]]
     rows += [row["best_path"] for row in log_rows(run)]

@@ -17,6 +17,7 @@ from pathsearch.grid.path import Path
 from pathsearch.grid.population import plan
 from pathsearch.run.streams import torch_stream
 from pathsearch.targets.target import NonFiniteFitness
+from pathsearch.training import batches as batching
 from pathsearch.training import fitness as module
 from pathsearch.training.batches import minibatches, said_to
 from pathsearch.training.fitness import SharedWeights
@@ -57,7 +58,7 @@ def test_scoring_changes_nothing_and_scores_copies_once(make_grid, splits, monke
 def test_paths_that_step_in_parts_learn_the_same(make_grid, splits, monkeypatch):
     whole, cut = shared(make_grid, splits), shared(make_grid, splits)
     told = whole.train([*PATHS, PATHS[0]], 1)
-    monkeypatch.setattr(module, "TRAINING_BYTES", 1)  # each path in a part of its own
+    monkeypatch.setattr(batching, "TRAINING_BYTES", 1)  # each path in a part of its own
     passes = []
     original = module.population.forward
     monkeypatch.setattr(module.population, "forward", lambda *more: passes.append(1) or original(*more))
