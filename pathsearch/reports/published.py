@@ -38,8 +38,8 @@ MONDEJAR = Source(
 UMS_REP = Source(
     "UMS-Rep",
     "Zamzmi, Rajaraman and Antani, *UMS-Rep: Unified Modality-Specific Representation for Efficient Medical Image "
-    "Analysis*, Informatics in Medicine Unlocked 24, 100571",
-    "https://doi.org/10.1016/j.imu.2021.100571",
+    "Analysis*, Informatics in Medicine Unlocked 24, 2021, 100571",
+    "https://www.sciencedirect.com/science/article/pii/S2352914821000617",
 )
 
 

@@ -150,7 +150,7 @@ def test_published_lungs_stand_above_ours_of_the_same_data_only(tmp_path):
     order = [row.split(" | ")[1] for row in text[text.index("### Masks") :].splitlines() if row.startswith("| ")]
     assert order[2:10] == ["lungs"] * 5 + ["b", "a", "c"]
     assert "above F for the same masks. That cannot be" in text
-    assert "https://doi.org/10.1016/j.imu.2021.100571" in text
+    assert "[UMS-Rep](https://www.sciencedirect.com/science/article/pii/S2352914821000617) is Zamzmi, " in text
 
 
 def test_published_denoising_stands_above_noisy_images(tmp_path):
