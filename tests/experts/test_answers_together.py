@@ -211,7 +211,9 @@ def test_files_about_one_answer_have_one_name_whoever_else_answers(folder):
     pictures = NamedFiles(folder)
     over = NamedFiles(folder, pictures)
     boxed = over.file(Path("a/1.png"), ".overlay.png", "cells")  # a box has no picture of its own
-    masked = [names.file(Path("a/1.png"), end, "lungs") for names, end in ((pictures, ".mask.png"), (over, ".overlay.png"))]
+    masked = [
+        names.file(Path("a/1.png"), end, "lungs") for names, end in ((pictures, ".mask.png"), (over, ".overlay.png"))
+    ]
     assert boxed.name == "1.png.overlay.png"
     assert [file.name for file in masked] == ["1.png~1.mask.png", "1.png~1.overlay.png"]
 
