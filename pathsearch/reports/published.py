@@ -152,7 +152,7 @@ class PaperAnswers:
     Attributes:
         title: the task in words.
         target: that our runs ask for.
-        source: a pattern that the source of our prepared task has; empty for any.
+        source: a pattern that the source of our prepared task has.
         noise: whether our networks have to see through noise.
         split: what is said of it.
         rows: of the publications.
@@ -193,7 +193,7 @@ LUNGS = PaperAnswers(
 DENOISING = PaperAnswers(
     title="chest X-rays, denoised",
     target="image",
-    source="",
+    source="chest X-ray",
     noise=True,
     split="its own test images",
     rows=tuple(

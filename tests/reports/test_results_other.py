@@ -156,8 +156,13 @@ def test_published_lungs_stand_above_ours_of_the_same_data_only(tmp_path):
 def test_published_denoising_stands_above_noisy_images(tmp_path):
     write_run(tmp_path / "evidence" / "a", images())
     assert lines(page_of(tmp_path / "evidence"), "published") == []
-    write_run(tmp_path / "evidence" / "b" / "c", images(noise="Poisson noise of 100 photons"))
-    text = page_of(tmp_path / "evidence")
+    pages = []
+    for number, source in enumerate(("stained cells", SOURCE)):
+        folder = tmp_path / f"evidence{number}" / "a"
+        prepared(write_run(folder, images(noise="Poisson noise of 100 photons")), source)
+        pages.append(page_of(folder.parent))
+    cells, text = pages
+    assert lines(cells, "published") == [], "what is published is of X-rays"
     assert lines(text, "published")[0][6:9] == ["0.96", "39.05", "0.99"]
     assert len(lines(text, "published")) == 6
     assert "strengths of its noise are lost" in text
