@@ -124,6 +124,8 @@ def test_routed_images_are_answered_by_all_experts_of_their_folder():
 def test_a_task_is_asked_for_by_its_folder():
     with refused("^task: expected one of discs, sizes, got 'discs:class'; did you mean discs\\?$"):
         predictor().predict([], task=CLASS)
+    with refused("got 'discs:segmentation'; did you mean discs\\?$"):
+        predictor().predict([], task="discs:segmentation")
 
 
 def test_a_bundle_whose_index_names_a_router_file_for_each_is_read(tmp_path):
