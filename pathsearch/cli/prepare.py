@@ -94,8 +94,11 @@ def _prepare(as_json: bool, prepare: Callable[..., Any], *arguments: Any, **opti
     terminal.say(f"task {task.name}: {len(task.table)} images in {task.task_dir}")
     terminal.task_lines(task)
     named = shlex.join(word for one in plugins for word in ("--plugin", one))
-    start = "train --blueprint unet" if task.target in ("mask", "box", "image") else "evolve"
+    train = "train --blueprint unet"
+    start = train if task.target in ("mask", "box", "image") else "evolve"
     terminal.say(f"next: pathsearch {start} --task {task.name} {named}".rstrip())
+    for other in (one for one in task.targets if one in ("mask", "box") and one != task.target):
+        terminal.say(f"      pathsearch {train} --task {task.name}:{other} {named}".rstrip())
     terminal.emit(task.info)
 
 

@@ -116,18 +116,18 @@ def predict(
     from pathsearch.experts.answer_rows import Rows, check_format
     from pathsearch.experts.bundle import load
     from pathsearch.experts.pictures import image_files
-    from pathsearch.reports.heat_files import HeatFiles, explained
+    from pathsearch.reports.heat_files import explained
 
     check_format(kind)
     run_plugins(plugin)
     if explain and explain_beside:
         raise PathsearchError("--explain: expected one place for heat maps, got two; drop --explain-beside")
-    heat = HeatFiles(explain) if explain or explain_beside else None
     predictor = load(bundle, choose_device(device))
     times = max(1, len(predictor.model.asked(task)))  # rows an image
     targets = [expert.target for expert in predictor.model.experts.values()]
     draws = any(one.gives in ("mask", "image") for one in targets)
     pictures = NamedFiles(_folder(out)) if out and draws else None
+    heat = NamedFiles(explain, pictures) if explain or explain_beside else None
     table = out / f"answers.{kind}" if out and draws else out
     named = image_files(files, sys.stdin.buffer)
     total = 0

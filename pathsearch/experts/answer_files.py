@@ -8,27 +8,36 @@ from pathlib import Path
 from pathsearch.experts.answer import Answer
 from pathsearch.experts.pictures import IMAGE, MASK, save_png
 
+Owner = tuple[Path, str | None]  # an image and the task that answered it
+
 
 class NamedFiles:
-    """Names for files about images: in one folder, each of its own, or each beside its image."""
+    """Names for files about answers: in one folder, each of its own, or each beside its image.
 
-    def __init__(self, folder: Path | None) -> None:
+    Args:
+        folder: where to; None for beside the images.
+        like: files of another folder; what is about one answer has one name in both.
+    """
+
+    def __init__(self, folder: Path | None, like: NamedFiles | None = None) -> None:
         self.folder = folder
-        self.taken: dict[str, tuple[Path, set[str]]] = {}  # whose a name is, and the ends that it has
+        self.taken: dict[str, tuple[Owner, set[str]]] = {} if like is None else like.taken  # and the ends that it has
 
-    def file(self, source: Path, end: str) -> Path:
-        """A name of its own, `IMAGE.heat.png` for `.heat.png`; images of one name in several folders are numbered.
+    def file(self, source: Path, end: str, task: str | None = None) -> Path:
+        """A name of its own, `IMAGE.heat.png` for `.heat.png`; of several answers the later ones are numbered.
 
-        Files about one image that end otherwise have one name before that.
+        These are answers to images of one name in several folders, and of several tasks to one image. Files about one
+        answer that end otherwise have one name before that.
         """
-        if self.folder is None:
-            return source.with_name(source.name + end)
-        name, number = source.name, 1
-        while (taken := self.taken.setdefault(name.lower(), (source, set())))[0] != source or end in taken[1]:
-            name = f"{source.name}~{number}"
+        number, owner = 0, (source, task)
+        while True:
+            name = f"{source.name}~{number}" if number else source.name
+            key = name if self.folder is not None else str(source.with_name(name))
+            whose, ends = self.taken.setdefault(key.lower(), (owner, set()))
+            if whose == owner and end not in ends:
+                ends.add(end)
+                return (self.folder or source.parent) / (name + end)
             number += 1
-        taken[1].add(end)
-        return self.folder / (name + end)
 
 
 def write_pictures(answer: Answer, names: NamedFiles) -> Mapping[str, Path]:
@@ -48,6 +57,6 @@ def write_pictures(answer: Answer, names: NamedFiles) -> Mapping[str, Path]:
     written = {}
     for column, (picture, end) in pictures.items():
         if picture is not None:
-            written[column] = names.file(Path(str(answer.source)), end)
+            written[column] = names.file(Path(str(answer.source)), end, answer.task)
             save_png(picture, written[column])
     return written

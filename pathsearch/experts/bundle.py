@@ -233,7 +233,9 @@ def load(folder: Path, device: torch.device) -> Predictor:
             about.get("sizes", "one"),
             about.get("stages"),
         )
-        preparation = Preparation(tuple(index["preparation"]["sizes"]), index["preparation"]["grey"])
+        if odd := [name for name in ("weights", "weights_sha256", "key") if not isinstance(about[name], str)]:
+            raise KeyError(f"encoder.{odd[0]}: expected a text, got {about[odd[0]]!r:.60}")
+        preparation = _preparation(index["preparation"])
         entries = {
             task: (entry["classes"], _inside(folder, entry["expert"]), _inside(folder, entry["router"]))
             for task, entry in index["tasks"].items()
@@ -270,6 +272,14 @@ def load(folder: Path, device: torch.device) -> Predictor:
         return Predictor(Model(encoder, experts, Router(territories), levels, read_rules(rules, experts)), preparation)
     except PathsearchError as error:
         raise PathsearchError(f"bundle {folder}: {error}") from None
+
+
+def _preparation(entry: Prepared) -> Preparation:
+    sizes, grey = entry["sizes"], entry["grey"]
+    good = isinstance(sizes, list) and all(type(one) is int and one > 0 for one in sizes)
+    if not good or not isinstance(grey, bool):
+        raise KeyError(f"preparation: expected sizes in pixels, and grey or not, got {sizes!r:.60}, {grey!r:.60}")
+    return Preparation(tuple(sizes), grey)
 
 
 def _levels(entry: TaskEntry) -> list[int]:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from data_prep.errors import PathsearchError
 from data_prep.manifest import Task
-from data_prep.table_words import by_folder
+from data_prep.table_words import by_folder, folder_of
 from pathsearch.encoders.encoder import Encoder
 from pathsearch.encoders.own import encoded
 from pathsearch.encoders.pixels import make_encoder
@@ -146,7 +146,8 @@ class Model:
         names, tasks = [given] if isinstance(given, str) else [*dict.fromkeys(given or ())], self.router.tasks
         for name in names:
             if name not in tasks:
-                near = difflib.get_close_matches(name, tasks, n=1)
+                own = folder_of(name)  # the experts of lungs:class answer with those of lungs
+                near = [own] if own in tasks else difflib.get_close_matches(name, tasks, n=1)
                 hint = f"did you mean {near[0]}?" if near else "leave it out to let the router decide"
                 raise PathsearchError(f"task: expected one of {', '.join(tasks)}, got {name!r}; {hint}")
         return names

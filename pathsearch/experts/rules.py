@@ -132,9 +132,10 @@ def derived(rules: Sequence[Rule], answers: Sequence[Answer]) -> dict[str, bool 
 
 @dataclass(frozen=True)
 class Known:
-    """What rules may ask for: every name of a task, with its folder, and by folder classes and columns of numbers."""
+    """What rules may ask for: tasks, and those of classes, with their folders; by folder classes and columns."""
 
     folders: Mapping[str, str]
+    classed: Mapping[str, str]
     classes: Mapping[str, Sequence[str]]
     columns: Mapping[str, Sequence[str]]
     reserved: set[str]
@@ -144,12 +145,24 @@ class Known:
         """Of a model's experts."""
         together = by_folder(experts)
         targets = {folder: [experts[name].target for name in names] for folder, names in together.items()}
+        classes = {folder: one.names for folder, own in targets.items() for one in own if one.gives == "class"}
+        others = {name for name, one in experts.items() if one.target.gives != "class"} - set(classes)
+        folders = {name: folder for folder, names in together.items() for name in (folder, *names)}
         return cls(
-            {name: folder for folder, names in together.items() for name in (folder, *names)},
-            {folder: one.names for folder, own in targets.items() for one in own if one.gives == "class"},
+            folders,
+            {name: folder for name, folder in folders.items() if folder in classes and name not in others},
+            classes,
             {folder: number_columns(own) for folder, own in targets.items()},
             reserved_columns([one for own in targets.values() for one in own]),
         )
+
+
+def written(name: str) -> str:
+    """A name as a rule has to have it: quoted if it is more than a word, or a word of rules."""
+    found = TOKEN.fullmatch(name)
+    if found is not None and found[4] and not name.startswith(" ") and name not in WORDS:
+        return name
+    return f"'{name}'" if '"' in name else f'"{name}"'
 
 
 class Token(NamedTuple):
@@ -231,7 +244,7 @@ class Reader:
         name = self.name("a task, a column, not or (")
         if self.takes("is"):
             negated = self.takes("not")
-            task = self.one_of(name, "a task that answers with classes", self.classed())
+            task = self.one_of(name, "a task that answers with classes", self.known.classed)
             label = self.name("a class")
             asked = Is(task, self.one_of(label, f"a class of {name}", {one: one for one in self.known.classes[task]}))
             return Not(asked) if negated else asked
@@ -253,15 +266,11 @@ class Reader:
         having = [task for task, own in columns.items() if column in own]
         if not having:
             every = {one: one for own in columns.values() for one in own}
-            self.one_of(column, "a task before `is`, or a column of numbers", {**every, **self.classed()})
+            self.one_of(column, "a task before `is`, or a column of numbers", {**every, **self.known.classed})
             raise self.wrong(f"{column} is CLASS", self.next)
         if len(having) > 1:
             raise self.wrong(f"{column} of one of {', '.join(having)}", f"{column} alone")
         return having[0]
-
-    def classed(self) -> dict[str, str]:
-        """Names of the tasks that answer with classes, with their folders."""
-        return {name: folder for name, folder in self.known.folders.items() if folder in self.known.classes}
 
     # --- tokens -----------------------------------------------------------------------------------------------------
 
@@ -287,9 +296,10 @@ class Reader:
         """What a name stands for; the nearest is proposed for one that is none of them."""
         if name in names:
             return names[name]
-        near = difflib.get_close_matches(name, names, n=1)
-        there = ", ".join(names) or "none"
-        raise self.wrong(what, repr(name)[:60], f"did you mean {near[0]}?" if near else f"there are: {there}")
+        cut = [one for one in names if one.startswith(f"{name} ")]  # a name with spaces that was not quoted
+        near = cut or difflib.get_close_matches(name, names, n=1)
+        there = ", ".join(map(written, names)) or "none"
+        raise self.wrong(what, repr(name)[:60], f"did you mean {written(near[0])}?" if near else f"there are: {there}")
 
     def wrong(self, expected: str, got: Token | str, hint: str = EXAMPLE) -> PathsearchError:
         """The one line about what is no rule."""

@@ -27,7 +27,7 @@ def _stride(name: str, in_shape: Shape, out_shape: Shape) -> int:
 
 @register("strided")
 def strided(in_shape: Shape, out_shape: Shape, size: int) -> nn.Module:
-    """3×3 convolution, ReLU: what UMS-Rep's encoder has in place of pooling (Zamzmi et al. 2022)."""
+    """3×3 convolution, ReLU: what UMS-Rep's encoder has in place of pooling (Zamzmi et al. 2021)."""
     stride = _stride("strided", in_shape, out_shape)
     return nn.Sequential(nn.Conv2d(in_shape[0], out_shape[0], 3, stride, padding=1), nn.ReLU())
 

@@ -37,7 +37,7 @@ FROM_PIXELS = {"encoder.name": "pixels", "grid.max_active": 1, "training.batch_s
 PRESETS: dict[str, Preset] = {
     "ums-rep": Preset(
         "ums-rep",
-        "Four strided convolutions down and as many up, trained as in Zamzmi et al. 2022.",
+        "Four strided convolutions down and as many up, trained as in Zamzmi et al. 2021.",
         {
             **FROM_PIXELS,
             "training.optimiser": "rmsprop",

@@ -47,7 +47,7 @@ def ums_rep(places: dict[str, Shape], settings: GridSettings) -> Blueprint:
 
     Where the paper has batch norm after each convolution, the grid's layer norm stands, which keeps no statistics.
 
-    Source: Zamzmi, Rajaraman and Antani 2022, "UMS-Rep: Unified modality-specific representation for efficient medical
+    Source: Zamzmi, Rajaraman and Antani 2021, "UMS-Rep: Unified modality-specific representation for efficient medical
     image analysis", figure 6.
     """
     if _stages(places):

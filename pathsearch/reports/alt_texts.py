@@ -274,7 +274,7 @@ WORDS: dict[str, tuple[str | Callable[[Texts], str], Callable[[Texts], str]]] = 
     "against_size": ("How good answers are against the size of what was to be found", against_size),
     "confusion_joint": ("Confusion over the classes of all tasks", confusion_joint),
     "routing": ("Where the router sent the images", routing),
-    "joint_accuracy": ("Accuracy with the router and with the task given", joint_accuracy),
+    "joint_accuracy": ("Each task with the router and with the task given", joint_accuracy),
     "reuse": ("Whose modules each path has", reuse),
     "reliability": ("Reliability: confidence against accuracy on test images", reliability),
     "comparison": ("Test accuracy against parameters, every method at every seed", comparison),

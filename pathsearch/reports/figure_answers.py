@@ -127,7 +127,9 @@ def _boxed(axes: Axes, one: Example) -> None:
     for part, (colour, line) in LOOKS.items():
         left, top, right, bottom = one.parts[part] * [width, height, width, height]
         corner, sides = (left, top), (right - left, bottom - top)
-        axes.add_patch(Rectangle(corner, *sides, fill=False, edgecolor=colour, linestyle=line, linewidth=1.1))
+        axes.add_patch(
+            Rectangle(corner, *sides, fill=False, edgecolor=colour, linestyle=line, linewidth=1.1, clip_on=False)
+        )
     axes.set(xlim=(0, width), ylim=(height, 0))
 
 

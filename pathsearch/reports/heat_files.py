@@ -18,14 +18,6 @@ from pathsearch.reports import figure_heat, figure_overlay
 LONGEST = 640  # pixels of an image in such a figure
 
 
-class HeatFiles(NamedFiles):
-    """Where they go: into one folder, or each beside its image."""
-
-    def file(self, source: Path, end: str = HEAT) -> Path:
-        """A name of its own, `IMAGE.heat.png` or `IMAGE.overlay.png`."""
-        return super().file(source, end)
-
-
 def explain(predictor: Predictor, answer: Answer, file: Path) -> None:
     """Draw the heat map of an image file's class over the image, as PNG."""
     assert answer.task is not None, "an unknown image has no class to be explained"
@@ -64,7 +56,7 @@ def overlay(predictor: Predictor, answer: Answer, file: Path) -> None:
     figure_overlay.draw(image, title, file, labels=labels, box=box, answered=answer.image)
 
 
-def explained(predictor: Predictor, answer: Answer, files: HeatFiles) -> tuple[dict[str, Path], list[str]]:
+def explained(predictor: Predictor, answer: Answer, files: NamedFiles) -> tuple[dict[str, Path], list[str]]:
     """Draw what explains an answer: the heat map of its class, and over the image whatever else it says.
 
     Returns:
@@ -77,7 +69,7 @@ def explained(predictor: Predictor, answer: Answer, files: HeatFiles) -> tuple[d
         drawings.append(("overlay", OVERLAY, overlay))
     written, troubles = {}, []
     for column, end, draw in drawings:
-        file = files.file(Path(str(answer.source)), end)
+        file = files.file(Path(str(answer.source)), end, answer.task)
         try:
             draw(predictor, answer, file)
             written[column] = file

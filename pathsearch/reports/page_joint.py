@@ -31,7 +31,11 @@ def joint_page(source: Source[JointReport]) -> dict[str, Any]:
                 "name": " and ".join(names),
                 "split": report["splits"][names[0]],
                 "about": about,
-                "counts": tables.counted(about, f"Images of each class of {folder}.") if about else None,
+                "counts": tables.counted(
+                    about, f"Images of each {'class' if about['classes'] else 'split'} of {folder}."
+                )
+                if about
+                else None,
                 "examples": source.examples(names[0]),
             }
             for folder, names in by_folder(report["tasks"]).items()
@@ -133,16 +137,17 @@ def _few_validation_images(report: JointReport) -> list[str]:
 
 
 def _verdict(report: JointReport) -> list[str]:
-    routing, lines = report["routing"], []
+    routing, lines = report["routing"], list[str]()
+    named = "accuracy " if mixed(report) else ""  # beside other measures
     for name, row in report["tasks"].items():
         if "measure" in row:
             lines.append(other_verdict(name, row))
             continue
         lost = row["lost_by_routing"]
         lines.append(
-            f"{name}: {number(row['routed']['accuracy'])} routed against {number(row['oracle']['accuracy'])} with the "
-            f"task given; the router costs {lost['images']:,} right answers, {lost['of_them_unknown']:,} of them "
-            "as unknown."
+            f"{name}: {named}{number(row['routed']['accuracy'])} routed against {number(row['oracle']['accuracy'])} "
+            f"with the task given; the router costs {lost['images']:,} right answers, {lost['of_them_unknown']:,} of "
+            "them as unknown."
         )
     lines.append(
         f"Routing accuracy is {number(routing['accuracy'])} over the images that were routed, "

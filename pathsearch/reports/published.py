@@ -38,8 +38,8 @@ MONDEJAR = Source(
 UMS_REP = Source(
     "UMS-Rep",
     "Zamzmi, Rajaraman and Antani, *UMS-Rep: Unified Modality-Specific Representation for Efficient Medical Image "
-    "Analysis*, Informatics in Medicine Unlocked 24, 100571",
-    "https://doi.org/10.1016/j.imu.2021.100571",
+    "Analysis*, Informatics in Medicine Unlocked 24, 2021, 100571",
+    "https://www.sciencedirect.com/science/article/pii/S2352914821000617",
 )
 
 
@@ -152,7 +152,7 @@ class PaperAnswers:
     Attributes:
         title: the task in words.
         target: that our runs ask for.
-        source: a pattern that the source of our prepared task has; empty for any.
+        source: a pattern that the source of our prepared task has.
         noise: whether our networks have to see through noise.
         split: what is said of it.
         rows: of the publications.
@@ -193,7 +193,7 @@ LUNGS = PaperAnswers(
 DENOISING = PaperAnswers(
     title="chest X-rays, denoised",
     target="image",
-    source="",
+    source="chest X-ray",
     noise=True,
     split="its own test images",
     rows=tuple(

@@ -62,7 +62,7 @@ def _published(row: Row) -> PaperAnswers | None:
 
 def _sources(paper: PaperAnswers) -> str:
     named = {one.source.short: one.source for one in paper.rows if one.source}
-    return "".join(f" {one.short} is {one.full}, {link('DOI', one.address)}." for one in named.values())
+    return "".join(f" {link(one.short, one.address)} is {one.full}." for one in named.values())
 
 
 def _theirs(paper: PaperAnswers, one: Answers, names: Sequence[str]) -> list[str]:

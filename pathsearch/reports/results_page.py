@@ -27,17 +27,18 @@ INTRO = """\
 
 # Results
 
-Each row below is one task on one frozen encoder. A path is searched on validation images, chosen on them (or, where a
-row's notes say so, by cross-validation over training and validation images), trained, fixed as an expert, and then
-asked once about the test images, together with its controls. An encoder is given by name, weights, pixels a side of its
-images and, where the report has it, the size of its feature maps. With several seeds, ± is the standard deviation over
-them; with one seed, brackets are the 95 % interval of the single test, over groups (patients) where the report says so,
-else by image: Wilson's for accuracies, a bootstrap for mean recall and AUC. Recall is the mean over classes; the AUC of
-more than two classes is the mean of one class against the rest. Random weights are random: only what is called ImageNet
-here is torchvision's own, and of weights from a file the notes of a row give name and digest. Unless a row's notes say
-otherwise, there is one view of each training image, the answer is the most probable class, and the last training is on
-training and validation images together, after path, epochs and threshold were fixed. How often the test images were
-looked at while settings were chosen stands in docs/studies.md.
+Each row below is one task and one network, on the features of a frozen encoder or on the pixels themselves. A path is
+searched on validation images and chosen on them (or, where a row's notes say so, by cross-validation over training and
+validation images); a network that was given without a search stands by its name. Either is trained, fixed as an expert,
+and then asked once about the test images, together with its controls. An encoder is given by name, weights, pixels a
+side of its images and, where the report has it, the size of its feature maps. With several seeds, ± is the standard
+deviation over them; with one seed, brackets are the 95 % interval of the single test, over groups (patients) where the
+report says so, else by image: Wilson's for accuracies, a bootstrap for mean recall and AUC. Recall is the mean over
+classes; the AUC of more than two classes is the mean of one class against the rest. Random weights are random: only
+what is called ImageNet here is torchvision's own, and of weights from a file the notes of a row give name and digest.
+Unless a row's notes say otherwise, there is one view of each training image, the answer is the most probable class, and
+the last training is on training and validation images together, after path, epochs and threshold were fixed. How often
+the test images were looked at while settings were chosen stands in docs/studies.md.
 
 This page is written by `make results` (`pathsearch results`) from the files in [{evidence}]({address}); only what
 others published is typed in. `pathsearch results RUN` adds a run. The commands below the tables make the runs again,

@@ -3,7 +3,7 @@
     python -m tests.benchmarks.bench_strategies TASK TASK:TARGET … [--data-dir data] [--runs-dir runs/strategies]
         [--seeds 3] [--grid RUN] [--set KEY=VALUE …]
 
-Question, as it stood before the first run. UMS-Rep (Zamzmi et al. 2022, table 3) finds for lungs and tuberculosis that
+Question, as it stood before the first run. UMS-Rep (Zamzmi et al. 2021, table 3) finds for lungs and tuberculosis that
 separate heads on a fixed encoder (independent) do as well as training by turns (alternating), and much better than
 training jointly, and that all do better than separate models. Asked of the same two tasks, `lungs` and `lungs:class`
 (Shenzhen for training and validation, Montgomery for the test, 128 px), with the preset `ums-rep`, seeds 0 to 2, first

@@ -91,6 +91,11 @@ def test_a_task_of_boxes_is_to_be_trained_next(tmp_path):
     (tmp_path / "boxes.csv").write_text("\n".join(rows))
     words = ["prepare", "csv", "--source", tmp_path / "boxes.csv", "--name", "boxes", "--image-size", "16"]
     assert "next: pathsearch train --blueprint unet --task boxes" in pathsearch(*words, "--data-dir", tmp_path).out
+    labelled = "\n".join([f"{rows[0]},label", *(f"{row},{'ab'[i % 2]}" for i, row in enumerate(rows[1:]))])
+    (tmp_path / "boxes.csv").write_text(labelled)
+    words[words.index("boxes")] = "both"
+    said = pathsearch(*words, "--data-dir", tmp_path).out
+    assert "next: pathsearch evolve --task both\n      pathsearch train --blueprint unet --task both:box\n" in said
 
 
 def test_a_misspelt_task_does_not_wait_for_torch(tmp_path):

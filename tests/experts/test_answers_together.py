@@ -124,6 +124,8 @@ def test_routed_images_are_answered_by_all_experts_of_their_folder():
 def test_a_task_is_asked_for_by_its_folder():
     with refused("^task: expected one of discs, sizes, got 'discs:class'; did you mean discs\\?$"):
         predictor().predict([], task=CLASS)
+    with refused("got 'discs:segmentation'; did you mean discs\\?$"):
+        predictor().predict([], task="discs:segmentation")
 
 
 def test_a_bundle_whose_index_names_a_router_file_for_each_is_read(tmp_path):
@@ -204,6 +206,18 @@ def test_files_about_one_image_have_one_name():
         "1.png~1.image.png",
     ]
     assert names.file(Path("a/1.png"), ".mask.png").name == "1.png~2.mask.png", "named twice"
+
+
+@pytest.mark.parametrize("folder", [Path("out"), None])
+def test_files_about_one_answer_have_one_name_whoever_else_answers(folder):
+    pictures = NamedFiles(folder)
+    over = NamedFiles(folder, pictures)
+    boxed = over.file(Path("a/1.png"), ".overlay.png", "cells")  # a box has no picture of its own
+    masked = [
+        names.file(Path("a/1.png"), end, "lungs") for names, end in ((pictures, ".mask.png"), (over, ".overlay.png"))
+    ]
+    assert boxed.name == "1.png.overlay.png"
+    assert [file.name for file in masked] == ["1.png~1.mask.png", "1.png~1.overlay.png"]
 
 
 def test_the_card_says_who_answers_together():

@@ -315,6 +315,25 @@ def test_a_malformed_index_is_refused(mine, text, match):
         bundle.load(mine, CPU)
 
 
+@pytest.mark.parametrize(
+    ("part", "field", "value"),
+    [
+        ("encoder", "weights_sha256", None),
+        ("encoder", "key", 7),
+        ("encoder", "weights", ["x"]),
+        ("preparation", "sizes", "48"),
+        ("preparation", "sizes", ["48"]),
+        ("preparation", "sizes", [0]),
+        ("preparation", "grey", "no"),
+    ],
+)
+@pytest.mark.parametrize("gone", [False, True])
+def test_garbled_fields_are_refused(mine, part, field, value, gone):
+    rewrite(mine, lambda index: index[part].pop(field) if gone else index[part].update({field: value}))
+    with refused("bundle.json lacks or garbles"):
+        bundle.load(mine, CPU)
+
+
 def test_a_folder_that_is_no_bundle_is_refused(tmp_path):
     with refused("expected a folder with bundle.json, got none; make one: pathsearch bundle RUN … --out DIR"):
         bundle.load(tmp_path, CPU)

@@ -19,10 +19,12 @@ from torch import nn
 
 from pathsearch.encoders.frozen import frozen
 from pathsearch.experts import bundle
+from pathsearch.experts.answer_files import NamedFiles
 from pathsearch.experts.explain import heat_map
 from pathsearch.experts.model import Model
+from pathsearch.experts.pictures import HEAT
 from pathsearch.reports.figure_heat import draw
-from pathsearch.reports.heat_files import HeatFiles, explain
+from pathsearch.reports.heat_files import explain
 from pathsearch.run.teller import Silent
 
 
@@ -147,10 +149,10 @@ def test_explain_writes_one_png_and_leaves_the_image(tmp_path):
 
 
 def test_heat_files_have_names_of_their_own():
-    files = HeatFiles(Path("out"))
-    names = [files.file(Path(source)).as_posix() for source in ("a/1.png", "b/1.png", "B/1.PNG", "c/1.jpg")]
+    files = NamedFiles(Path("out"))
+    names = [files.file(Path(source), HEAT).as_posix() for source in ("a/1.png", "b/1.png", "B/1.PNG", "c/1.jpg")]
     assert names == ["out/1.png.heat.png", "out/1.png~1.heat.png", "out/1.PNG~2.heat.png", "out/1.jpg.heat.png"]
-    assert HeatFiles(None).file(Path("a/1.png")).as_posix() == "a/1.png.heat.png"
+    assert NamedFiles(None).file(Path("a/1.png"), HEAT).as_posix() == "a/1.png.heat.png"
 
 
 def test_explain_as_a_command(tmp_path):

@@ -81,7 +81,7 @@ def test_a_chain_ends_alike_for_every_target():
 def test_sizes_are_those_of_the_paper():
     alone = replace(SETTINGS, n_modules=1, max_active=1)
     network = Grid(blueprint_of({"pixels": (3, 128, 128)}, alone).ending("image"), alone, 0)
-    assert count(network) == pytest.approx(800_067, rel=0.03)  # table 3 of Zamzmi et al. 2022
+    assert count(network) == pytest.approx(800_067, rel=0.03)  # table 4 of Zamzmi et al. 2021
 
 
 def test_files_say_strides_and_heads():

@@ -55,7 +55,7 @@ def test_a_page_without_a_search_speaks_of_none():
     assert "search: " not in said.replace("search: fitness", ""), "settings that had no say are left out"
     assert page.text("h1") == "discs: ums-rep, tested"
     assert PRESETS["ums-rep"].words in said
-    assert "Zamzmi et al. 2022" in said
+    assert "Zamzmi et al. 2021" in said
     assert "how well does ums-rep answer what the task asks for (mask, task discs)" in said
     assert re.search(r"ums-rep [\d,]+ \d\.\d{4} \(", said), "the row of the table"
     assert re.search(r"On test, .*ums-rep.*: Dice \d", said)

@@ -150,14 +150,19 @@ def test_published_lungs_stand_above_ours_of_the_same_data_only(tmp_path):
     order = [row.split(" | ")[1] for row in text[text.index("### Masks") :].splitlines() if row.startswith("| ")]
     assert order[2:10] == ["lungs"] * 5 + ["b", "a", "c"]
     assert "above F for the same masks. That cannot be" in text
-    assert "https://doi.org/10.1016/j.imu.2021.100571" in text
+    assert "[UMS-Rep](https://www.sciencedirect.com/science/article/pii/S2352914821000617) is Zamzmi, " in text
 
 
 def test_published_denoising_stands_above_noisy_images(tmp_path):
     write_run(tmp_path / "evidence" / "a", images())
     assert lines(page_of(tmp_path / "evidence"), "published") == []
-    write_run(tmp_path / "evidence" / "b" / "c", images(noise="Poisson noise of 100 photons"))
-    text = page_of(tmp_path / "evidence")
+    pages = []
+    for number, source in enumerate(("stained cells", SOURCE)):
+        folder = tmp_path / f"evidence{number}" / "a"
+        prepared(write_run(folder, images(noise="Poisson noise of 100 photons")), source)
+        pages.append(page_of(folder.parent))
+    cells, text = pages
+    assert lines(cells, "published") == [], "what is published is of X-rays"
     assert lines(text, "published")[0][6:9] == ["0.96", "39.05", "0.99"]
     assert len(lines(text, "published")) == 6
     assert "strengths of its noise are lost" in text
