@@ -26,7 +26,7 @@ from pathsearch.grid.grid import PathNetwork, common_layers, count
 from pathsearch.grid.path import PROBE, Layers, Path
 from pathsearch.grid.presets import path_of
 from pathsearch.run.place import Place
-from pathsearch.run.runs import Run
+from pathsearch.run.runs import Run, forget_trainings
 from pathsearch.run.sealed import owner_of
 from pathsearch.run.settings import RunSettings
 from pathsearch.run.threads import choose_threads, keeps_threads
@@ -84,6 +84,7 @@ def evolve_together(
         task, own, run = one.member
         if run.finished:
             reports.append(run.report())
+            forget_trainings(run.checkpoint_dir)  # of the first, which was begun again for the others
             continue
         rivals = {**found.rivals[number], "linear_probe": [("linear probe", probes[run])]}
         ready = Ready(
