@@ -14,6 +14,7 @@ from data_prep.image_truth import TruthOptions
 from data_prep.images import read_image
 from data_prep.look_alikes import alike
 from data_prep.manifest import Task, load_task
+from data_prep.table_words import folder_of
 
 
 def prepare_images_of(
@@ -41,7 +42,8 @@ def prepare_images_of(
     Raises:
         BadData: images of different sizes, or one that was changed since it was prepared.
     """
-    if len(set(tasks)) < len(tasks) or not tasks or name in tasks:
+    folders = list(map(folder_of, tasks))  # two targets of one task are the same images
+    if len(set(folders)) < len(folders) or not tasks or name in folders:
         raise PathsearchError(
             f"--of: expected prepared tasks, each once, and another --name, got {', '.join(tasks)} and {name}"
         )
@@ -53,7 +55,7 @@ def prepare_images_of(
     for task in prepared:
         task.verify_images()
     every = [
-        RawImage(file, "", f"{task.name}-{file.stem}", split, f"{task.name}/{group}" if group else "", str(file))
+        RawImage(file, "", f"{task.folder}-{file.stem}", split, f"{task.folder}/{group}" if group else "", str(file))
         for task in prepared
         for file, split, group in zip(task.files(), task.table["split"], task.table["group"], strict=True)
     ]

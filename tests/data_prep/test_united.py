@@ -89,7 +89,9 @@ def test_a_changed_image_is_refused(tmp_path):
         prepare_images_of(["one"], tmp_path, name="both")
 
 
-@pytest.mark.parametrize(("of", "name"), [([], "both"), (["one", "one"], "both"), (["one"], "one")])
+@pytest.mark.parametrize(
+    ("of", "name"), [([], "both"), (["one", "one"], "both"), (["one", "one:image"], "both"), (["one"], "one")]
+)
 def test_what_cannot_be_united_is_refused(tmp_path, of, name):
     prepared(tmp_path, "one", 1)
     with pytest.raises(PathsearchError, match="--of: expected prepared tasks, each once, and another --name"):
