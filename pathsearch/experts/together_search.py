@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import count as count_from
 from itertools import islice
 from typing import Any
 
@@ -30,8 +31,8 @@ from pathsearch.training.fitness import Progress
 from pathsearch.training.folds import truth_scored
 from pathsearch.training.last_training import Trained
 
-GIVEN, REFIT = 98, 99  # numbers of trainings in a run's checkpoint; the probe's begin at 1, these at 10
-FIRST = 10
+GIVEN, REFIT = 98, 99  # numbers of trainings in a run's checkpoint; the probe's begin at 1
+FIRST = 100  # of those that a search asks for, however many they are
 
 Rivals = dict[str, list[tuple[str, Trained]]]
 
@@ -87,7 +88,7 @@ def searched(group: Group, clock: Clock) -> Outcome:
     drawn = _random_paths(group)
     first.tell.stage("train", len(several) + len(drawn) + 1 + settings.training.refit + len(group.seats))
     # 1. the finalists, and which of them all together do best with
-    numbers = iter(range(FIRST, GIVEN))
+    numbers = count_from(FIRST)
     trained = []
     for done, path in enumerate(several, 1):
         trained.append(group.trained(next(numbers), f"finalist {path}", _parts(group, path)))

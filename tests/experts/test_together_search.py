@@ -154,3 +154,17 @@ def test_one_task_has_no_strategy(tmp_path):
     done = evolve(tmp_path, *JOINT, tasks=TASKS[:1])
     assert done.code == 2
     assert "--strategy joint: expected several tasks, got one" in done.err
+
+
+def test_as_many_random_paths_as_are_wanted(tmp_path):
+    """Each is a training of its own, and a refit: more than two digits number."""
+    quick = ("search.generations=1", "search.steps=1", "training.epochs=1", "training.batch_size=24")
+    named = {one.partition("=")[0] for one in (*quick, "training.random_paths")}
+    kept = [one for one in SMALL if one.partition("=")[0] not in named]
+    words = [word for one in (*kept, *quick, "training.random_paths=45") for word in ("--set", one)]
+    tasks = [word for one in TASKS for word in ("--task", one)]
+    places = ("--data-dir", dense_data(), "--runs-dir", tmp_path, "--device", "cpu")
+    done = pathsearch("evolve", *tasks, *words, "--blueprint", "ums-rep", "--encoder", "pixels", *places, *JOINT)
+    assert done.code == 0, done
+    report = Run(tmp_path / RUNS[0]).report()
+    assert len(report["baselines"]["random_path"]["each"]) == 45
