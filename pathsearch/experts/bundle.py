@@ -233,8 +233,8 @@ def load(folder: Path, device: torch.device) -> Predictor:
             about.get("sizes", "one"),
             about.get("stages"),
         )
-        if odd := [name for name in ("weights", "weights_sha256", "key") if not isinstance(about[name], str)]:
-            raise KeyError(f"encoder.{odd[0]}: expected a text, got {about[odd[0]]!r:.60}")
+        if not all(isinstance(one, str) for one in (about["weights"], about["weights_sha256"], about["key"])):
+            raise KeyError("encoder: expected weights, weights_sha256 and key as texts")
         preparation = _preparation(index["preparation"])
         entries = {
             task: (entry["classes"], _inside(folder, entry["expert"]), _inside(folder, entry["router"]))

@@ -124,9 +124,12 @@ def _encoder(model: Model, preparation: Preparation) -> str:
         read = f"{about['preprocessing']}, {about['image_size']} px"
         return f"No encoder: the networks read pixels, {read}.\n\nNew images: {preparation.in_words()}."
     maps = f"maps of the last {len(about['taps'])} stages" if "taps" in about else "maps"
+    maps += f" of its first {about['stages']}" if "stages" in about else ""
+    side = f"averaged to at most {about['map_size']} × {about['map_size']}"
     return (
-        f"{escaped(about['name'])}, {escaped(about['weights'])}, {about['image_size']} px, {maps} averaged to at most "
-        f"{about['map_size']} × {about['map_size']}; SHA-256 of the weights `{about['weights_sha256']}`.\n\n"
+        f"{escaped(about['name'])}, {escaped(about['weights'])}, {about['image_size']} px, {maps} "
+        f"{'at their own sizes' if about.get('sizes') == 'own' else side}; "
+        f"SHA-256 of the weights `{about['weights_sha256']}`.\n\n"
         f"New images: {preparation.in_words()}. Then the encoder's own: {about['preprocessing']}."
     )
 

@@ -180,6 +180,7 @@ def _circumstances(report: RunReport) -> Table | None:
         "image size": f"{encoder['image_size']} px",
         "preprocessing": encoder.get("preprocessing"),
         "feature maps": " × ".join(map(str, encoder.get("feature_shape", [])))
+        + (" numbers, of stages at their own sizes" if encoder.get("sizes") == "own" else "")
         + (f", channels of the taps {encoder['taps']}" if "taps" in encoder else ""),
         "views": report.get("views"),
         **({"noise": report["noise"]} if "noise" in report else {}),

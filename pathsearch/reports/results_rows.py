@@ -244,7 +244,11 @@ def encoder_in_words(encoder: Identity) -> str:
         return f"{escaped(encoder['name'])}, {size}"
     kinds = {"random": "random weights", "ImageNet": "ImageNet weights", "file": "weights from a file"}
     words = [encoder["name"], kinds.get(weights.split(" ")[0], f"weights {escaped(weights)}")]
-    words.append(size + (f", {shape[1]}×{shape[2]} maps" if shape else ""))
+    if encoder.get("sizes") == "own":  # the maps of several stages, one after another
+        size += f", maps of {len(encoder['taps'])} stages" if "taps" in encoder else ", maps"
+        words.append(f"{size} at their own sizes")
+    else:
+        words.append(size + (f", {shape[1]}×{shape[2]} maps" if shape else ""))
     if encoder.get("precision", "float32") != "float32":
         words.append(encoder["precision"])
     return ", ".join(words)

@@ -48,6 +48,9 @@ def test_both_answer_from_one_bundle(runs, tmp_path):
     where = ("--data-dir", dense_data(), "--runs-dir", runs)
     made = pathsearch("bundle", "discs-random-s0", "sizes-random-s0", "--out", tmp_path / "model", *where)
     assert made.code == 0, made
+    card = (tmp_path / "model" / "MODEL_CARD.md").read_text()
+    assert "maps of the last 3 stages of its first 3 at their own sizes; SHA-256" in card
+    assert " numbers, of stages at their own sizes" in (runs / "discs-random-s0" / "report.html").read_text()
     files = dense_task().files()[:2]
     told = pathsearch("predict", tmp_path / "model", *files, "--out", tmp_path / "answers", "--task", "discs")
     assert told.code == 0, told

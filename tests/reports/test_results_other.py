@@ -85,6 +85,14 @@ def test_each_kind_has_a_table_with_every_measure(tmp_path):
     assert "weights: no weights" not in text
 
 
+@pytest.mark.parametrize("taps", [[64, 32], None])
+def test_stages_at_their_own_sizes_are_an_encoder(tmp_path, taps):
+    own = {**FROM_PIXELS, "name": "vgg16", "weights": "random (He, seed 0)", "sizes": "own", "feature_shape": [57344]}
+    write_run(tmp_path / "evidence" / "a", masks(encoder={**own, **({"taps": taps} if taps else {})}))
+    (cell,) = {row[3] for row in lines(page_of(tmp_path / "evidence"), "M1") if len(row) > 10}
+    assert cell == f"vgg16, random weights, 64 px, maps{' of 2 stages' if taps else ''} at their own sizes"
+
+
 def test_over_seeds_there_is_a_spread_and_over_how_many_images_a_distance_is(tmp_path):
     for seed, n_without in enumerate((2, 0, 3)):
         write_run(tmp_path / "evidence" / f"lungs-official-s{seed}", masks(seed, n_without))
