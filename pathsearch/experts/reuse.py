@@ -59,6 +59,7 @@ class Together(TypedDict):
     shared_parameters: int
     parameters: int  # of all the networks, shared ones once
     begun_from: list[BegunFrom]
+    learned_weights: NotRequired[dict[str, float]]  # what each task's loss counted in the best epoch
     path: NotRequired[str]  # that was searched for all of them: shared layers, then each one's branch
     fitness: NotRequired[str]  # what the search maximised of their measures: their mean, mean rank, or weights
 
@@ -186,6 +187,8 @@ def together_in_words(report: ReusingRun) -> list[str]:
         return []
     others = ", ".join(f"{task} ({run})" for task, run in about["runs"].items() if task != report["task"])
     weights = {"equal": "losses summed", "learned": "loss weights learned"}.get(about["loss_weights"])
+    if learned := about.get("learned_weights"):
+        weights = f"loss weights learned ({', '.join(f'{task} {one:.3g}' for task, one in learned.items())})"
     shared, whole = about["shared_parameters"], about["parameters"]
     lines = [
         f"Trained {jointly_or_in_turn(about)} with {others}, {weights or 'loss weights ' + about['loss_weights']}: "
@@ -196,8 +199,9 @@ def together_in_words(report: ReusingRun) -> list[str]:
         weighed = f"their measures weighed {about['fitness']}"
         lines.append(f"Their path, {about['path']}, was searched for all at once, by {by or weighed} on validation.")
     for one in about["begun_from"]:
+        what = f"whose {', '.join(one['layers'])} were trained on" if one["layers"] else "none of whose layers are used"
         lines.append(
-            f"Begun from {one['task']} ({one['run']}), whose {', '.join(one['layers'])} were trained on: its own files "
-            "are as they were, but it is not on this grid."
+            f"Begun from {one['task']} ({one['run']}), {what}: its own files are as they were, but it is not on this "
+            "grid."
         )
     return lines

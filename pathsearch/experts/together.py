@@ -214,6 +214,11 @@ def _about(group: Group, found: Outcome, beginning: Heritage) -> Together:
             for ancestor in beginning.ancestors
         ],
     }
+    if own.loss_weights == "learned":
+        about["learned_weights"] = {
+            task: one.history[one.best_epoch - 1]["loss_weight"]
+            for task, one in zip(group.branches.tasks, found.best, strict=True)
+        }
     if found.path is not None:
         about |= {"path": str(found.path), "fitness": settings.fitness}
     return about

@@ -19,7 +19,7 @@ images whose truth is known, in pixels of the images as the network has them; wi
 deviation over them, with one seed brackets are the 95 % interval of the mean, over groups where the report says so,
 else over images. A mask that is missed counts the image's diagonal as distance; where some images have no value of a
 measure, a cell says how many do. Beside each network stands the linear probe, one linear layer on what the network
-reads, by the first measure; it is trained for as many steps, in which a few dozen images may hardly move it."""
+reads, by the first measure."""
 
 
 def other_section(rows: Sequence[Row], address: str) -> str:

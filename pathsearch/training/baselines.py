@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
@@ -11,10 +12,14 @@ from pathsearch.grid.grid import Grid, PathNetwork, probe
 from pathsearch.grid.modules import Shape
 from pathsearch.grid.path import Path
 from pathsearch.grid.recipe import followed
+from pathsearch.run.settings import TrainingSettings
 from pathsearch.run.streams import derive, python_stream, torch_stream
 from pathsearch.training.bench import Bench
 from pathsearch.training.fixed_layers import shortened
 from pathsearch.training.last_training import Trained, refit, train
+
+PROBE_RATE = 10  # times that of the settings, for a probe of few weights
+PROBE_STEPS = 1_000  # at least, of the same
 
 
 def network_of(bench: Bench, grid: Grid, path: Path) -> PathNetwork:
@@ -50,7 +55,22 @@ def _shapes(grid: Grid, path: Path) -> list[Shape]:
 
 def _of_path(bench: Bench, path: Path) -> Bench:
     name = ("probe",) if path.is_probe else ("path", path.bare)  # one draw whatever the recipe
-    return bench.trained_by(followed(bench.last, path.recipe)).at(derive(bench.seed, *name))
+    last = followed(bench.last, path.recipe)
+    if path.is_probe and bench.target.reads_maps:
+        last = _of_few_weights(last, len(bench.training))
+    return bench.trained_by(last).at(derive(bench.seed, *name))
+
+
+def _of_few_weights(last: TrainingSettings, n: int) -> TrainingSettings:
+    """The training of a probe at every position, which has a weight a channel: at a network's rate it hardly moves."""
+    steps = math.ceil(n / last.batch_size)
+    times = max(1, math.ceil(PROBE_STEPS / (steps * last.epochs)))
+    return replace(
+        last,
+        learning_rate=PROBE_RATE * last.learning_rate,
+        epochs=times * last.epochs,
+        patience=times * last.patience,
+    )
 
 
 def random_paths(grid: Grid, number: int, seed: int, recipes: bool = False) -> list[Path]:

@@ -78,7 +78,9 @@ def train_together(pupils: Sequence[Pupil]) -> list[Trained]:
         fitnesses = [t.fitness(t.measures[0], own, truth) for t, own, truth in zip(targets, said, truths, strict=True)]
         if best is None or stopping > best.stopping:
             best = _Best(stopping, epoch.number, copy.deepcopy(course.average.module.state_dict()), said, fitnesses)
-        for history, lesson, fitness, own in zip(histories, epoch.lessons, fitnesses, each, strict=True):
+        counts = [{"loss_weight": weight} if len(pupils) > 1 else {} for weight in course.weights.now]
+        rows = zip(histories, epoch.lessons, fitnesses, each, counts, strict=True)
+        for history, lesson, fitness, own, weight in rows:
             history.append(
                 {
                     "epoch": epoch.number,
@@ -88,6 +90,7 @@ def train_together(pupils: Sequence[Pupil]) -> list[Trained]:
                     "val_loss": -fitness.log_likelihood,
                     "val_loss_calibrated": -own,
                     "val_accuracy": fitness.score,
+                    **weight,
                 }
             )
         so_far = "  ".join(f"{NAMES[t.measures[0]]} {one.score:.4f}" for t, one in zip(targets, fitnesses, strict=True))

@@ -114,7 +114,10 @@ def test_joint_begins_from_a_grid_and_leaves_its_expert_alone(tmp_path):
 @pytest.mark.parametrize("weights", ["learned", "1:0.5:2"])
 def test_losses_are_weighed(weights):
     folder = finished("joint", "--set", f"together.loss_weights={weights}")
-    assert Run(folder / RUNS[0]).report()["together"]["loss_weights"] == weights
+    about = Run(folder / RUNS[0]).report()["together"]
+    assert about["loss_weights"] == weights
+    assert len(about.get("learned_weights", {})) == (3 if weights == "learned" else 0)
+    assert all(0 < one != 1 for one in about.get("learned_weights", {}).values())
     plain = networks(finished("joint"))[RUNS[0]].head.state_dict()["weight"]
     assert not torch.equal(networks(folder)[RUNS[0]].head.state_dict()["weight"], plain)
 

@@ -48,7 +48,7 @@ def test_a_preset_learns_masks(blueprint):
     assert set(report["baselines"]) == {"linear_probe"}
     dice, probe = (one["test"]["mask"]["dice"] for one in (report, report["baselines"]["linear_probe"]))
     assert 0 <= dice <= 1
-    assert 0 <= probe <= 1
+    assert probe > 0.9, "one grey level tells the discs from what is around them, however few steps the network has"
     assert report["path"] == "|".join("0" * len(Path.parse(report["path"]).layers))
     assert not run.log_file.exists()
     run.verify()
