@@ -23,8 +23,9 @@ only just clears 0 says little. Nothing is chosen on the test images.
 
 A first run was stopped after the eight trainings of `separate` and `independent` that it had come to: without views of
 the training images, as the preset was then, Dice on Montgomery was 0.62 to 0.69 where validation had 0.95, and a class
-was guessed (AUC 0.50 to 0.65). What is asked is asked again with the preset as it is since, on strong views. So the test
-images were seen before, and the views follow from that; ways are compared on them alike.
+was guessed (AUC 0.50 to 0.65).
+What is asked is asked again with the preset as it is since, on strong views. So the test images were seen before, and
+the views follow from that; ways are compared on them alike.
 """
 
 from __future__ import annotations
