@@ -19,6 +19,7 @@ from pathsearch.grid.path import Path
 from pathsearch.grid.recipe import followed_together
 from pathsearch.measures.one_error import choose_smallest
 from pathsearch.run.log_table import write_table
+from pathsearch.run.settings import RunSettings, SearchSettings
 from pathsearch.run.streams import python_stream
 from pathsearch.run.together_settings import TogetherSettings
 from pathsearch.search.choice import Ballot, Choice
@@ -176,8 +177,14 @@ def _search(group: Group, ground: Ground, evaluator: _Heard) -> tuple[SearchStat
     if state:  # a kill may have come between the generation and its log
         write()
         tell.advance(len(state.log), "resumed")
-    state = search(evaluator, ground, settings.search, settings.seed, state, on_generation)
+    state = search(evaluator, ground, _ended(settings), settings.seed, state, on_generation)
     return state, [_part_of(group, state, number, log) for number, log in enumerate(logs)]
+
+
+def _ended(settings: RunSettings) -> SearchSettings:
+    """How the search goes; a rank, which some path has in every generation, says nothing of when to end."""
+    ranked = settings.together.fitness == "rank"
+    return replace(settings.search, target=None, plateau=None) if ranked else settings.search
 
 
 def _row(

@@ -12,9 +12,11 @@ from safetensors import safe_open
 from small_world import Finished, log_rows, pathsearch, scratch
 
 from pathsearch.experts.expert import Expert
-from pathsearch.experts.together_search import _row
+from pathsearch.experts.together_search import _ended, _row
 from pathsearch.grid.path import Path
 from pathsearch.run.runs import GENERATION, Run
+from pathsearch.run.settings import RunSettings
+from pathsearch.run.together_settings import TogetherSettings
 from pathsearch.targets.target import Fitness
 from pathsearch.training.fitness import Progress
 
@@ -104,6 +106,14 @@ def test_means_are_of_all_that_compete(tmp_path):
     whole = [row["mean"] for row in state["log"]]
     each = [[float(row["mean"]) for row in log_rows(Run(tmp_path / run))] for run in RUNS]
     assert [(one + other) / 2 for one, other in zip(*each, strict=True)] == pytest.approx(whole)
+
+
+def test_ranks_do_not_end_a_search():
+    """There is a best path in every generation: its rank is no gain, nor the lack of one."""
+    ranked = RunSettings("t", "s", together=TogetherSettings("joint", fitness="rank"))
+    assert (_ended(ranked).target, _ended(ranked).plateau) == (None, None)
+    plain = RunSettings("t", "s", together=TogetherSettings("joint"))
+    assert _ended(plain) == plain.search
 
 
 def test_one_part_beside_two_branches_has_two_scores():
