@@ -117,7 +117,7 @@ RULES = [
     ),
     Rule(
         "together.turns",
-        lambda s: s.together.strategy == "alternating",
+        lambda s: s.together.strategy == "alternating" or (_searched_together(s) and s.search.recipes),
         "tasks have turns under strategy=alternating only",
         "give --strategy alternating",
     ),

@@ -69,6 +69,7 @@ EFFECTIVE = [
     ["encoder.weights=random", "encoder.random_seed=3"],
     ["together.strategy=joint", "training.probe=false", "training.choice_folds=1", "search.target=0.9"],
     ["together.strategy=joint", "together.fitness=rank", "search.plateau=null"],
+    ["together.strategy=joint", "together.turns=2:1", "search.weights=fresh", "search.recipes=true"],
     ["encoder.sizes=own"],
     ["encoder.sizes=one", "encoder.taps=2"],
 ]
