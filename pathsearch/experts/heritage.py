@@ -201,8 +201,10 @@ def same_weights(one: nn.Module, other: nn.Module) -> bool:
 def inherit(grid: Grid, path: Path, experts: Sequence[Expert]) -> None:
     """Let modules of a path that are free begin as the youngest of the grid's experts left its own in their layer.
 
-    Where it has modules of other kinds there, or none, they begin as they are.
+    Where it has modules of other kinds there, or none, they begin as they are; and so do those that an expert has left,
+    which may be free where tasks are trained together.
     """
+    left = [layers_on(grid, one) for one in experts]
     for number, layer in enumerate(grid.blueprint.layers):
         own = [one for one in reversed(experts) if layers_on(grid, one)[number]]
         if not own or path.is_probe:
@@ -211,6 +213,8 @@ def inherit(grid: Grid, path: Path, experts: Sequence[Expert]) -> None:
         modules = _network(own[0]).modules_called(layer.name)
         for index, other, module in zip(path.layers[number], active, modules, strict=False):
             there = grid.module(number, index)
+            if any(index in layers[number] for layers in left):
+                continue
             if layer.modules[index] == layer.modules[other] and all(one.requires_grad for one in there.parameters()):
                 there.load_state_dict(module.state_dict())
 

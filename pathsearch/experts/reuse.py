@@ -199,9 +199,11 @@ def together_in_words(report: ReusingRun) -> list[str]:
         weighed = f"their measures weighed {about['fitness']}"
         lines.append(f"Their path, {about['path']}, was searched for all at once, by {by or weighed} on validation.")
     for one in about["begun_from"]:
-        what = f"whose {', '.join(one['layers'])} were trained on" if one["layers"] else "none of whose layers are used"
+        if not one["layers"]:
+            lines.append(f"Begun on the grid of {one['task']} ({one['run']}), none of whose modules is on their paths.")
+            continue
         lines.append(
-            f"Begun from {one['task']} ({one['run']}), {what}: its own files are as they were, but it is not on this "
-            "grid."
+            f"Begun from {one['task']} ({one['run']}), whose {', '.join(one['layers'])} were trained on: its own files "
+            "are as they were, but it is not on this grid."
         )
     return lines

@@ -41,6 +41,8 @@ class Recipe(TypedDict):
     learning_rate: float
     weight_decay: float
     dropout: float
+    strategy: NotRequired[str]  # of several tasks that were searched together
+    weights: NotRequired[list[float]]  # of the losses of all but the first
 
 
 class SearchEnd(TypedDict):
@@ -224,6 +226,11 @@ class PathCard(TypedDict, total=False):
     paths: dict[str, list[list[int]]]  # layers by task, oldest first
     parameters: int
     full_grid_parameters: int
+
+
+def searched_together(report: RunReport) -> bool:
+    """Whether the path is one of several tasks' that were searched for all of them at once."""
+    return "path" in report.get("together", {})
 
 
 def called(report: RunReport, article: str = "") -> str:

@@ -200,16 +200,19 @@ def _about(group: Group, found: Outcome, beginning: Heritage) -> Together:
             {
                 "task": ancestor.expert.facts.task,
                 "run": ancestor.run.name,
-                "layers": [
-                    layer.name
-                    for layer, chosen, there in zip(
-                        first.grid.blueprint.layers,
-                        found.choices[0].path.layers,
-                        beginning.paths(first.grid)[ancestor.expert.facts.task],
-                        strict=True,
+                "layers": list(
+                    dict.fromkeys(
+                        layer.name
+                        for seat, choice in zip(group.seats, found.choices, strict=True)
+                        for layer, chosen, there in zip(
+                            seat.grid.blueprint.layers,
+                            choice.path.layers,
+                            beginning.paths(seat.grid)[ancestor.expert.facts.task],
+                            strict=True,
+                        )
+                        if set(chosen) & set(there)
                     )
-                    if set(chosen) & set(there)
-                ],
+                ),
             }
             for ancestor in beginning.ancestors
         ],

@@ -19,6 +19,7 @@ from pathsearch.grid.path import Path
 from pathsearch.grid.recipe import followed_together
 from pathsearch.measures.one_error import choose_smallest
 from pathsearch.run.log_table import write_table
+from pathsearch.run.settings import RunSettings, SearchSettings
 from pathsearch.run.streams import python_stream
 from pathsearch.run.together_settings import TogetherSettings
 from pathsearch.search.choice import Ballot, Choice
@@ -158,10 +159,16 @@ def _search(group: Group, ground: Ground, evaluator: _Heard) -> tuple[SearchStat
             if not seat.member.run.finished:
                 write_table(seat.member.run.log_file, log)
 
+    parents = state.parents if state else []  # of the generation that comes
+
     def on_generation(state: SearchState) -> None:
-        lessons = evaluator.within.lessons(evaluator.paths[: settings.search.population])
+        nonlocal parents
+        population = evaluator.paths[: settings.search.population]
+        lessons = evaluator.within.lessons(population)
+        rivals = [path for path in map(Path.parse, parents) if path not in population]
         for number, log in enumerate(logs):
-            log.append(_row(group, state, evaluator, number, lessons[number]))
+            log.append(_row(group, state, evaluator, [*population, *rivals], number, lessons[number]))
+        parents = state.parents
         kept.save_generation({**state.to_dict(), "logs": logs}, evaluator.state())
         write()
         row = state.log[-1]
@@ -170,25 +177,36 @@ def _search(group: Group, ground: Ground, evaluator: _Heard) -> tuple[SearchStat
     if state:  # a kill may have come between the generation and its log
         write()
         tell.advance(len(state.log), "resumed")
-    state = search(evaluator, ground, settings.search, settings.seed, state, on_generation)
+    state = search(evaluator, ground, _ended(settings), settings.seed, state, on_generation)
     return state, [_part_of(group, state, number, log) for number, log in enumerate(logs)]
 
 
-def _row(group: Group, state: SearchState, evaluator: _Heard, number: int, lesson: Progress) -> dict[str, Any]:
-    """A generation in one task's own measure; its best path is that of all together."""
+def _ended(settings: RunSettings) -> SearchSettings:
+    """How the search goes; a rank, which some path has in every generation, says nothing of when to end."""
+    ranked = settings.together.fitness == "rank"
+    return replace(settings.search, target=None, plateau=None) if ranked else settings.search
+
+
+def _row(
+    group: Group, state: SearchState, evaluator: _Heard, paths: Paths, number: int, lesson: Progress
+) -> dict[str, Any]:
+    """A generation in one task's own measure, of all that compete; its best path is that of all together."""
     whole, grid, task = state.log[-1], group.branches.grids[number], group.branches.tasks[number]
+    # by whole paths: trained beside other branches, one part may have other scores
     said = dict(zip(evaluator.paths, evaluator.said[number], strict=True))
-    scored = {group.branches.of(path, number): one for path, one in said.items()}
-    population = [group.branches.of(path, number) for path in evaluator.paths[: group.settings.search.population]]
     best = Path.parse(whole["best_path"])
     own = group.branches.of(best, number)
+
+    def size_of(path: Path) -> int:
+        return grid.count_parameters(group.branches.of(path, number), task)
+
     return {
         **whole,
-        **row_of(whole["generation"], population, scored, lesson, lambda path: grid.count_parameters(path, task)),
+        **row_of(whole["generation"], paths, said, lesson, size_of),
         "best": said[best].score,
         "best_log_likelihood": said[best].log_likelihood,
         "best_path": str(own),
-        "best_parameters": grid.count_parameters(own, task),
+        "best_parameters": size_of(best),
         "best_together": whole["best"],
     }
 

@@ -10,7 +10,7 @@ from itertools import chain, combinations, product
 from math import comb, prod
 
 from data_prep.errors import PathsearchError
-from pathsearch.grid.recipe import Recipe, all_recipes, cross_recipes, mutate_recipe, random_recipe
+from pathsearch.grid.recipe import Recipe, all_recipes, choices_of, cross_recipes, mutate_recipe, random_recipe
 
 Layers = tuple[tuple[int, ...], ...]  # modules in each layer of a grid
 
@@ -89,7 +89,8 @@ class Space:
     def n_paths(self) -> int:
         """How many paths there are."""
         layer = sum(comb(self.n_modules, size) for size in range(1, self.max_active + 1))
-        return layer**self.n_layers * (len(list(all_recipes(self.tasks))) if self.recipes else 1)
+        recipes = prod(map(len, choices_of(self.tasks).values())) if self.recipes else 1
+        return layer**self.n_layers * recipes
 
     def all_paths(self) -> list[Path]:
         """Return every path of a small grid, for the oracle that the search is tested against."""

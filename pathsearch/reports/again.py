@@ -28,11 +28,11 @@ def weights_name(weights: str) -> str:
 def evolve_command(config: Mapping[str, Any], run_name: str) -> str:
     """`pathsearch evolve …` or `train …` for the settings of a `config.json`, unusual ones only; files by name."""
     partners: Mapping[str, str] = config.get("partners") or {}
+    tasks = [word for task in partners or [config["task"]] for word in ("--task", task)]
     if config.get("path"):
-        tasks = [word for task in partners or [config["task"]] for word in ("--task", task)]
         words = ["pathsearch", "train", *tasks, *_given(config)]
     else:
-        words = ["pathsearch", "evolve", "--task", config["task"], *_settings(config, "evolve")]
+        words = ["pathsearch", "evolve", *tasks, *_settings(config, "evolve")]
     if start := config.get("grown_from") or config.get("begun_from"):
         words += ["--grid", start]
     words += ["--seed", str(config["seed"])]

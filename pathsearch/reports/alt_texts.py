@@ -8,7 +8,16 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from pathsearch.experts.joint_report import JointReport
-from pathsearch.experts.run_report import PathCard, RunReport, called, chosen_by, distinct, learned_by, named
+from pathsearch.experts.run_report import (
+    PathCard,
+    RunReport,
+    called,
+    chosen_by,
+    distinct,
+    learned_by,
+    named,
+    searched_together,
+)
 from pathsearch.grid.path import PROBE
 from pathsearch.measures.confusions import largest, table_of
 from pathsearch.measures.measure import NAMES, MeasureName
@@ -132,10 +141,10 @@ def finalists(files: Texts) -> str:
     rows, (key, measure) = report["finalists"], _by(report)
     chosen = next(row for row in rows if row["chosen"])
     best = max(rows, key=lambda row: row[key])
+    rule = "by all tasks together" if searched_together(report) else "the smallest within one standard error of it"
     return (
         f"{chosen_by(report)} {NAMES[measure]} against size of {len(rows)} finalists. Highest: {_r(best[key])} with "
-        f"{best['parameters']:,} parameters. Chosen, the smallest within one standard error of it: "
-        f"{_r(chosen[key])} with {chosen['parameters']:,}."
+        f"{best['parameters']:,} parameters. Chosen, {rule}: {_r(chosen[key])} with {chosen['parameters']:,}."
     )
 
 

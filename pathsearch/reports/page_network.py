@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pathsearch.experts.reuse import together_in_words
-from pathsearch.experts.run_report import RunReport, called
+from pathsearch.experts.run_report import RunReport, called, searched_together
 from pathsearch.grid.presets import PRESETS
 from pathsearch.reports import page_tables as tables
 from pathsearch.reports.page_source import Source
@@ -79,6 +79,11 @@ def _searched(source: Source[RunReport]) -> list[str]:
             f"population's mean from {float(first['mean']):.4f} to {float(last['mean']):.4f}; of its paths "
             f"{first['distinct_paths']} were distinct at first and {last['distinct_paths']} at the end."
         )
+        if searched_together(report):
+            lines.append(
+                "Fitness is this task's own; the best path is the best for all tasks together: there may have been "
+                "better ones for this one."
+            )
     lines.append(f"Chosen: {report['path']} ({_form(report)}). Refit: {report['refit']}.")
     if report.get("recipe"):
         lines.append(
@@ -89,7 +94,10 @@ def _searched(source: Source[RunReport]) -> list[str]:
 
 def _form(report: RunReport) -> str:
     form = "modules of each layer, layers separated by |"
-    return form + ("; after @ its learning rate, weight decay and dropout" if report.get("recipe") else "")
+    if not (recipe := report.get("recipe")):
+        return form
+    of_several = ", strategy, and what the loss of each task after the first counts" if recipe.get("strategy") else ""
+    return f"{form}; after @ its learning rate, weight decay and dropout{of_several}"
 
 
 def _reused(report: RunReport) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pathsearch.experts.joint_report import JointReport
-from pathsearch.experts.run_report import RunReport, chosen_by, distinct, named
+from pathsearch.experts.run_report import RunReport, chosen_by, distinct, named, searched_together
 from pathsearch.measures.clusters import Ints
 from pathsearch.measures.confusions import largest, names, table_of
 from pathsearch.measures.intervals import WORDS
@@ -199,8 +199,12 @@ def finalists(report: RunReport) -> Table | None:
         for row in rows
     ]
     on = report["choice"]["in_words"] if "choice" in report else "validation"
-    told = f"Finalists, each trained alone from the same weights; chosen on {on}"
-    if "below_best_error" in rows[0]:
+    several = searched_together(report)
+    how = "with its partners" if several else "alone"
+    told = f"Finalists, each trained {how} from the same weights; chosen on {on}"
+    if several:
+        told += f". Of each, this task's part, and {measure} of that"
+    elif "below_best_error" in rows[0]:
         told += f": the smallest whose {measure} is below the best by at most the standard error of that"
     chosen = next((i for i, row in enumerate(rows) if row["chosen"]), None)
     return Table(f"{told}.", ["Path", "Parameters", *columns], cells, chosen)

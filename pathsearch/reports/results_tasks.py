@@ -7,7 +7,7 @@ from typing import Literal
 
 from pathsearch.experts.markdown import DASH, code, escaped, link, table
 from pathsearch.experts.reuse import jointly_or_in_turn
-from pathsearch.experts.run_report import RunReport, WithoutNetwork, called
+from pathsearch.experts.run_report import RunReport, WithoutNetwork, called, searched_together
 from pathsearch.experts.seen import seen_in_words
 from pathsearch.grid.path import Path
 from pathsearch.measures.measure import NAMES
@@ -159,10 +159,11 @@ def network(row: Row) -> str:
 
 
 def _given(row: Row) -> dict[str, str]:
-    """The network of a row without a search, and the noise that it saw."""
+    """The network of a row without a search, or of a search for several tasks, and the noise that it saw."""
     report = row.report
     return {
         **({"given network": network(row)} if report.get("given") else {}),
+        **({"network": network(row)} if searched_together(report) else {}),
         **({"noise": report["noise"]} if "noise" in report else {}),
     }
 

@@ -48,7 +48,14 @@ def _searched_together(settings: Any) -> bool:
     return _together(settings) and not settings.path
 
 
+def _ranked(settings: Any) -> bool:
+    return bool(_searched_together(settings) and settings.together.fitness == "rank")
+
+
 SEARCHED = "it is of a search for several tasks at once"
+ALONE = "the probe shares no layer: beside a search for several tasks it is a baseline only"
+VALIDATED = "the validation images choose for several tasks at once"
+RANKS = "a rank is among the paths of one generation and tells no gain from it to the next"
 TOURNAMENT = "tournaments of paths are the way of preset=generational without pareto"
 GENERATIONAL = "give search.preset=generational and search.pareto=false"
 RECIPES = "with recipes=true each path is trained by its own"
@@ -110,7 +117,7 @@ RULES = [
     ),
     Rule(
         "together.turns",
-        lambda s: s.together.strategy == "alternating",
+        lambda s: s.together.strategy == "alternating" or (_searched_together(s) and s.search.recipes),
         "tasks have turns under strategy=alternating only",
         "give --strategy alternating",
     ),
@@ -122,6 +129,12 @@ RULES = [
         SEARCHED,
         "give several --task to pathsearch evolve --strategy joint",
         0,
+    ),
+    Rule("training.probe", lambda s: not _searched_together(s), ALONE, "give training.probe=false", False),
+    Rule("training.choice_folds", lambda s: not _searched_together(s), VALIDATED, "give training.choice_folds=1", 1),
+    *(
+        Rule(f"search.{name}", lambda s: not _ranked(s), RANKS, "give together.fitness=equal", None)
+        for name in ("target", "plateau")
     ),
 ]
 

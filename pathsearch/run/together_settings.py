@@ -68,7 +68,7 @@ class TogetherSettings:
     fitness: str = setting(
         "equal",
         "What a search for several tasks maximises: the mean of their measures, of their rank, or weighted, as 1:0.5.",
-        "the mean can be compared from generation to generation; ranks suit measures of different spread",
+        "means tell a gain from generation to generation; ranks suit measures of other spread, and end no search",
         form=parse_fitness,
         like=FITNESS,
     )

@@ -13,7 +13,8 @@ from pathsearch.training.bench import Bench
 from pathsearch.training.fitness import Evaluator
 from pathsearch.training.folds import truth_scored
 
-SUBPATHS = 5_000  # of one path that are scored; a chain of three layers of five modules has 29,791
+# sub-paths of one path that are scored: of one task all that memory holds; of several, whose every part is asked, fewer
+SUBPATHS, OF_SEVERAL = 1_000_000, 5_000
 
 
 def finalists(
@@ -36,7 +37,8 @@ def finalists(
     pool = [Path.parse(text) for text in state.visited]
     hall = [Path.parse(text) for text in state.hall_of_fame]
     if bench.search.weights == "shared":
-        pool += [sub for path in hall[:3] for sub in path.subpaths(SUBPATHS)]
+        most = SUBPATHS if ground.space.tasks == 1 else OF_SEVERAL
+        pool += [sub for path in hall[:3] for sub in path.subpaths(most)]
     pool = list(dict.fromkeys([*hall, *pool]))
     scores = dict(zip(pool, evaluator.score(pool), strict=True))
     front: list[Path] = []

@@ -14,8 +14,9 @@ from small_world import copied, data_dir, encoder, evolve, finished, refused, ru
 
 from pathsearch.encoders.encoder import Encoder
 from pathsearch.encoders.features import Features, encode
+from pathsearch.experts import heritage
 from pathsearch.experts.expert import Expert, file_sha256
-from pathsearch.experts.heritage import Heritage
+from pathsearch.experts.heritage import Heritage, inherit, same_weights
 from pathsearch.grid.grid import Grid, PathNetwork
 from pathsearch.grid.path import Path
 from pathsearch.run.runs import Run
@@ -260,3 +261,19 @@ def test_unfinished_and_unknown_runs_are_refused(tmp_path):
         Heritage.of(tmp_path, OLD)
     with refused("run nowhere: not found in .*runs there: stripes"):
         Heritage.of(tmp_path, "nowhere")
+
+
+def test_what_an_expert_has_left_begins_as_it_was_left(monkeypatch):
+    """Free, as where tasks are trained together: no other module's weights are put in its place."""
+    of, (first, second, third) = replace(settings(OLD).grid, n_modules=30), (1, 11, 21)  # three of one kind
+    grid, theirs = (Grid(encoder().feature_shape, of, seed=seed) for seed in (0, 1))
+    left = Path.of([[first, second]] * len(grid.layers))
+    theirs.add_head(OLD, "linear", (3,))
+    network = theirs.network(left, OLD)
+    monkeypatch.setattr(heritage, "layers_on", lambda grid, expert: left.layers)
+    monkeypatch.setattr(heritage, "_network", lambda expert: network)
+    before = {name: tensor.clone() for name, tensor in grid.state_dict().items()}
+    inherit(grid, Path.of([[second]] * len(grid.layers)), [object()])
+    assert all(torch.equal(tensor, before[name]) for name, tensor in grid.state_dict().items())
+    inherit(grid, Path.of([[third]] * len(grid.layers)), [object()])
+    assert same_weights(grid.module(0, third), network.modules_of(0)[0])

@@ -16,7 +16,7 @@ from small_world import data_dir, encoder, evolve, place, prepare, scratch, sett
 from pathsearch.encoders.features import encode
 from pathsearch.experts import joint
 from pathsearch.experts.expert import Expert, file_sha256
-from pathsearch.experts.reuse import matrix, of_run, owners, reused
+from pathsearch.experts.reuse import matrix, of_run, owners, reused, together_in_words
 from pathsearch.reports.figures import plot_joint, plot_run
 from pathsearch.run.runs import Run
 
@@ -199,3 +199,16 @@ def test_figures_of_a_grown_grid(tmp_path):
     assert "paths.png" not in {file.name for file in plot_run(runs[0].folder)}, "one path is path_on_grid's"
     (tmp_path / "report.json").write_text(joint_report())
     assert {"reuse.png", "reuse.svg"} <= {file.name for file in plot_joint(tmp_path)}
+
+
+def test_an_earlier_task_of_whom_nothing_is_used_is_said_to_be_that():
+    """A search may leave all of its modules; a list of no layers is no sentence."""
+    about = {
+        "runs": {"a": "a-s0", "b": "b-s0"},
+        "strategy": "joint",
+        "loss_weights": "equal",
+        "shared_layers": ["down1"],
+    }
+    about |= {"shared_parameters": 1, "parameters": 2, "begun_from": [{"task": "old", "run": "old-s0", "layers": []}]}
+    last = together_in_words({"task": "a", "together": about})[-1]
+    assert last == "Begun on the grid of old (old-s0), none of whose modules is on their paths."

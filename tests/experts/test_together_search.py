@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import functools
 import json
+from types import SimpleNamespace
 
 import pytest
 from dense_world import dense_data
+from safetensors import safe_open
 from small_world import Finished, log_rows, pathsearch, scratch
 
 from pathsearch.experts.expert import Expert
+from pathsearch.experts.together_search import _ended, _row
 from pathsearch.grid.path import Path
-from pathsearch.run.runs import Run
+from pathsearch.run.runs import GENERATION, Run
+from pathsearch.run.settings import RunSettings
+from pathsearch.run.together_settings import TogetherSettings
+from pathsearch.targets.target import Fitness
+from pathsearch.training.fitness import Progress
 
 TASKS = ("discs", "discs:class")
 RUNS = ("discs-random-s0", "discs-class-random-s0")
@@ -85,6 +92,40 @@ def test_the_log_of_each_is_in_its_own_measure_and_paths():
         assert len(Path.parse(kinds["best_path"]).layers) == 5
         mean = (float(masks["best"]) + float(kinds["best"])) / 2
         assert float(masks["best_together"]) == float(kinds["best_together"]) == pytest.approx(mean)
+
+
+def test_means_are_of_all_that_compete(tmp_path):
+    """Survivors of earlier generations too, as in the log of one task."""
+    less = [one for one in SMALL if not one.startswith(("search.elite", "search.tournament", "search.generations"))]
+    words = [word for one in TASKS for word in ("--task", one)] + [word for one in less for word in ("--set", one)]
+    words += ["--blueprint", "ums-rep", "--encoder", "pixels", "--data-dir", dense_data(), "--device", "cpu"]
+    done = pathsearch("evolve", *words, "--runs-dir", tmp_path, *JOINT, "--pareto", "--generations", "3")
+    assert done.code == 0, done
+    with safe_open(tmp_path / RUNS[0] / "checkpoint" / GENERATION, "pt") as file:
+        state = json.loads(file.metadata()["pathsearch"])["state"]
+    whole = [row["mean"] for row in state["log"]]
+    each = [[float(row["mean"]) for row in log_rows(Run(tmp_path / run))] for run in RUNS]
+    assert [(one + other) / 2 for one, other in zip(*each, strict=True)] == pytest.approx(whole)
+
+
+def test_ranks_do_not_end_a_search():
+    """There is a best path in every generation: its rank is no gain, nor the lack of one."""
+    ranked = RunSettings("t", "s", together=TogetherSettings("joint", fitness="rank"))
+    assert (_ended(ranked).target, _ended(ranked).plateau) == (None, None)
+    plain = RunSettings("t", "s", together=TogetherSettings("joint"))
+    assert _ended(plain) == plain.search
+
+
+def test_one_part_beside_two_branches_has_two_scores():
+    """As under fresh weights, whose networks learned beside other partners."""
+    paths = [Path.parse("0|1"), Path.parse("0|2")]
+    grid = SimpleNamespace(count_parameters=lambda path, task: 7)
+    branches = SimpleNamespace(grids=[grid], tasks=["t"], of=lambda path, number: Path(path.layers[:1]))
+    heard = SimpleNamespace(paths=paths, said=[[Fitness(0.2, -1.0), Fitness(0.6, -2.0)]])
+    state = SimpleNamespace(log=[{"generation": 1, "best": 0.9, "best_path": "0|1"}])
+    row = _row(SimpleNamespace(branches=branches), state, heard, paths, 0, Progress(0.0, 0.0))
+    assert (row["mean"], row["worst"], row["mean_log_likelihood"]) == (pytest.approx(0.4), 0.2, -1.5)
+    assert (row["best"], row["best_path"], row["best_together"]) == (0.2, "0", 0.9)
 
 
 @pytest.mark.parametrize(

@@ -276,3 +276,8 @@ def test_steps_are_even():
         steps = [math.log(high / low) for low, high in pairwise(CHOICES[name])]
         assert max(steps) - min(steps) < 0.15, "of the logarithm"
     assert {high - low for low, high in pairwise(CHOICES["dropout"])} == {0.25}
+
+
+def test_recipes_of_many_tasks_are_counted_without_a_list_of_them():
+    assert Space(1, 1, 1, recipes=True, tasks=3).n_paths == len(list(all_recipes(3)))
+    assert Space(1, 1, 1, recipes=True, tasks=40).n_paths == 5 * 6 * 4 * 2 * 5**39

@@ -64,6 +64,15 @@ def test_the_command_is_short_and_names_files_only():
     assert joint_command(read_json(joint_folder() / "report.json")) == "pathsearch joint-eval blobs stripes --seed 0"
 
 
+def test_the_command_of_a_search_for_several_names_them_all():
+    """With one of them alone its strategy is refused."""
+    config = read_json(run_folder() / "config.json")
+    config |= {"task": "blobs", "partners": {"stripes": "both-stripes", "blobs": "both-blobs"}}
+    command = evolve_command(config, "both-blobs")
+    assert command.startswith("pathsearch evolve --task stripes --task blobs --encoder")
+    assert command.endswith("--run-name both")
+
+
 @pytest.mark.parametrize(
     ("task", "changes"),
     [("stripes", {}), ("blobs", {"pareto": True, "target": 0.9, "threshold": "balanced", "seed": 4})],

@@ -24,6 +24,19 @@ from pathsearch.run.runs import read_json
 NEVER_WERE = r"evol|finalist|generation|random path|fitness|\bsearch"
 
 
+def test_finalists_of_several_tasks_are_said_to_be_chosen_by_all(tmp_path):
+    """No rule about one task's measure chose them, and none was trained alone."""
+    about = {"strategy": "joint", "loss_weights": "equal", "fitness": "equal", "path": "0|1|2", "begun_from": []}
+    about |= {"runs": {}, "shared_layers": [], "shared_parameters": 0, "parameters": 1, "turns": "size"}
+    recipe = {"learning_rate": 1.0, "weight_decay": 1.0, "dropout": 0.0, "strategy": "joint", "weights": [1.0]}
+    text = text_of(write_page(changed(run_folder(), tmp_path, together=about, recipe=recipe)).parent)
+    assert "Finalists, each trained with its partners from the same weights" in text
+    assert "the smallest whose" not in text
+    assert "within one standard error of it" not in text
+    assert "the best path is the best for all tasks together" in text
+    assert "weight decay and dropout, strategy, and what the loss of each task after the first counts" in text
+
+
 @pytest.mark.parametrize(
     ("given", "name"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from pathsearch.reports.evidence import read_evidence
 from pathsearch.reports.evidence_copy import KEPT, add
 from pathsearch.reports.results_page import write_results
 from pathsearch.reports.results_rows import rows_of
+from pathsearch.reports.results_tasks import _given
 from pathsearch.run.runs import read_json
 
 SOURCE = "Shenzhen chest X-rays for training and validation, Montgomery County chest X-rays for the test"
@@ -242,6 +244,15 @@ def test_a_copy_holds_nothing_of_single_images(tmp_path):
     assert not {"shown", "against_size", "mistakes"} & set(kept)
     assert kept["test"] == masks()["test"]
     assert sorted(file.name for file in folder.iterdir()) == sorted(KEPT)
+
+
+def test_classes_that_were_searched_together_with_others_say_so():
+    """A network that learned beside another task is not one of a search for this task alone."""
+    about = {"runs": {"a": "a-s0", "b": "b-s0"}, "strategy": "alternating", "path": "0|1", "fitness": "equal"}
+    row = SimpleNamespace(report={"task": "a", "together": about}, network="evolved path", runs=[])
+    assert _given(row) == {"network": "evolved path, trained in turn with b"}
+    del row.report["together"]
+    assert _given(row) == {}
 
 
 def test_real_runs_that_were_trained_together_pass(tmp_path):

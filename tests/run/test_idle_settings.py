@@ -45,6 +45,12 @@ IDLE = [
     ("together.loss_weights=learned", [], "--strategy joint"),
     ("together.fitness=rank", [], "several --task to pathsearch evolve --strategy joint"),
     ("together.shared_layers=2", [], "several --task to pathsearch evolve --strategy joint"),
+    ("training.probe=true", ["together.strategy=joint"], "training.probe=false"),
+    ("training.choice_folds=3", ["together.strategy=alternating"], "training.choice_folds=1"),
+    *(
+        (f"search.{given}", ["together.strategy=joint", "together.fitness=rank"], "together.fitness=equal")
+        for given in ("target=0.9", "plateau=5")
+    ),
     *(("encoder.sizes=own", ["encoder.taps=2", f"grid.modules={kind}"], "--blueprint") for kind in CHAINS),
 ]
 
@@ -61,6 +67,9 @@ EFFECTIVE = [
     ["search.learning_rate=0.1", "search.weight_decay=0.1", "search.dropout=0.2"],
     ["search.balance=true", "search.balance_strength=0.5"],
     ["encoder.weights=random", "encoder.random_seed=3"],
+    ["together.strategy=joint", "training.probe=false", "training.choice_folds=1", "search.target=0.9"],
+    ["together.strategy=joint", "together.fitness=rank", "search.plateau=null"],
+    ["together.strategy=joint", "together.turns=2:1", "search.weights=fresh", "search.recipes=true"],
     ["encoder.sizes=own"],
     ["encoder.sizes=one", "encoder.taps=2"],
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
 import torch
 from benches import labelled
 from hypothesis import given
@@ -114,6 +115,16 @@ def test_subpaths_of_the_best_compete_under_shared_weights(planted):
 
     assert run("shared") == ["0", "3", "0+3"]
     assert run("fresh") == ["0+3"]  # under fresh weights a score would cost a training
+
+
+@pytest.mark.parametrize(("tasks", "found"), [(1, True), (2, False)])
+def test_all_subpaths_of_one_task_compete_as_ever(planted, tasks, found):
+    """29,791 of them; those of several tasks, each of whose parts is asked, are fewer."""
+    whole = "|".join(["0+1+2+3+4"] * 3)
+    evaluator = planted(lambda path, _: Fitness(0.9 if str(path) == "0|1|2" else 0.5, -1.0))
+    ground = Ground(Space(3, 5, 5, tasks=tasks), lambda path: sum(map(len, path.layers)))
+    state = SearchState([], hall_of_fame=[whole], visited=[whole])
+    assert ("0|1|2" in map(str, finalists(bench(settings_of("shared")), ground, evaluator, state))) == found
 
 
 def test_the_hall_of_fame_competes_even_if_it_was_not_visited(planted):
