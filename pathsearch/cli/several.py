@@ -68,7 +68,7 @@ def _together(each: Asked, where: Where, terminal: Terminal) -> list[dict[str, A
         run.refuse_taken(resume=where.resume, overwrite=where.overwrite)
     from pathsearch.encoders.encoder import choose_device
     from pathsearch.experts.heritage import Heritage
-    from pathsearch.experts.together import Member, check_together, evolve_together
+    from pathsearch.experts.together import Member, check_shared, check_together, evolve_together
     from pathsearch.run.place import Place
 
     check_together(each)
@@ -78,6 +78,7 @@ def _together(each: Asked, where: Where, terminal: Terminal) -> list[dict[str, A
     device, begun_from = choose_device(where.device), each[0][1].grown_from
     beginning = Heritage.of(where.runs_dir, begun_from)
     trunk = encoder_of(each, device)
+    check_shared(each, trunk)
     members = []
     for (task, settings), run in zip(each, runs, strict=True):
         beginning.check(task.name, trunk, settings.grid)

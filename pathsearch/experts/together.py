@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from data_prep.errors import PathsearchError
@@ -21,15 +22,18 @@ from pathsearch.experts.reuse import Together
 from pathsearch.experts.seen import keep_seen
 from pathsearch.experts.together_search import Outcome, given, searched
 from pathsearch.experts.trainings import Trainings
-from pathsearch.grid.branches import Branches, tie
+from pathsearch.grid.branches import Branches, common_names, tie
 from pathsearch.grid.grid import PathNetwork, common_layers, count
 from pathsearch.grid.path import PROBE, Layers, Path
 from pathsearch.grid.presets import path_of
+from pathsearch.grid.vocabulary import blueprint_of
 from pathsearch.run.place import Place
 from pathsearch.run.runs import Run, forget_trainings
 from pathsearch.run.sealed import owner_of
 from pathsearch.run.settings import RunSettings
+from pathsearch.run.teller import Silent
 from pathsearch.run.threads import choose_threads, keeps_threads
+from pathsearch.targets.target import target_of
 from pathsearch.training.bench import Bench
 from pathsearch.training.cost import training_work
 from pathsearch.training.kept import Kept
@@ -68,7 +72,11 @@ def evolve_together(
     # 2. all together, kept with the first run; the probes, each alone
     found = given(group, _given(group)) if settings.path else searched(group, clock)
     unfinished = [one for one in seats if not one.member.run.finished]  # others were, before an interruption
-    probes = {one.member.run: _probe(one, encoder) for one in unfinished}
+    probes = {}
+    place.tell.stage("probes", len(unfinished))
+    for done, one in enumerate(unfinished, 1):
+        probes[one.member.run] = _probe(one, encoder)
+        place.tell.advance(done, one.bench.task)
     clock.lap("train")
 
     # 3. fix and test each; the first, which has what an interrupted run goes on from, at the end
@@ -123,6 +131,18 @@ def check_together(members: Sequence[tuple[Task, RunSettings]]) -> None:
     check_numbers(members[0][1].together, len(members))
 
 
+def check_shared(members: Sequence[tuple[Task, RunSettings]], encoder: Encoder) -> None:
+    """Refuse more layers to share than lead to every head, before anything is encoded."""
+    settings = members[0][1]
+    blueprint = blueprint_of(encoder.places, settings.grid, encoder.taps)
+    common = common_names([blueprint.ending(target_of(task).kind) for task, _ in members])
+    if settings.together.shared_layers > len(common):
+        raise PathsearchError(
+            f"together.shared_layers: expected at most {len(common)}, the layers that lead to every head "
+            f"({', '.join(common)}), got {settings.together.shared_layers}; give fewer, or leave it out"
+        )
+
+
 def _seated(member: Member, encoder: Encoder, beginning: Heritage, place: Place) -> Seat:
     """A task's images, and its grid with what earlier experts have learned, free to learn on."""
     task, settings, _ = member
@@ -155,7 +175,7 @@ def _probe(one: Seat, encoder: Encoder) -> Trained:
     """The linear probe of a task, trained as if it were alone."""
     settings, task, run = one.member.settings, one.member.task, one.member.run
     kept = Kept(run.checkpoint_dir, owner_of(settings.to_dict(), task.fingerprint, encoder.key, []))
-    with Trainings(one.bench, [], kept, 1) as trainings:
+    with Trainings(replace(one.bench, tell=Silent()), [], kept, 1) as trainings:
         probe = trainings.candidate(PROBE, "linear probe", judged=False)
         trainings.carry_out()
         fixed = trainings.refit(probe.alone)

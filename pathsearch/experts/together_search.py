@@ -62,7 +62,7 @@ class Outcome:
 def given(group: Group, paths: Paths) -> Outcome:
     """Of paths that need no search."""
     tell, refit = group.benches[0].tell, group.settings.training.refit
-    tell.stage("train", 1 + refit + len(paths))
+    tell.stage("train", 1 + refit)
     trained = group.trained(GIVEN, "together", paths)
     tell.advance(1, "together")
     best = group.refitted(REFIT, trained, paths)
@@ -87,7 +87,7 @@ def searched(group: Group, clock: Clock) -> Outcome:
     several = finalists(first, ground, evaluator, state, lambda path, _: _error(group, evaluator, path))
     group.restart(start)
     drawn = _random_paths(group)
-    first.tell.stage("train", len(several) + len(drawn) + 1 + settings.training.refit + len(group.seats))
+    first.tell.stage("train", len(several) + len(drawn) + 1 + settings.training.refit)
     # 1. the finalists, and which of them all together do best with
     numbers = count_from(FIRST)
     trained = []

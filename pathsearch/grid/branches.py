@@ -9,6 +9,7 @@ from typing import cast
 
 from torch import nn
 
+from pathsearch.grid.blueprint import Blueprint
 from pathsearch.grid.grid import Grid, PathNetwork, count, ladder
 from pathsearch.grid.path import Path, Space
 
@@ -37,8 +38,7 @@ class Branches:
     @cached_property
     def common(self) -> list[str]:
         """Names of the layers in which there is one path for all, first to last."""
-        first, *others = self.names
-        found = [name for name in first if all(name in own for own in others)]
+        found = common_names([grid.blueprint for grid in self.grids])
         return found[: self.shared or len(found)]
 
     @cached_property
@@ -93,6 +93,12 @@ class Branches:
         """As `Grid.rungs`, over all layers."""
         sizes = [grid.module_parameters() for grid in self.grids]
         return ladder([sizes[task][layer] for task, layer in self._layers], number)
+
+
+def common_names(blueprints: Sequence[Blueprint]) -> list[str]:
+    """Names of the layers that several blueprints have, in the order of the first."""
+    first, *others = [[layer.name for layer in one.layers] for one in blueprints]
+    return [name for name in first if all(name in own for own in others)]
 
 
 def tie(grids: Sequence[Grid]) -> None:

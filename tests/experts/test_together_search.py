@@ -181,6 +181,10 @@ def test_what_was_searched_together_is_bundled_and_evaluated_together(tmp_path):
     [
         ((*JOINT, "--weights", "fresh", "--set", "search.folds=2"), "search.folds: expected 1 in a search for several"),
         (("--set", "together.fitness=rank"), "together.fitness: rank has no effect"),
+        (
+            (*JOINT, "--set", "together.shared_layers=5"),
+            "shared_layers: expected at most 4, the layers that lead to every head (down1, down2, down3, down4), got 5",
+        ),
         ((*JOINT, "--set", "together.fitness=1:2:3"), "fitness: expected 2 numbers, one for each task, got 3"),
     ],
 )
