@@ -62,7 +62,8 @@ def test_image_mask_and_box_move_together(rectangle, warp):
     if np.isnan(box).any():
         return
     outwards = (box - hull(moved)) * [-1, -1, 1, 1]
-    assert outwards.min() >= -1.01  # all of the mask lies in the box
+    # all of the mask lies in the box, but for half a diagonal of a turned pixel and half a pixel of the picture
+    assert outwards.min() >= -0.51 - math.sqrt(0.5) * max(1, warp.scale)
     if (box > 0).all() and (box < [WIDTH, HEIGHT, WIDTH, HEIGHT]).all():  # else its widest place may be cut off
         assert outwards.max() <= 2.01  # the ends of a drawn ellipse are up to a pixel short
 
