@@ -5,11 +5,7 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
-from small_world import (
-    data_dir,
-    finished,
-    scratch,
-)
+from small_world import data_dir, finished, scratch
 
 from pathsearch.experts import bundle
 from pathsearch.run.teller import Silent

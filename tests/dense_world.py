@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from command_world import Finished, pathsearch
 from PIL import Image
-from small_world import Finished, pathsearch, scratch
+from small_world import scratch
 
 from data_prep.manifest import Task, load_task, save_task
 from pathsearch.run.runs import Run

@@ -6,13 +6,7 @@ import functools
 from pathlib import Path
 
 from dense_world import dense_data, trained
-from small_world import (
-    copied,
-    data_dir,
-    finished,
-    place,
-    scratch,
-)
+from small_world import copied, data_dir, finished, place, scratch
 
 from data_prep.whole_files import write_json
 from pathsearch.experts import joint

@@ -8,7 +8,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from small_world import copied, data_dir, finished, options, pathsearch, settings, task
+from command_world import pathsearch
+from small_world import copied, data_dir, finished, options, settings, task
 
 from data_prep.manifest import load_task
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from command_world import pathsearch
 from PIL import Image
-from small_world import pathsearch
 
 from pathsearch.encoders.encoder import Encoder
 from pathsearch.encoders.views import load_images

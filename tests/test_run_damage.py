@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_world import CPU, copied, data_dir, earlier, finished, options, pathsearch, refused, runs_dir, settings
+from command_world import pathsearch
+from small_world import CPU, copied, data_dir, earlier, finished, options, refused, runs_dir, settings
 
 from data_prep.errors import PathsearchError
 from pathsearch.experts.heritage import Heritage

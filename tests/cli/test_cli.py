@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 import typer
+from command_world import pathsearch
 from PIL import Image
-from small_world import SIZE, copied, data_dir, draw_folder, finished, options, pathsearch, settings
+from small_world import SIZE, copied, data_dir, draw_folder, finished, options, settings
 from typer.testing import CliRunner
 
 from pathsearch import __version__ as pathsearch_version

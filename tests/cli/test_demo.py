@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from small_world import pathsearch
+from command_world import pathsearch
 
 from data_prep.manifest import load_task
 from pathsearch.experts.expert import Expert

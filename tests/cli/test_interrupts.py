@@ -7,11 +7,13 @@ import signal
 import time
 from pathlib import Path
 
+import command_world
 import pytest
 import small_world
 import typer
 from bundles import write
-from small_world import SIZE, copied, data_dir, draw_folder, finished, options, outcome, pathsearch, scratch, settings
+from command_world import pathsearch
+from small_world import SIZE, copied, data_dir, draw_folder, finished, options, outcome, scratch, settings
 from small_world import evolve as evolve_here
 
 from pathsearch.cli import main as cli
@@ -29,7 +31,7 @@ def stopped(*arguments: object, at: str, call: int = 1, by: str = "SIGTERM") -> 
     """`pathsearch ARGUMENTS` in a process that gets a signal when the function `at` is called: code, out, err."""
     folder = Path(small_world.tempfile.mkdtemp(dir=scratch()))
     words = [str(one) for one in arguments]
-    process = small_world.start(signalled, words, folder, at, call, getattr(signal, by))
+    process = command_world.start(signalled, words, folder, at, call, getattr(signal, by))
     process.join(120)
     assert not process.is_alive()
     return process.exitcode, (folder / "out").read_text(), (folder / "err").read_text()
@@ -38,8 +40,8 @@ def stopped(*arguments: object, at: str, call: int = 1, by: str = "SIGTERM") -> 
 def signalled(arguments: list[str], folder: Path, at: str, call: int, number: int) -> None:
     # as in a terminal: a shell's background job, such as a gate, is started with Ctrl-C ignored
     signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
-    small_world.plant(at, call, lambda: (os.kill(os.getpid(), number), time.sleep(60)))
-    small_world.command(arguments, folder)
+    command_world.plant(at, call, lambda: (os.kill(os.getpid(), number), time.sleep(60)))
+    command_world.command(arguments, folder)
 
 
 def litter(folder: Path) -> list[str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from small_world import start
+from command_world import start
 from torch import Tensor
 
 from data_prep.errors import PathsearchError

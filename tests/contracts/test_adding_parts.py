@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from small_world import Finished, data_dir, options, pathsearch, settings
-from test_targets import blobs
+from command_world import Finished, pathsearch
+from small_world import data_dir, options, settings
+from test_toy_target import blobs
 
 from data_prep.manifest import load_task
 from pathsearch.encoders.encoder import ENCODERS

@@ -13,9 +13,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from command_world import start
 from PIL import Image
 from safetensors.torch import save_file
-from small_world import ENCODER, SIZE, encoder, prepare, refused, registered, start
+from small_world import ENCODER, SIZE, encoder, prepare, refused, registered
 
 from data_prep import image_digests
 from data_prep.errors import PathsearchError

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from command_world import pathsearch
 from safetensors.torch import save_file
-from small_world import SIZE, data_dir, noise, options, pathsearch, refused, settings, task
+from small_world import SIZE, data_dir, noise, options, refused, settings, task
 from torch import nn
 
 from pathsearch.encoders.encoder import ENCODERS, Encoder, register

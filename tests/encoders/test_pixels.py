@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from small_world import SIZE, data_dir, options, pathsearch, prepare, refused, settings, task
+from command_world import pathsearch
+from small_world import SIZE, data_dir, options, prepare, refused, settings, task
 
 from data_prep.manifest import Task
 from pathsearch.encoders import features

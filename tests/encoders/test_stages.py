@@ -9,7 +9,8 @@ from collections.abc import Mapping
 
 import pytest
 import torch
-from small_world import ENCODER, SIZE, data_dir, options, pathsearch, place, refused, settings, task
+from command_world import pathsearch
+from small_world import ENCODER, SIZE, data_dir, options, place, refused, settings, task
 
 from pathsearch.encoders.encoder import Encoder
 from pathsearch.encoders.features import encode

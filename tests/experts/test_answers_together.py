@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from command_world import pathsearch
 from dense_bundles import dense_runs, images
 from dense_world import SIDE, dense_data, train
 from page_checks import faults
 from PIL import Image
-from small_world import CPU, copied, pathsearch, refused, scratch
+from small_world import CPU, copied, refused, scratch
 
 import pathsearch as package
 from data_prep.table_words import by_folder

@@ -11,18 +11,7 @@ from typing import Any
 import pytest
 from bundles import TASKS, write, written
 from safetensors.torch import save_file
-from small_world import (
-    CPU,
-    SIZE,
-    copied,
-    encoder,
-    finished,
-    full_model,
-    noise,
-    refused,
-    scratch,
-    task,
-)
+from small_world import CPU, SIZE, copied, encoder, finished, full_model, noise, refused, scratch, task
 
 from pathsearch import __version__
 from pathsearch.encoders.encoder import Encoder

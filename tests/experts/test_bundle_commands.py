@@ -9,18 +9,9 @@ from pathlib import Path
 
 import torch
 from bundles import TASKS, written
+from command_world import pathsearch
 from safetensors.torch import load_file
-from small_world import (
-    CPU,
-    ENCODER,
-    SIZE,
-    data_dir,
-    encoder,
-    finished,
-    full_model,
-    pathsearch,
-    runs_dir,
-)
+from small_world import CPU, ENCODER, SIZE, data_dir, encoder, finished, full_model, runs_dir
 
 from pathsearch.encoders.frozen import digest, frozen
 from pathsearch.experts import bundle

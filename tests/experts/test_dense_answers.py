@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from command_world import pathsearch
 from dense_bundles import TASKS, dense_bundle, dense_runs, images, predictor
 from dense_world import NAMES, SIDE, dense_data
 from PIL import Image
-from small_world import CPU, copied, pathsearch, refused
+from small_world import CPU, copied, refused
 
 from pathsearch.encoders.features import encode
 from pathsearch.experts import bundle

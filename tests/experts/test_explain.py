@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from command_world import pathsearch
 from PIL import Image
-from small_world import CPU, SIZE, data_dir, encoder, finished, noise, pathsearch, scratch, task
+from small_world import CPU, SIZE, data_dir, encoder, finished, noise, scratch, task
 from torch import nn
 
 from pathsearch.encoders.frozen import frozen

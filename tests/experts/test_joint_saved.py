@@ -6,8 +6,9 @@ import json
 import shutil
 
 import pytest
+from command_world import pathsearch
 from joined import evaluate
-from small_world import CPU, copied, data_dir, finished, pathsearch, place, refused
+from small_world import CPU, copied, data_dir, finished, place, refused
 
 from pathsearch.experts import joint
 from pathsearch.experts.model import Model

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from command_world import pathsearch
 from dense_bundles import dense_runs, predictor
 from dense_world import dense_data, dense_task
 from page_checks import faults
-from small_world import CPU, copied, pathsearch
+from small_world import CPU, copied
 
 from pathsearch.encoders.features import encode
 from pathsearch.encoders.noise import Noise

@@ -11,15 +11,7 @@ from typing import Any
 import pytest
 from bundles import TASKS, write, written
 from markdown_it import MarkdownIt
-from small_world import (
-    CPU,
-    copied,
-    data_dir,
-    encoder,
-    finished,
-    place,
-    task,
-)
+from small_world import CPU, copied, data_dir, encoder, finished, place, task
 
 from data_prep.manifest import Task, load_task
 from data_prep.task_form import with_digest

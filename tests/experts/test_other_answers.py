@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from command_world import pathsearch
 from dense_world import QUICK, SIDE, dense_task
 from PIL import Image
-from small_world import pathsearch, scratch
+from small_world import scratch
 
 import pathsearch as package
 from data_prep.manifest import save_task

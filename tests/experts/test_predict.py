@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from command_world import pathsearch
 from PIL import Image, ImageOps
-from small_world import CPU, N_IMAGES, SIZE, data_dir, draw_stripes, finished, pathsearch, refused, scratch, task
+from small_world import CPU, N_IMAGES, SIZE, data_dir, draw_stripes, finished, refused, scratch, task
 
 import pathsearch as package
 from data_prep.folder import prepare_folder

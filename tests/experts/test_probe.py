@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from command_world import pathsearch
 from hypothesis import given
 from hypothesis import strategies as st
 from page_checks import Page
@@ -22,7 +23,6 @@ from small_world import (
     finished,
     options,
     outcome,
-    pathsearch,
     place,
     prepare,
     refused,

@@ -11,21 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_world import (
-    Finished,
-    command,
-    copied,
-    data_dir,
-    earlier,
-    finished,
-    options,
-    outcome,
-    pathsearch,
-    refused,
-    scratch,
-    settings,
-    start,
-)
+from command_world import Finished, command, pathsearch, start
+from small_world import copied, data_dir, earlier, finished, options, outcome, refused, scratch, settings
 
 from pathsearch.cli import main as cli
 from pathsearch.reports import figures, report_page

@@ -6,8 +6,8 @@ import math
 
 import pytest
 import torch
+from command_world import pathsearch
 from dense_world import dense_data, dense_task, train
-from small_world import pathsearch
 
 from pathsearch.experts.expert import Expert
 from pathsearch.run.runs import Run

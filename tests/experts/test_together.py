@@ -8,8 +8,9 @@ import shutil
 
 import pytest
 import torch
+from command_world import Finished, pathsearch
 from dense_world import QUICK, dense_data, train
-from small_world import Finished, pathsearch, scratch
+from small_world import scratch
 
 from pathsearch.experts.expert import Expert
 from pathsearch.grid.grid import common_layers

@@ -7,9 +7,10 @@ import json
 from types import SimpleNamespace
 
 import pytest
+from command_world import Finished, pathsearch
 from dense_world import dense_data
 from safetensors import safe_open
-from small_world import Finished, log_rows, pathsearch, scratch
+from small_world import log_rows, scratch
 
 from pathsearch.experts.expert import Expert
 from pathsearch.experts.together_search import _ended, _row

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import small_world
 import torch
+from command_world import pathsearch
 from dense_world import NAMES, dense_data, dense_task, prepare_discs, train, trained
-from small_world import copied, outcome, pathsearch, refused
+from small_world import copied, outcome, refused
 
 from data_prep.errors import PathsearchError
 from pathsearch.cli.main import app

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_world import data_dir, evolve, finished, options, pathsearch, refused, settings, task
+from command_world import pathsearch
+from small_world import data_dir, evolve, finished, options, refused, settings, task
 from torch import nn
 
 import pathsearch as package

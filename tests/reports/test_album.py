@@ -7,12 +7,7 @@ from pathlib import Path
 import numpy as np
 from page_checks import Page, faults
 from pages import joint_folder, run_folder, text_of
-from small_world import (
-    copied,
-    data_dir,
-    prepare,
-    task,
-)
+from small_world import copied, data_dir, prepare, task
 
 from pathsearch.reports.report_page import write_page
 from pathsearch.run.runs import Run, read_json

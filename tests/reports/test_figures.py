@@ -20,7 +20,7 @@ from pathsearch.measures.metrics import evaluate
 from pathsearch.measures.reliability import calibration
 from pathsearch.reports import figures
 from pathsearch.reports.figure_paths import LOOKS, paths_on_grid
-from pathsearch.reports.figure_style import COLUMN, canvas, compact, save, styled, tidy
+from pathsearch.reports.figure_style import COLUMN, canvas, save, styled
 from pathsearch.reports.figures import plot_joint, plot_run
 
 RUN = ["fitness_curve", "training_curve", "path_on_grid", "paths", "confusion_validation", "confusion_test"]
@@ -343,26 +343,3 @@ def test_confusion_that_does_not_fit_its_names(tmp_path: Path):
     edit(tmp_path / "report.json", {"routing": {"tasks": ["ecg", "pneumonia"], "confusion": [[1, 0], [0, 1]]}})
     with pytest.raises(PathsearchError, match=r"routing needs, got a confusion of shape \[2, 2\] for 2 rows and 3 col"):
         plot_joint(tmp_path)
-
-
-def test_counts_in_short():
-    shorts = [
-        (0, "0"),
-        (950, "950"),
-        (999.6, "1k"),
-        (12_345, "12.3k"),
-        (1e6, "1M"),
-        (138_357_544, "138M"),
-        (2e9, "2G"),
-    ]
-    assert [compact(count) for count, _ in shorts] == [short for _, short in shorts]
-
-
-def test_long_names_keep_their_ends():
-    assert tidy("PNEUMONIA", 12) == "PNEUMONIA"
-    assert tidy("pneumonia: PNEUMONIA", 12) == "pneumo…MONIA"
-    assert tidy("pneumonia: PNEUMONIA", 12, lines=2) == "pneumonia:\nPNEUMONIA"
-    for name in LONG:
-        assert tidy(name, 12).endswith(name[-2:])
-        assert max(map(len, tidy(name, 12, lines=2).split("\n"))) <= 12
-    assert tidy("", 5) == ""

@@ -6,10 +6,11 @@ import re
 import shutil
 
 import pytest
+from command_world import pathsearch
 from dense_world import dense_data, dense_task, trained
 from page_checks import Page, faults
 from pages import changed, given_folder, run_folder, text_of
-from small_world import copied, pathsearch, refused
+from small_world import copied, refused
 
 from data_prep.manifest import save_task
 from pathsearch.cli.terminal import Terminal

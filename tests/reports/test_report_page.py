@@ -7,16 +7,10 @@ import re
 
 import numpy as np
 import pytest
+from command_world import pathsearch
 from page_checks import Page, faults
 from pages import PAGES, changed, joint_folder, run_folder, text_of
-from small_world import (
-    copied,
-    data_dir,
-    pathsearch,
-    refused,
-    runs_dir,
-    task,
-)
+from small_world import copied, data_dir, refused, runs_dir, task
 
 from data_prep.whole_files import write_json
 from pathsearch.reports.page_tables import number

@@ -8,8 +8,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from command_world import pathsearch
 from dense_world import dense_data, train
-from small_world import pathsearch, refused
+from small_world import refused
 from written_reports import FROM_PIXELS, ecg, joint_report, measured, other_report, run_report, write_run
 
 from data_prep.whole_files import write_json

@@ -8,7 +8,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from small_world import pathsearch, refused
+from command_world import pathsearch
+from small_world import refused
 from written_reports import comparison_report, config_of, ecg, joint_report, pneumonia, run_report, write_all, write_run
 
 from data_prep.whole_files import write_json, write_text

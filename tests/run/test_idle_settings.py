@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_world import pathsearch, refused
+from command_world import pathsearch
+from small_world import refused
 
 from pathsearch.run.idle_settings import CHAINS, RULES, changed, refuse_idle, refuse_idle_in_comparison
 from pathsearch.run.settings import RunSettings, SearchSettings, with_settings

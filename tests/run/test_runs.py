@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 import torch
-from small_world import copied, data_dir, finished, refused, settings, start
+from command_world import start
+from small_world import copied, data_dir, finished, refused, settings
 
 from data_prep.errors import PathsearchError
 from pathsearch.reports import figures

@@ -201,7 +201,7 @@ def test_the_table_names_every_method_and_the_verdict(compared, capsys):
 
 
 def test_the_command(tmp_path):
-    from small_world import pathsearch
+    from command_world import pathsearch
 
     options = ["--encoder", "squeezenet1_1", "--encoder-weights", "random", "--image-size", SIZE, "--seeds", 1]
     small = {

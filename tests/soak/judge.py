@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from command_world import start
 from commands import silent, stand_ins
 from forms import Form
 from mutants import mutant
-from small_world import start
 from soak_world import pristine
 
 SECONDS = 5.0  # of processor time that a reading may take

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
+from command_world import start
 from commands import Answer, content, timeless
 from interrupted import Moment, command
-from small_world import scratch, start
+from small_world import scratch
 from soak_world import COMPARE, DATA, RUNS, evolve, pristine, world
 
 PATIENCE = 120  # seconds

@@ -10,10 +10,11 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+from command_world import start
 from commands import run_here, stand_ins
 from interrupted import Moment, command
 from PIL import Image
-from small_world import draw_blob, draw_stripes, scratch, start
+from small_world import draw_blob, draw_stripes, scratch
 
 from pathsearch.run.settings_file import settings_text
 
